@@ -1,0 +1,150 @@
+"""Task families: a distribution over tasks that share spaces and dynamics.
+
+A family is pure functions of one state, one task and one action; simulators add the batch axes.
+The task parameter is never part of an observation.
+"""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import jax
+import mujoco
+from jaxtyping import Array, Bool, Float, Key
+
+from gmps.types import Task
+
+Split = Literal["train", "heldout"]
+
+
+class State(NamedTuple):
+    """State of one simulated world. Leaves that a family does not use have size 0."""
+
+    #: Generalised positions (m, rad, unit quaternions).
+    qpos: Float[Array, " nq"]
+    #: Generalised velocities (m/s, rad/s).
+    qvel: Float[Array, " nv"]
+    #: Positions of mocap bodies, flattened (m).
+    mocap_pos: Float[Array, " mocap"]
+
+
+class Control(NamedTuple):
+    """What an action commands the simulator to do for one control step."""
+
+    #: Actuator inputs.
+    ctrl: Float[Array, " nu"]
+    #: New positions of the mocap bodies, flattened (m).
+    mocap_pos: Float[Array, " mocap"]
+
+
+class Transition(NamedTuple):
+    """One control step, as rewards see it. Sensor data belong to exactly the state beside them."""
+
+    state: State
+    sensors: Float[Array, " sensor"]
+    #: The action after clipping to [-1, 1].
+    act: Float[Array, " act"]
+    next_state: State
+    next_sensors: Float[Array, " sensor"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Sizes and durations of a family. Actions are in [-1, 1] in every family."""
+
+    obs_size: int
+    act_size: int
+    #: Size of the context: the task parameter as an expert may see it.
+    context_size: int
+    #: Control steps per episode.
+    horizon: int
+    #: Seconds per control step.
+    control_dt: float
+
+
+class TaskFamily(abc.ABC):
+    """Base of all families; see the module docstring. Instances are immutable and hashable."""
+
+    name: ClassVar[str]
+    spec: Spec
+
+    @abc.abstractmethod
+    def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:
+        """`n` tasks of a split, stacked.
+
+        Without `n`, the family's published list for the split. With `n` and no key, an even
+        selection of that list (at most its length); with a key, `n` random tasks.
+        """
+
+    @abc.abstractmethod
+    def context(self, task: Task) -> Float[Array, " ctx"]:
+        """The task parameter, for experts only."""
+
+    @abc.abstractmethod
+    def reset(self, key: Key[Array, ""], task: Task) -> State:
+        """Draw a start state."""
+
+    @abc.abstractmethod
+    def observe(self, state: State) -> Float[Array, " obs"]:
+        """What the learner sees. Pure function of the state: no sensor, so never stale."""
+
+    @abc.abstractmethod
+    def reward(self, task: Task, transition: Transition) -> dict[str, Float[Array, ""]]:
+        """The named reward terms of one step; the reward is their sum."""
+
+    @abc.abstractmethod
+    def outcome(
+        self, task: Task, states: State, sensors: Float[Array, "t1 sensor"]
+    ) -> dict[str, Float[Array, ""]]:
+        """Figures of one episode from its `t + 1` states: `success` (0/1) and errors.
+
+        States after the end of the episode repeat the last one.
+        """
+
+    def terminated(self, state: State) -> Bool[Array, ""]:
+        """True in a terminal state."""
+        del state
+        return jax.numpy.zeros((), bool)
+
+    @abc.abstractmethod
+    def paths(
+        self, states: State, sensors: Float[Array, "t1 sensor"]
+    ) -> dict[str, Float[Array, "t1 2"]]:
+        """Named 2-D paths of one episode for pictures, in m."""
+
+    @abc.abstractmethod
+    def goal_point(self, task: Task) -> Float[Array, " 2"]:
+        """Where to draw the task's goal in the same plane as `paths`."""
+
+    def describe(self, task: Task) -> str:
+        """A task in words, for tables."""
+        return " ".join(f"{float(x):.3g}" for x in self.context(task))
+
+    @property
+    def expert(self) -> "Callable[[Task, Float[Array, ' obs']], Float[Array, ' act']] | None":
+        """A scripted controller `(task, obs) -> action` in pure JAX, or None."""
+        return None
+
+
+class MujocoFamily(TaskFamily):
+    """A family whose dynamics are a MuJoCo model, shared by all its tasks."""
+
+    #: Physics steps per control step.
+    frame_skip: int
+
+    @abc.abstractmethod
+    def model(self) -> mujoco.MjModel:
+        """The compiled model. Simulators switch warm starts off: see `gmps.sim.native`."""
+
+    @abc.abstractmethod
+    def control(self, state: State, act: Float[Array, " act"]) -> Control:
+        """What the clipped action commands."""
+
+
+class PureFamily(TaskFamily):
+    """A family whose dynamics are a pure JAX function."""
+
+    @abc.abstractmethod
+    def step(self, state: State, act: Float[Array, " act"]) -> State:
+        """The state after one control step with the clipped action."""

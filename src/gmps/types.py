@@ -1,0 +1,66 @@
+"""Shared types and the axis vocabulary: `task`, `ep`(isode), `t`(ime step), `obs`, `act`."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Bool, Float, PyTree
+
+#: One task: any pytree of arrays. A batch of tasks has a leading `task` axis on every leaf.
+Task = PyTree[Array]
+#: Parameters of an actor. Stacked over tasks (leading `task` axis) in a rollout.
+Params = PyTree[Array]
+
+
+class Trajectories(NamedTuple):
+    """Experience of a batch of tasks; the leading axes are always `(task, ep, t)`.
+
+    Episodes that end early are padded to the horizon. Losses average over `alive` steps.
+    """
+
+    #: Observation in which `act` was chosen.
+    obs: Float[Array, "task ep t obs"]
+    #: Action as drawn, before the environment clips it to [-1, 1].
+    act: Float[Array, "task ep t act"]
+    #: Reward received for `act`; 0 after the end of the episode.
+    reward: Float[Array, "task ep t"]
+    #: log density of `act` under the collecting policy.
+    log_prob: Float[Array, "task ep t"]
+    #: True for steps taken before the episode ended.
+    alive: Bool[Array, "task ep t"]
+    #: Observation after the last step.
+    last_obs: Float[Array, "task ep obs"]
+    #: True if the episode ended by a terminal state; a horizon is a truncation, not an end.
+    terminated: Bool[Array, "task ep"]
+
+    @property
+    def returns(self) -> Float[Array, "task ep"]:
+        """Undiscounted return of each episode."""
+        return self.reward.sum(-1)
+
+
+class Demonstrations(NamedTuple):
+    """Expert labels: states and the expert's action in each, per task."""
+
+    #: Observations, as the learner sees them (no task parameter).
+    obs: Float[Array, "task n obs"]
+    #: The expert's action, clipped to [-1, 1].
+    act: Float[Array, "task n act"]
+    #: False for padding.
+    valid: Bool[Array, "task n"]
+
+
+class Rollout(NamedTuple):
+    """What `World.rollout` returns: the learner's view, and what people and tables look at."""
+
+    trajectories: Trajectories
+    #: The named reward terms, each `(task, ep, t)`; they sum to `trajectories.reward`.
+    terms: dict[str, Float[Array, "task ep t"]]
+    #: Named figures of each episode, `(task, ep)`: `success` (0 or 1) and errors in m or rad.
+    outcome: dict[str, Float[Array, "task ep"]]
+    #: Named paths of points to draw, `(task, ep, t + 1, 2)`, in m.
+    paths: dict[str, Float[Array, "task ep t1 2"]]
+
+
+def tree_index(tree: Any, index: Any) -> Any:
+    """Index the leading axis of every leaf."""
+    return jax.tree.map(lambda x: x[index], tree)
