@@ -1,0 +1,26 @@
+"""Diagonal Gaussian distributions over actions, one action at a time."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+_LOG_2PI = 1.8378770664093453
+
+
+def gaussian_log_prob(
+    x: Float[Array, " act"], mean: Float[Array, " act"], log_std: Float[Array, " act"]
+) -> Float[Array, ""]:
+    """Log density of `x` under N(mean, diag(exp(log_std)^2))."""
+    z = (x - mean) * jnp.exp(-log_std)
+    return -0.5 * jnp.sum(z * z + _LOG_2PI) - jnp.sum(log_std)
+
+
+def gaussian_kl(
+    mean_p: Float[Array, " act"],
+    log_std_p: Float[Array, " act"],
+    mean_q: Float[Array, " act"],
+    log_std_q: Float[Array, " act"],
+) -> Float[Array, ""]:
+    """KL(p || q) in nats between two diagonal Gaussians."""
+    ratio = jnp.exp(2 * (log_std_p - log_std_q))
+    shift = ((mean_p - mean_q) * jnp.exp(-log_std_q)) ** 2
+    return jnp.sum(log_std_q - log_std_p + 0.5 * (ratio + shift - 1))

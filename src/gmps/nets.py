@@ -1,0 +1,130 @@
+"""The Gaussian policy network and the actor that runs it.
+
+One policy acts on one observation; batch axes are added by `jax.vmap` outside.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from gmps.dist import gaussian_log_prob
+from gmps.types import Task
+
+#: Floor of the standard deviation (GMPS, released settings).
+MIN_STD = 1e-6
+
+#: Which parameters the inner step moves: every one; all but the standard deviation; or the bias
+#: transformation alone.
+Subset = Literal["all", "mean", "bias"]
+
+
+class GaussianPolicy(eqx.Module):
+    """MLP with a bias transformation and a state-independent standard deviation.
+
+    The bias transformation is a vector appended to the observation (GMPS, appendix C; Finn et al.
+    2017). Observations are first shifted and scaled by constants that no gradient changes.
+    """
+
+    #: Layer weights, `(in, out)`; the first layer's input is `[observation, bias_transform]`.
+    weights: tuple[Float[Array, "in out"], ...]
+    #: Layer biases, `(out,)`.
+    biases: tuple[Float[Array, " out"], ...]
+    #: The bias transformation; size 0 switches it off.
+    bias_transform: Float[Array, " bias"]
+    #: Log standard deviation of each action; floored at `log(MIN_STD)` when used.
+    log_std: Float[Array, " act"]
+    #: Constants of the input normalisation.
+    obs_mean: Float[Array, " obs"]
+    obs_std: Float[Array, " obs"]
+
+    def __call__(
+        self, obs: Float[Array, " obs"]
+    ) -> tuple[Float[Array, " act"], Float[Array, " act"]]:
+        """Mean and log standard deviation of the action."""
+        shift, scale = jax.lax.stop_gradient((self.obs_mean, self.obs_std))
+        size = self.obs_mean.shape[0]
+        first = self.weights[0]
+        # [obs, bias] @ W, without tiling the bias over a batch.
+        offset = self.bias_transform @ first[size:] + self.biases[0]
+        x = ((obs - shift) / scale) @ first[:size] + offset
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            x = jax.nn.relu(x) @ weight + bias
+        return x, jnp.maximum(self.log_std, jnp.log(jnp.asarray(MIN_STD, x.dtype)))
+
+    def log_prob(self, obs: Float[Array, " obs"], act: Float[Array, " act"]) -> Float[Array, ""]:
+        """Log density of `act` in `obs`."""
+        mean, log_std = self(obs)
+        return gaussian_log_prob(act, mean, log_std)
+
+
+def init_policy(
+    key: Key[Array, ""],
+    obs_size: int,
+    act_size: int,
+    *,
+    hidden: tuple[int, ...] = (100, 100),
+    bias_size: int = 4,
+    bias_init: float = 0.0,
+    std: float = 1.0,
+) -> GaussianPolicy:
+    """Xavier-uniform weights, zero biases; `bias_init` fills the bias transformation."""
+    sizes = (obs_size + bias_size, *hidden, act_size)
+    init = jax.nn.initializers.glorot_uniform()
+    keys = jax.random.split(key, len(sizes) - 1)
+    return GaussianPolicy(
+        weights=tuple(
+            init(k, (n_in, n_out), jnp.float32)
+            for k, n_in, n_out in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        ),
+        biases=tuple(jnp.zeros(n, jnp.float32) for n in sizes[1:]),
+        bias_transform=jnp.full(bias_size, bias_init, jnp.float32),
+        log_std=jnp.full(act_size, jnp.log(std), jnp.float32),
+        obs_mean=jnp.zeros(obs_size, jnp.float32),
+        obs_std=jnp.ones(obs_size, jnp.float32),
+    )
+
+
+def subset_mask(policy: GaussianPolicy, subset: Subset) -> PyTree[bool]:
+    """A tree of booleans: which leaves of a policy the inner step moves."""
+    none = jax.tree.map(lambda _: False, policy)
+    everything = jax.tree.map(lambda _: True, policy)
+    fixed = lambda p: (p.obs_mean, p.obs_std)  # noqa: E731
+    match subset:
+        case "all":
+            return eqx.tree_at(fixed, everything, (False, False))
+        case "mean":
+            mask = eqx.tree_at(fixed, everything, (False, False))
+            return eqx.tree_at(lambda p: p.log_std, mask, False)
+        case "bias":
+            return eqx.tree_at(lambda p: p.bias_transform, none, True)
+    raise ValueError(f"subset is {subset!r}; it must be 'all', 'mean' or 'bias'.")
+
+
+@dataclass(frozen=True)
+class PolicyActor:
+    """Runs a `GaussianPolicy`; `stochastic=False` takes the mean."""
+
+    act_size: int
+    stochastic: bool = True
+
+    @property
+    def noise_size(self) -> int:
+        """One normal number for each action dimension."""
+        return self.act_size
+
+    def __call__(
+        self,
+        params: GaussianPolicy,
+        task: Task,
+        obs: Float[Array, " obs"],
+        noise: Float[Array, " noise"],
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action and its log density under the stochastic policy."""
+        del task
+        mean, log_std = params(obs)
+        act = mean + jnp.exp(log_std) * noise if self.stochastic else mean
+        return act, gaussian_log_prob(act, mean, log_std)
