@@ -1,0 +1,188 @@
+"""Statistics over seeds, tasks and episodes: interquartile mean and stratified bootstrap.
+
+Scores have the axes `(task, ep)` or `(seed, task, ep)`. The figure of one task is the mean of its
+episodes; the interquartile mean is taken over all seeds and tasks. This is the protocol of Agarwal
+et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (NeurIPS 2021), with
+episodes as the innermost level.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+Scores = Float[np.ndarray, "*seed task ep"]
+#: Maps arrays `(draw, *seed, task, ep)`, one per input, to one number per draw.
+Statistic = Callable[..., Float[np.ndarray, " draw"]]
+
+#: Draws of one bootstrap that are in memory at a time, in numbers (8 bytes each).
+_CHUNK_NUMBERS = 4_000_000
+
+
+class Interval(NamedTuple):
+    """Ends of a confidence interval, in the unit of the statistic."""
+
+    low: float
+    high: float
+
+
+class Summary(NamedTuple):
+    """A figure over seeds and tasks with its 95 % interval."""
+
+    #: Interquartile mean over seeds and tasks of the mean over episodes.
+    iqm: float
+    ci_low: float
+    ci_high: float
+    #: Median over all episodes of all seeds and tasks.
+    median: float
+
+
+def iqm(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+    """Interquartile mean: the mean of what is left after cutting a quarter off both ends.
+
+    Of `n` sorted values the `floor(n / 4)` smallest and the `floor(n / 4)` largest are dropped and
+    the others averaged with equal weight, for any `n`; there are no fractional weights. So `n < 4`
+    gives the mean. Equal to `scipy.stats.trim_mean(x, 0.25)`, which rliable uses.
+
+    Args:
+        x: finite numbers, at least one along `axis`.
+        axis: the axes to reduce; all of them by default.
+
+    Returns:
+        A float, or an array of the axes that are left.
+
+    Raises:
+        ValueError: if there is nothing to average.
+    """
+    x = np.asarray(x, np.float64)
+    axes = (
+        tuple(range(x.ndim))
+        if axis is None
+        else np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
+    )
+    kept = [i for i in range(x.ndim) if i not in axes]
+    flat = x.transpose(*kept, *axes).reshape(*(x.shape[i] for i in kept), -1)
+    n = flat.shape[-1]
+    if n == 0:
+        raise ValueError(f"The interquartile mean needs at least one value, got shape {x.shape}.")
+    cut = n // 4
+    middle = np.sort(flat, axis=-1)[..., cut : n - cut].mean(-1)
+    return middle if kept else float(middle)
+
+
+def task_iqm(scores: Float[np.ndarray, "*batch task ep"], levels: int = 2) -> Any:
+    """Interquartile mean, over the `levels - 1` axes before episodes, of the mean over episodes.
+
+    Args:
+        scores: `levels` is 2 for `(*batch, task, ep)` and 3 for `(*batch, seed, task, ep)`.
+        levels: how many trailing axes belong to one figure.
+
+    Returns:
+        One figure per batch element.
+    """
+    means = np.asarray(scores, np.float64).mean(-1)
+    return iqm(means, tuple(range(1 - levels, 0)))
+
+
+def stratified_bootstrap(
+    statistic: Statistic,
+    *scores: Scores,
+    n: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    resample_tasks: bool = False,
+) -> Interval:
+    """Percentile interval of `statistic(*scores)` from a stratified bootstrap.
+
+    Every task is a stratum: a draw keeps all tasks and resamples the episodes within each, with
+    replacement and independently for each array. With a leading `seed` axis, a draw first resamples
+    whole seeds (the same for all tasks and arrays, because a seed is one trained policy), then the
+    episodes within. With `resample_tasks`, tasks are resampled too (the same for all arrays): the
+    interval then covers the choice of tasks, not only these tasks.
+
+    Args:
+        statistic: see `Statistic`; called with float64 arrays that have a leading `draw` axis.
+        scores: finite arrays `(task, ep)` or `(seed, task, ep)`, equal in all but `ep`.
+        n: number of draws.
+        seed: seed of the draws; equal input gives equal output.
+        confidence: coverage aimed at, in (0, 1).
+        resample_tasks: also resample tasks.
+
+    Raises:
+        ValueError: if the arrays are empty, not finite or of unequal seeds and tasks.
+    """
+    arrays = [_checked(x) for x in scores]
+    outer = arrays[0].shape[:-1]
+    for x in arrays:
+        if x.shape[:-1] != outer:
+            raise ValueError(
+                f"Scores compared with each other need equal seeds and tasks, got shapes "
+                f"{arrays[0].shape} and {x.shape}."
+            )
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK_NUMBERS // max(x.size for x in arrays))
+    draws = []
+    for start in range(0, n, chunk):
+        m = min(chunk, n - start)
+        pick = _pick_outer(rng, m, outer, resample_tasks)
+        draws.append(statistic(*(_resample(rng, x, m, pick) for x in arrays)))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.concatenate(draws), [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def summarise(
+    scores: Scores, *, n: int = 2000, seed: int = 0, resample_tasks: bool = False
+) -> Summary:
+    """Interquartile mean over seeds and tasks with its 95 % stratified bootstrap interval.
+
+    Args:
+        scores: finite array `(task, ep)` or `(seed, task, ep)`.
+        n: number of bootstrap draws.
+        seed: seed of the draws.
+        resample_tasks: see `stratified_bootstrap`.
+
+    Raises:
+        ValueError: if `scores` is empty, not finite or of another rank.
+    """
+    x = _checked(scores)
+    levels = x.ndim
+    low, high = stratified_bootstrap(
+        lambda y: task_iqm(y, levels), x, n=n, seed=seed, resample_tasks=resample_tasks
+    )
+    return Summary(task_iqm(x, levels), low, high, float(np.median(x)))
+
+
+def _checked(scores: Any) -> Float[np.ndarray, "*seed task ep"]:
+    x = np.asarray(scores, np.float64)
+    if x.ndim not in (2, 3):
+        raise ValueError(
+            f"Scores have the axes (task, ep) or (seed, task, ep), got shape {x.shape}."
+        )
+    if x.size == 0:
+        raise ValueError(f"Scores need at least one seed, task and episode, got shape {x.shape}.")
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        raise ValueError(f"Scores must be finite, got {x[where]} at index {where}.")
+    return x
+
+
+def _pick_outer(
+    rng: np.random.Generator, m: int, outer: tuple[int, ...], resample_tasks: bool
+) -> tuple[np.ndarray, ...]:
+    """Indices of seeds (if any) and tasks for `m` draws, to broadcast with `(m, *outer)`."""
+    tasks = outer[-1]
+    task = rng.integers(tasks, size=(m, tasks)) if resample_tasks else np.arange(tasks)[None]
+    if len(outer) == 1:
+        return (task,)
+    seed = rng.integers(outer[0], size=(m, outer[0]))
+    return seed[:, :, None], task[:, None, :]
+
+
+def _resample(
+    rng: np.random.Generator, x: np.ndarray, m: int, pick: tuple[np.ndarray, ...]
+) -> Float[np.ndarray, "draw *seed task ep"]:
+    episode = rng.integers(x.shape[-1], size=(m, *x.shape))
+    return x[(*(index[..., None] for index in pick), episode)]
