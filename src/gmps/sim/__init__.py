@@ -1,1 +1,1 @@
-"""."""
+"""Simulators: batches of worlds, stepped together."""

@@ -1,1 +1,34 @@
 """Task families and their registry."""
+
+import difflib
+import importlib
+
+from gmps.tasks.base import TaskFamily
+
+#: Where each family lives. Imported on demand, so that a family's optional packages stay optional.
+_FAMILIES = {
+    "ant-goal": "gmps.tasks.ant_goal:AntGoal",
+    "point-goal": "gmps.tasks.point_goal:PointGoal",
+    "sawyer-push": "gmps.tasks.sawyer_push:SawyerPush",
+}
+
+
+def family_names() -> tuple[str, ...]:
+    """The names that `make_family` knows, sorted."""
+    return tuple(sorted(_FAMILIES))
+
+
+def make_family(name: str) -> TaskFamily:
+    """The family of that name with its default options.
+
+    Raises:
+        ValueError: no such family; lists what exists and the nearest name.
+    """
+    if name not in _FAMILIES:
+        close = difflib.get_close_matches(name, _FAMILIES, 1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
+        )
+    module, _, attribute = _FAMILIES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)()

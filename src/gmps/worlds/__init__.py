@@ -1,1 +1,1 @@
-"""."""
+"""Worlds: where actors meet tasks."""

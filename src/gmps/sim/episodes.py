@@ -1,0 +1,186 @@
+"""What all simulators share: random draws, actors over a batch, and episodes from recordings.
+
+Simulators record time-major arrays over a flat batch `b = task * episodes + ep`. Rewards, outcomes
+and paths are computed once the episode is over, in one vectorised call, so that the closed loop
+holds nothing but observation, actor and physics.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from gmps.tasks.base import State, TaskFamily, Transition
+from gmps.types import Params, Rollout, Task, Trajectories
+from gmps.worlds.base import Actor
+
+
+class Recording(NamedTuple):
+    """What a simulator saw: `t` steps and `t + 1` states of a flat batch of `b` episodes."""
+
+    #: States, packed: qpos, qvel, mocap_pos.
+    states: Float[Array, "t1 b state"]
+    #: Sensor data of exactly these states.
+    sensors: Float[Array, "t1 b sensor"]
+    obs: Float[Array, "t1 b obs"]
+    #: Actions as drawn, before clipping.
+    act: Float[Array, "t b act"]
+    log_prob: Float[Array, "t b"]
+    #: True where the step led to numbers that are not finite or to a simulator's warning.
+    diverged: Bool[Array, "t b"]
+
+
+class Draws(NamedTuple):
+    """Everything random in a batch of episodes."""
+
+    #: Start states, packed.
+    start: Float[Array, "b state"]
+    #: Standard normal numbers for the actor.
+    noise: Float[Array, "t b noise"]
+
+
+def state_sizes(family: TaskFamily, tasks: Task) -> tuple[int, int, int]:
+    """Sizes of `qpos`, `qvel` and `mocap_pos` of a family, from stacked tasks."""
+    one = jax.tree.map(lambda x: x[0], tasks)
+    shape = jax.eval_shape(family.reset, jax.random.key(0), one)
+    return shape.qpos.shape[0], shape.qvel.shape[0], shape.mocap_pos.shape[0]
+
+
+def pack(state: State) -> Float[Array, " state"]:
+    """One vector of a state: qpos, qvel, mocap_pos."""
+    return jnp.concatenate(state)
+
+
+def unpack(vector: Float[Array, "*b state"], sizes: tuple[int, int, int]) -> State:
+    """The state of a vector made by `pack`, any leading axes."""
+    nq, nv, _ = sizes
+    return State(vector[..., :nq], vector[..., nq : nq + nv], vector[..., nq + nv :])
+
+
+def draw(
+    family: TaskFamily, noise_size: int, episodes: int, tasks: Task, key: Key[Array, ""]
+) -> Draws:
+    """Start states and action noise. An episode's draws depend on its own key alone."""
+    count = jax.tree.leaves(tasks)[0].shape[0]
+    keys = jax.random.split(key, (count, episodes))
+
+    def one(key, task):
+        start, noise = jax.random.split(key)
+        numbers = jax.random.normal(noise, (family.spec.horizon, noise_size), jnp.float32)
+        return pack(family.reset(start, task)), numbers
+
+    start, noise = jax.vmap(jax.vmap(one, (0, None)))(keys, tasks)
+    batch = count * episodes
+    by_time = jnp.moveaxis(noise.reshape(batch, *noise.shape[2:]), 0, 1)
+    return Draws(start.reshape(batch, start.shape[-1]), by_time)
+
+
+def act_batch(
+    actor: Actor,
+    params: Params,
+    tasks: Task,
+    obs: Float[Array, "task ep obs"],
+    noise: Float[Array, "task ep noise"],
+) -> tuple[Float[Array, "task ep act"], Float[Array, "task ep"]]:
+    """Run the actor for all episodes; parameters are shared by the episodes of a task."""
+    per_episode = jax.vmap(actor, (None, None, 0, 0))
+    return jax.vmap(per_episode)(params, tasks, obs, noise)
+
+
+def ends_on_divergence(family: TaskFamily, sizes: tuple[int, int, int]) -> bool:
+    """Whether the family counts a state of numbers that are not finite as terminal."""
+    return bool(family.terminated(unpack(jnp.full(sum(sizes), jnp.nan, jnp.float32), sizes)))
+
+
+def assemble(
+    family: TaskFamily, sizes: tuple[int, int, int], episodes: int, tasks: Task, record: Recording
+) -> Rollout:
+    """Episodes, rewards and outcomes from a recording; pure, for `jax.jit`.
+
+    After its end an episode repeats its last state and observation, its actions, log densities
+    and rewards are 0 and `alive` is False. A diverged step leaves the state where it was.
+    """
+    steps, batch = record.act.shape[:2]
+    grid = (batch // episodes, episodes)
+    states = unpack(record.states, sizes)
+    terminal = jax.vmap(jax.vmap(family.terminated))(jax.tree.map(lambda x: x[1:], states))
+    ended = record.diverged | terminal
+    alive = jnp.cumsum(ended, 0) - ended == 0
+    length = alive.sum(0)
+    final = jnp.where(jnp.take_along_axis(record.diverged, length[None] - 1, 0)[0], 1, 0)
+    source = jnp.minimum(jnp.arange(steps + 1)[:, None], length - final)
+
+    def by_episode(x):
+        return jnp.moveaxis(x, 0, 1).reshape(*grid, x.shape[0], *x.shape[2:])
+
+    def repeated(x):
+        return by_episode(x[source, jnp.arange(batch)])
+
+    def masked(x):
+        mask = alive if x.ndim == 2 else alive[..., None]
+        return by_episode(jnp.where(mask, x, 0))
+
+    states, sensors = jax.tree.map(repeated, (states, record.sensors))
+    obs, act, here = repeated(record.obs), masked(record.act), by_episode(alive)
+    terms = _reward_terms(family, tasks, states, sensors, act, here)
+    trajectories = Trajectories(
+        obs=obs[:, :, :-1],
+        act=act,
+        reward=sum(terms.values(), jnp.zeros(here.shape, jnp.float32)),
+        log_prob=masked(record.log_prob),
+        alive=here,
+        last_obs=obs[:, :, -1],
+        terminated=ended.any(0).reshape(grid),
+    )
+    per_task = jax.vmap(family.outcome, (None, 0, 0))
+    return Rollout(
+        trajectories=trajectories,
+        terms=terms,
+        outcome=jax.vmap(per_task)(tasks, states, sensors),
+        paths=jax.vmap(jax.vmap(family.paths))(states, sensors),
+    )
+
+
+def _reward_terms(
+    family: TaskFamily,
+    tasks: Task,
+    states: State,
+    sensors: Float[Array, "task ep t1 sensor"],
+    act: Float[Array, "task ep t act"],
+    alive: Bool[Array, "task ep t"],
+) -> dict[str, Float[Array, "task ep t"]]:
+    before, after = (
+        jax.tree.map(lambda x, part=part: x[:, :, part], (states, sensors))
+        for part in (slice(None, -1), slice(1, None))
+    )
+    transitions = Transition(before[0], before[1], jnp.clip(act, -1, 1), after[0], after[1])
+    reward = family.reward
+    for axes in ((None, 0), (None, 0), (0, 0)):
+        reward = jax.vmap(reward, axes)
+    return {name: jnp.where(alive, x, 0) for name, x in reward(tasks, transitions).items()}
+
+
+def require_finite(
+    family: TaskFamily, sizes: tuple[int, int, int], record: Recording, episodes: int
+) -> None:
+    """Raise unless every divergence is an end that the family defines.
+
+    Raises:
+        FloatingPointError: a state became non-finite in a family that does not end there; names
+            the family, the task's index, the episode and the step.
+    """
+    diverged = np.asarray(record.diverged)
+    if not diverged.any() or ends_on_divergence(family, sizes):
+        return
+    terminal = jax.jit(jax.vmap(jax.vmap(family.terminated)))
+    ended = np.asarray(terminal(unpack(jnp.asarray(record.states[1:]), sizes)))
+    first = np.where(diverged.any(0), diverged.argmax(0), len(diverged))
+    for b in np.flatnonzero(diverged.any(0)):
+        if not ended[: first[b], b].any():
+            raise FloatingPointError(
+                f"{family.name}: the state of task {b // episodes}, episode {b % episodes} became "
+                f"non-finite at step {first[b]}, and this family has no such end; bound the "
+                "actions or make the model's contacts softer."
+            )

@@ -1,0 +1,26 @@
+"""Published task lists: the fixed tasks of a split, and even selections of them."""
+
+import jax
+import numpy as np
+
+from gmps.types import Task
+
+
+def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
+    """`n` of the stacked tasks, evenly spread and with both ends; all of them without `n`.
+
+    For `n` = 1 the first.
+
+    Raises:
+        ValueError: `n` is below 1 or above the list's length.
+    """
+    length = jax.tree.leaves(tasks)[0].shape[0]
+    if n is None:
+        return tasks
+    if not 1 <= n <= length:
+        raise ValueError(
+            f"{name}: asked for {n} published tasks, but this split lists {length}; ask for 1 to "
+            f"{length}, or give a key to draw random ones."
+        )
+    index = np.round(np.linspace(0, length - 1, n)).astype(int)
+    return jax.tree.map(lambda x: x[index], tasks)

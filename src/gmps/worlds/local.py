@@ -1,0 +1,236 @@
+"""Worlds on this machine: pure JAX families as one compiled scan, MuJoCo families on threads."""
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from gmps.sim import episodes as ep
+from gmps.sim.native import NativeSimulator
+from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
+from gmps.types import Params, Rollout, Task
+from gmps.worlds.base import Actor, World
+
+
+def make_world(family: TaskFamily, threads: int | None = None) -> World:
+    """The world that runs a family on this machine.
+
+    Args:
+        family: a `PureFamily` or a `MujocoFamily`.
+        threads: CPU threads for physics; default all that this process may use. Results do not
+            depend on it.
+
+    Raises:
+        TypeError: the family is of neither kind.
+        ValueError: `threads` is below 1.
+    """
+    if isinstance(family, PureFamily):
+        return PureWorld(family)
+    if isinstance(family, MujocoFamily):
+        return NativeWorld(family, threads)
+    raise TypeError(
+        f"{type(family).__name__} has no dynamics; derive it from PureFamily or MujocoFamily."
+    )
+
+
+def _check_batch(params: Params, tasks: Task, episodes: int) -> int:
+    counts = {x.shape[:1] for x in jax.tree.leaves((params, tasks))}
+    task_counts = {x.shape[:1] for x in jax.tree.leaves(tasks)}
+    if len(task_counts) != 1 or () in task_counts or (0,) in task_counts:
+        raise ValueError(
+            f"Tasks need one common leading axis of at least 1, got {sorted(task_counts)}; stack "
+            "them, for one task too."
+        )
+    if len(counts) != 1:
+        raise ValueError(
+            f"Every leaf of params and tasks needs the same leading task axis, got axes "
+            f"{sorted(counts)}; stack one set of parameters per task."
+        )
+    if episodes < 1:
+        raise ValueError(f"episodes is {episodes}; a rollout needs at least 1.")
+    return counts.pop()[0]
+
+
+class PureWorld:
+    """A family with dynamics in JAX: the whole rollout is one compiled function."""
+
+    def __init__(self, family: PureFamily):
+        self.family = family
+
+    def rollout(
+        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""]
+    ) -> Rollout:
+        """See `gmps.worlds.base.World.rollout`."""
+        _check_batch(params, tasks, episodes)
+        record = _pure_record(self.family, actor, episodes, params, tasks, key)
+        sizes = ep.state_sizes(self.family, tasks)
+        ep.require_finite(self.family, sizes, record, episodes)
+        return _assemble(self.family, sizes, episodes, tasks, record)
+
+
+_assemble = jax.jit(ep.assemble, static_argnums=(0, 1, 2))
+_draw = jax.jit(ep.draw, static_argnums=(0, 1, 2))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _pure_record(
+    family: PureFamily,
+    actor: Actor,
+    episodes: int,
+    params: Params,
+    tasks: Task,
+    key: Key[Array, ""],
+) -> ep.Recording:
+    sizes = ep.state_sizes(family, tasks)
+    draws = ep.draw(family, actor.noise_size, episodes, tasks, key)
+
+    def grouped(x):
+        return x.reshape(x.shape[0] // episodes, episodes, *x.shape[1:])
+
+    def step(state, noise):
+        obs = jax.vmap(family.observe)(ep.unpack(state, sizes))
+        act, log_prob = ep.act_batch(actor, params, tasks, grouped(obs), grouped(noise))
+        act = act.reshape(state.shape[0], act.shape[-1])
+        clipped = jnp.clip(act, -1, 1)
+        new = jax.vmap(lambda s, a: ep.pack(family.step(ep.unpack(s, sizes), a)))(state, clipped)
+        diverged = ~jnp.isfinite(new).all(-1)
+        new = jnp.where(diverged[:, None], state, new)
+        return new, (state, obs, act, log_prob.reshape(-1), diverged)
+
+    last, (states, obs, act, log_prob, diverged) = jax.lax.scan(step, draws.start, draws.noise)
+    last_obs = jax.vmap(family.observe)(ep.unpack(last, sizes))
+    states = jnp.concatenate([states, last[None]])
+    return ep.Recording(
+        states=states,
+        sensors=jnp.zeros((*states.shape[:2], 0), jnp.float32),
+        obs=jnp.concatenate([obs, last_obs[None]]),
+        act=act,
+        log_prob=log_prob,
+        diverged=diverged,
+    )
+
+
+class NativeWorld:
+    """A MuJoCo family on CPU threads; see `gmps.sim.native`.
+
+    The batch is simulated in two halves that do not wait for each other: while the policy
+    computes the actions of one half, the physics of the other runs.
+    """
+
+    def __init__(self, family: MujocoFamily, threads: int | None = None):
+        available = len(os.sched_getaffinity(0))
+        threads = available if threads is None else threads
+        if threads < 1:
+            raise ValueError(f"threads is {threads}; physics needs at least 1.")
+        self.family = family
+        self.threads = threads
+        pool = threads // 2 if threads > 3 else 0
+        self._simulators = [
+            NativeSimulator(family.model(), family.frame_skip, pool) for _ in range(2)
+        ]
+        self._workers = ThreadPoolExecutor(max_workers=min(2, threads))
+        self._deciders: dict[Any, Callable[..., Any]] = {}
+
+    def rollout(
+        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""]
+    ) -> Rollout:
+        """See `gmps.worlds.base.World.rollout`."""
+        count = _check_batch(params, tasks, episodes)
+        sizes = ep.state_sizes(self.family, tasks)
+        draws = jax.device_get(_draw(self.family, actor.noise_size, episodes, tasks, key))
+        record = self._buffers(draws.start, count * episodes)
+        jobs = []
+        for simulator, (task, rows) in zip(
+            self._simulators, _halves(count, episodes), strict=False
+        ):
+            mine = jax.tree.leaves(jax.tree.map(lambda x, task=task: x[task], (params, tasks)))
+            groups = task.stop - task.start
+            shape = (groups, (rows.stop - rows.start) // groups)
+            decide = self._decider(actor, jax.tree.structure((params, tasks)), sizes, shape)
+            jobs.append((simulator, decide, mine, record, draws.noise, rows))
+        for job in [self._workers.submit(_simulate, *arguments) for arguments in jobs]:
+            job.result()
+        ep.require_finite(self.family, sizes, record, episodes)
+        return _assemble(self.family, sizes, episodes, tasks, record)
+
+    def _buffers(self, start: np.ndarray, batch: int) -> ep.Recording:
+        spec, steps = self.family.spec, self.family.spec.horizon
+        sensors = self._simulators[0].model.nsensordata
+        states = np.empty((steps + 1, batch, start.shape[1]), np.float32)
+        states[0] = start
+        return ep.Recording(
+            states=states,
+            sensors=np.empty((steps + 1, batch, sensors), np.float32),
+            obs=np.empty((steps + 1, batch, spec.obs_size), np.float32),
+            act=np.empty((steps, batch, spec.act_size), np.float32),
+            log_prob=np.empty((steps, batch), np.float32),
+            diverged=np.zeros((steps, batch), bool),
+        )
+
+    def _decider(
+        self, actor: Actor, structure: Any, sizes: tuple[int, int, int], shape: tuple[int, int]
+    ) -> Callable[..., Any]:
+        """The compiled policy step; cached, with parameters as a flat list to save dispatch."""
+        name = (actor, structure, sizes, shape)
+        if name not in self._deciders:
+            decide = functools.partial(_decide, self.family, actor, structure, sizes, shape)
+            self._deciders[name] = jax.jit(decide)
+        return self._deciders[name]
+
+
+def _halves(count: int, episodes: int) -> list[tuple[slice, slice]]:
+    """Task slices and batch rows of the two halves; the split depends on the batch alone."""
+    if count > 1:
+        middle = (count + 1) // 2
+        cuts = [(slice(0, middle), 0, middle), (slice(middle, count), middle, count)]
+        return [(task, slice(a * episodes, b * episodes)) for task, a, b in cuts]
+    if episodes > 1:
+        middle = (episodes + 1) // 2
+        return [(slice(0, 1), slice(0, middle)), (slice(0, 1), slice(middle, episodes))]
+    return [(slice(0, 1), slice(0, 1))]
+
+
+def _decide(family, actor, structure, sizes, shape, leaves, states, noise):  # noqa: PLR0917
+    """Observation, action and control vector of a flat batch of packed states."""
+    params, tasks = jax.tree.unflatten(structure, leaves)
+    state = ep.unpack(states, sizes)
+    obs = jax.vmap(family.observe)(state)
+    grouped = [x.reshape(*shape, x.shape[-1]) for x in (obs, noise)]
+    act, log_prob = ep.act_batch(actor, params, tasks, *grouped)
+    act = act.reshape(states.shape[0], -1)
+    control = jax.vmap(family.control)(state, jnp.clip(act, -1, 1))
+    return obs, act, log_prob.reshape(-1), jnp.concatenate([control.ctrl, control.mocap_pos], -1)
+
+
+def _simulate(
+    simulator: NativeSimulator,
+    decide: Callable[..., Any],
+    leaves: list[Array],
+    record: ep.Recording,
+    noise: np.ndarray,
+    rows: slice,
+) -> None:
+    """Run the closed loop for some rows of the recording."""
+    moving = simulator.model.nq + simulator.model.nv
+    nu = simulator.model.nu
+    states, sensors = record.states, record.sensors
+    simulator.start(states[0, rows, :moving])
+    for t in range(len(record.act)):
+        obs, act, log_prob, control = decide(leaves, states[t, rows], noise[t, rows])
+        control = np.asarray(control)
+        new = states[t + 1, rows]
+        new[:, moving:] = control[:, nu:]
+        diverged = simulator.step(control, new[:, :moving], sensors[t, rows])
+        record.obs[t, rows], record.act[t, rows] = obs, act
+        record.log_prob[t, rows] = log_prob
+        if diverged is not None:
+            new[diverged] = states[t, rows][diverged]
+            record.diverged[t, rows] = diverged
+    simulator.sense(sensors[-1, rows])
+    record.obs[-1, rows] = decide(leaves, states[-1, rows], noise[-1, rows])[0]
