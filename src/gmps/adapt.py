@@ -1,12 +1,11 @@
 """Adaptation: the one place where a policy changes for a task (one task; callers `vmap`)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
 
 from gmps.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.nets import GaussianPolicy, Subset, subset_mask
@@ -14,7 +13,7 @@ from gmps.nets import GaussianPolicy, Subset, subset_mask
 #: One step size for all parameters, one for each leaf, or one for each parameter.
 StepSizeKind = Literal["scalar", "leaf", "parameter"]
 #: A scalar, or a tree like the policy whose leaves broadcast against the policy's.
-StepSizes = Float[Array, ""] | PyTree[Array]
+StepSizes = Any
 
 
 def init_step_sizes(policy: GaussianPolicy, kind: StepSizeKind, value: float) -> StepSizes:

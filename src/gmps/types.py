@@ -3,12 +3,12 @@
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float
 
 #: One task: any pytree of arrays. A batch of tasks has a leading `task` axis on every leaf.
-Task = PyTree[Array]
-#: Parameters of an actor. Stacked over tasks (leading `task` axis) in a rollout.
-Params = PyTree[Array]
+Task = Any
+#: Parameters of an actor: any pytree of arrays, with a leading `task` axis in a rollout.
+Params = Any
 
 
 class Trajectories(NamedTuple):

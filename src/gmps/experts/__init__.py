@@ -1,1 +1,1 @@
-"""."""
+"""Experts: what labels states, and the data they leave."""

@@ -1,1 +1,1 @@
-"""."""
+"""Meta-learning methods: one file each."""

@@ -1,0 +1,70 @@
+"""What every method offers to the training driver and to the evaluator."""
+
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from gmps.nets import GaussianPolicy
+from gmps.types import Trajectories
+
+P = TypeVar("P")
+
+#: A method's training state: any pytree of arrays.
+MethodState = Any
+
+
+class Gathered(NamedTuple):
+    """What one round's simulation yields."""
+
+    #: Input of `update`.
+    batches: Any
+    #: Figures for the log.
+    metrics: dict[str, float]
+    #: Environment steps by column: `meta`, `expert`, `demonstration`, `evaluation`.
+    steps: dict[str, int]
+
+
+class Method(Protocol):
+    """A meta-learner. `gather` simulates; everything else is pure."""
+
+    def policy(self, state: MethodState) -> GaussianPolicy:
+        """The policy before adaptation."""
+        ...
+
+    def adapt(
+        self, state: MethodState, policies: GaussianPolicy, data: Trajectories
+    ) -> GaussianPolicy:
+        """One adaptation step of each task's policy on that task's trajectories."""
+        ...
+
+    def gather(self, state: MethodState, key: Key[Array, ""]) -> tuple[MethodState, Gathered]:
+        """Collect the experience of one round."""
+        ...
+
+    def update(
+        self, state: MethodState, gathered: Gathered, key: Key[Array, ""]
+    ) -> tuple[MethodState, dict[str, Float[Array, ""]]]:
+        """Learn from it; returns figures for the log."""
+        ...
+
+
+def descend(
+    optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, params: P
+) -> tuple[P, Any]:
+    """One step of the optimiser: the new parameters and the optimiser's new state."""
+    updates, opt_state = optimiser.update(gradient, opt_state)
+    stepped: Any = optax.apply_updates(params, updates)  # pyright: ignore[reportArgumentType]
+    return stepped, opt_state
+
+
+def stack(policy: Any, n: int) -> Any:
+    """`n` copies of a policy along a leading `task` axis."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), policy)
+
+
+def env_steps(data: Trajectories) -> int:
+    """Environment steps taken."""
+    return int(data.alive.sum())

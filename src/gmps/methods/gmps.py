@@ -1,0 +1,360 @@
+"""Guided Meta-Policy Search (Mendonca et al. 2019, algorithm 1).
+
+for each round:
+    for each task i:                                                     # gather
+        D_i_tr  <- episodes of pi_theta in task i
+        phi_i   <- theta - alpha * grad L_PG(theta, D_i_tr)
+        visited <- episodes of the mixture beta * expert_i + (1 - beta) * pi_phi_i
+        D_i_val <- D_i_val + {(s, expert_i(s)) : s visited}              # aggregation
+    repeat:                                                              # update
+        w_t     <- pi_theta(a_t|s_t) / pi_collect(a_t|s_t)  on every D_i_tr
+        phi_i   <- theta - alpha * grad L_PG(theta, D_i_tr, w)
+        theta, alpha <- Adam on mean_i L_imitation(phi_i, batch of D_i_val)
+    until `outer_steps` are done, or the weights have worn out
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from gmps.adapt import StepSizeKind, adapt, init_step_sizes, reweight
+from gmps.data.aggregate import Aggregate, append, sample, start_aggregate
+from gmps.experts.base import Controller, MixtureActor
+from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
+from gmps.meta_gradient import MetaParams, meta_value_and_grad
+from gmps.methods.base import Gathered, descend, env_steps, stack
+from gmps.methods.imitation import imitate, normalised
+from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy
+from gmps.returns import advantages
+from gmps.types import Demonstrations, Task, Trajectories
+from gmps.worlds.base import World
+
+
+@dataclass(frozen=True)
+class GmpsConfig:
+    """Settings of GMPS. The published recipe is the preset `paper`."""
+
+    episodes: int = 20
+    """Episodes of each task for one inner step."""
+    inner_steps: int = 1
+    """Inner policy-gradient steps, k; each has episodes of its own."""
+    step_size: float = 0.1
+    """Initial step size alpha of the inner step."""
+    step_sizes: StepSizeKind = "parameter"
+    """One learned step size in all, one a leaf, or one a parameter."""
+    subset: Subset = "all"
+    """What the inner step moves: all parameters, all but the std (mean), or the bias alone."""
+    bias_size: int = 4
+    """Size of the bias transformation; 0 switches it off."""
+    bias_init: float = 0.0
+    """Initial value of the bias transformation."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the policy."""
+    std: float = 0.5
+    """Initial standard deviation of the actions."""
+    learn_std: bool = True
+    """Whether the outer loop changes the standard deviation."""
+    normalise: bool = True
+    """Shift and scale observations by the mean and standard deviation of the experts' data."""
+    discount: float = 0.99
+    """Discount of the inner step's returns."""
+    gae_lambda: float = 1.0
+    """Lambda of generalised advantage estimation."""
+    imitation: Imitation = "mse"
+    """Outer loss: squared error of the mean (released code), or nll (the paper's text)."""
+    outer_steps: int = 15
+    """Outer steps on the same episodes, at most."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate in the outer loop."""
+    labels: int = 500
+    """Expert labels of each task in one outer step."""
+    first_order: bool = False
+    """Leave out the derivative of the inner gradient."""
+    weight_clip: float | None = 2.0
+    """Upper limit of the importance weights; None as published."""
+    min_ess: float = 0.3
+    """End the block when the mean effective sample size falls below this fraction; 0: never."""
+    max_kl: float = 0.5
+    """End the block when the KL from the collecting policy exceeds this (nats); inf: never."""
+    pretrain_steps: int = 1000
+    """Steps of plain imitation, without the task, before the first round."""
+    beta: Literal["zero", "linear", "geometric"] = "zero"
+    """Schedule of the expert's share when states are collected for aggregation."""
+    beta_rounds: int = 20
+    """Linear: rounds until the share is 0. Geometric: rounds until it is 1/e."""
+    visit_episodes: int = 4
+    """Episodes of each adapted policy in a round; the expert, where there is one, labels them."""
+    capacity: int = 10_000
+    """Most labels of each task beyond the expert's own trajectories."""
+    collapse_factor: float = 3.0
+    """Return to the last good state when the loss on fresh episodes exceeds its running mean
+    by this factor."""
+
+
+class GmpsState(NamedTuple):
+    """Everything that training carries from round to round."""
+
+    params: MetaParams
+    opt_state: optax.OptState
+    data: Aggregate
+    #: Parameters and optimiser at the start of the last round whose loss was in order.
+    good: tuple[MetaParams, optax.OptState]
+    #: Running mean of the imitation loss on fresh episodes; infinite before the first round.
+    mean_loss: Float[Array, ""]
+    round: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Gmps:
+    """GMPS on the training tasks of a world."""
+
+    config: GmpsConfig
+    world: World
+    tasks: Task
+    #: The expert that labels visited states; None where there are only demonstrations.
+    controller: Controller | None
+
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> GmpsState:
+        """Meta-parameters, pretrained by plain imitation of `demos`."""
+        config = self.config
+        key_init, key_pretrain = jax.random.split(key)
+        data = start_aggregate(demos, config.capacity if self.controller else 0)
+        policy, _ = imitate(
+            self.untrained(key_init, demos),
+            data,
+            key_pretrain,
+            steps=config.pretrain_steps,
+            learning_rate=config.learning_rate,
+            labels=config.labels,
+        )
+        params = MetaParams(policy, init_step_sizes(policy, config.step_sizes, config.step_size))
+        opt_state = optax.adam(config.learning_rate).init(params)  # pyright: ignore[reportArgumentType]
+        infinite = jnp.full((), jnp.inf, jnp.float32)
+        zero = jnp.zeros((), jnp.int32)
+        return GmpsState(params, opt_state, data, (params, opt_state), infinite, zero)
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+        """A policy that has learned nothing: the zero of the normalised score."""
+        config, spec = self.config, self.world.family.spec
+        policy = init_policy(
+            key,
+            spec.obs_size,
+            spec.act_size,
+            hidden=config.hidden,
+            bias_size=config.bias_size,
+            bias_init=config.bias_init,
+            std=config.std,
+        )
+        return normalised(policy, demos) if config.normalise else policy
+
+    def policy(self, state: GmpsState) -> GaussianPolicy:
+        """The policy before adaptation."""
+        return state.params.policy
+
+    def adapt(
+        self, state: GmpsState, policies: GaussianPolicy, data: Trajectories
+    ) -> GaussianPolicy:
+        """One inner step of each task's policy on its own trajectories."""
+        batch = inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
+        return _adapt_step(state.params, policies, batch, self.config)
+
+    def gather(self, state: GmpsState, key: Key[Array, ""]) -> tuple[GmpsState, Gathered]:
+        """Episodes before and after the inner step; the expert labels the latter."""
+        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        *inner_keys, visit_key = jax.random.split(key, config.inner_steps + 1)
+        actor = PolicyActor(self.world.family.spec.act_size)
+        policies = stack(state.params.policy, n)
+        collected, batches = [], []
+        for inner_key in inner_keys:
+            roll = self.world.rollout(actor, policies, self.tasks, config.episodes, inner_key)
+            collected.append(roll.trajectories)
+            batch = inner_batch(
+                roll.trajectories, discount=config.discount, gae_lambda=config.gae_lambda
+            )
+            batches.append(batch)
+            policies = _adapt_step(state.params, policies, batch, config)
+
+        visited = self._visit(policies, expert_share(config, int(state.round)), visit_key)
+        steps = {"meta": sum(map(env_steps, collected)), "evaluation": 0}
+        # Without an expert the visits only measure.
+        steps["meta" if self.controller else "evaluation"] += env_steps(visited)
+        if self.controller:
+            state = state._replace(data=_label(state.data, visited, self.tasks, self.controller))
+        metrics = {
+            "return/before": float(collected[0].returns.mean()),
+            "return/after": float(visited.returns.mean()),
+            "data/labels": float(state.data.count.sum()),
+        }
+        return state, Gathered(tuple(batches), metrics, steps)
+
+    def _visit(self, policies: GaussianPolicy, share: float, key: Key[Array, ""]) -> Trajectories:
+        """Episodes of `share * expert + (1 - share) * adapted policy`."""
+        actor, episodes = PolicyActor(self.world.family.spec.act_size), self.config.visit_episodes
+        if self.controller is None or share == 0:
+            return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
+        mixture = MixtureActor(self.controller, actor)
+        beta = jnp.full(policies.log_std.shape[0], share, jnp.float32)
+        return self.world.rollout(mixture, (beta, policies), self.tasks, episodes, key).trajectories
+
+    def update(
+        self, state: GmpsState, gathered: Gathered, key: Key[Array, ""]
+    ) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
+        """A block of outer steps on the gathered episodes."""
+        return _update(state, gathered.batches, key, self.config)
+
+
+def expert_share(config: GmpsConfig, round_: int) -> float:
+    """beta_j of round j (from 0): the probability that the expert acts."""
+    match config.beta:
+        case "zero":
+            return 0.0
+        case "linear":
+            return max(0.0, 1.0 - round_ / config.beta_rounds)
+        case "geometric":
+            return math.exp(-round_ / config.beta_rounds)
+    raise ValueError(f"beta is {config.beta!r}; it must be 'zero', 'linear' or 'geometric'.")
+
+
+@partial(jax.jit, static_argnames=("discount", "gae_lambda"))
+def inner_batch(data: Trajectories, *, discount: float, gae_lambda: float) -> InnerBatch:
+    """Trajectories of each task with their advantages, on-policy weights 1."""
+    advantage = jax.vmap(partial(advantages, discount=discount, gae_lambda=gae_lambda))(data)
+    return InnerBatch(
+        obs=data.obs,
+        act=data.act,
+        advantage=advantage,
+        log_prob=data.log_prob,
+        weight=jnp.ones_like(advantage),
+        alive=data.alive,
+    )
+
+
+@partial(jax.jit, static_argnames="config")
+def _adapt_step(
+    params: MetaParams, policies: GaussianPolicy, batch: InnerBatch, config: GmpsConfig
+) -> GaussianPolicy:
+    def one_task(policy: GaussianPolicy, batch: InnerBatch) -> GaussianPolicy:
+        return adapt(policy, params.step_sizes, [batch], subset=config.subset)
+
+    return jax.vmap(one_task)(policies, batch)
+
+
+@partial(jax.jit, static_argnames="controller")
+def _label(
+    data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
+) -> Aggregate:
+    """Store the expert's action in every visited state, whoever acted there."""
+    act = jax.vmap(jax.vmap(jax.vmap(controller, (None, 0)), (None, 0)))(tasks, visited.obs)
+    flat = lambda x: x.reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731
+    return append(data, flat(visited.obs), flat(jnp.clip(act, -1, 1)), flat(visited.alive))
+
+
+class _Block(NamedTuple):
+    """Carry of the outer loop: parameters, and the episodes weighted for them."""
+
+    params: MetaParams
+    opt_state: optax.OptState
+    batches: tuple[InnerBatch, ...]
+    step: Int[Array, ""]
+    ess: Float[Array, ""]
+    kl: Float[Array, ""]
+    first_loss: Float[Array, ""]
+    loss: Float[Array, ""]
+
+
+@partial(jax.jit, static_argnames="config")
+def _update(
+    state: GmpsState, batches: tuple[InnerBatch, ...], key: Key[Array, ""], config: GmpsConfig
+) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
+    """Outer steps until the block is done, its weights have worn out, or the loss collapsed."""
+    optimiser = optax.adam(config.learning_rate)
+
+    def weigh(params: MetaParams) -> tuple[tuple[InnerBatch, ...], Array, Array]:
+        weighted = jax.vmap(
+            lambda b: reweight(*params, b, subset=config.subset, clip=config.weight_clip)
+        )(batches)
+        ess = jnp.stack([effective_sample_size(b) for b in weighted]).min()
+        return weighted, ess, _collect_kl(params.policy, batches[0])
+
+    def step(block: _Block) -> _Block:
+        labels = sample(state.data, config.labels, jax.random.fold_in(key, block.step))
+        (loss, _), gradient = meta_value_and_grad(
+            block.params,
+            block.batches,
+            labels,
+            subset=config.subset,
+            first_order=config.first_order,
+            imitation=config.imitation,
+        )
+        if not config.learn_std:
+            gradient = eqx.tree_at(lambda g: g.policy.log_std, gradient, replace_fn=jnp.zeros_like)
+        params, opt_state = descend(optimiser, gradient, block.opt_state, block.params)
+        weighted, ess, kl = weigh(params)
+        first = jnp.where(block.step == 0, loss, block.first_loss)
+        return _Block(params, opt_state, weighted, block.step + 1, ess, kl, first, loss)
+
+    def goes_on(block: _Block) -> Array:
+        fresh = (block.ess >= config.min_ess) & (block.kl <= config.max_kl)
+        return (block.step < config.outer_steps) & fresh & ~collapsed(block.first_loss)
+
+    def collapsed(first_loss: Array) -> Array:
+        return ~(first_loss <= config.collapse_factor * state.mean_loss)
+
+    weighted, ess, kl = weigh(state.params)
+    zero = jnp.zeros((), jnp.float32)
+    start = _Block(
+        state.params, state.opt_state, weighted, jnp.zeros((), jnp.int32), ess, kl, zero, zero
+    )
+    # The first loss is the loss on fresh episodes: it tells whether the last block went wrong.
+    block = jax.lax.while_loop(goes_on, step, start)
+    bad = collapsed(block.first_loss)
+    choose = partial(jax.tree.map, lambda a, b: jnp.where(bad, a, b))
+    good = choose(state.good, (state.params, state.opt_state))
+    params, opt_state = choose(state.good, (block.params, block.opt_state))
+    mean = jnp.where(
+        jnp.isinf(state.mean_loss), block.first_loss, 0.9 * state.mean_loss + 0.1 * block.first_loss
+    )
+    metrics = {
+        "loss/imitation": block.first_loss,
+        "loss/block_end": block.loss,
+        "block/steps": block.step,
+        "block/ess": block.ess,
+        "block/kl": block.kl,
+        "block/collapsed": bad,
+        "policy/std": jnp.exp(params.policy.log_std).mean(),
+        "policy/step_size": _mean_leaf(params.step_sizes),
+    }
+    state = GmpsState(
+        params=params,
+        opt_state=opt_state,
+        data=state.data,
+        good=good,
+        mean_loss=jnp.where(bad, state.mean_loss, mean),
+        round=state.round + 1,
+    )
+    return state, metrics
+
+
+def effective_sample_size(batch: InnerBatch) -> Float[Array, ""]:
+    """(sum w)^2 / (n sum w^2) in (0, 1], averaged over tasks (Kong 1992)."""
+    weight = jnp.where(batch.alive, batch.weight, 0.0)
+    axes = tuple(range(1, weight.ndim))
+    n = jnp.maximum(batch.alive.sum(axes), 1)
+    return jnp.mean(weight.sum(axes) ** 2 / (n * jnp.maximum((weight**2).sum(axes), 1e-30)))
+
+
+def _collect_kl(policy: GaussianPolicy, batch: InnerBatch) -> Float[Array, ""]:
+    """KL(collecting policy || policy) in nats: the mean of w - 1 - log w, never negative."""
+    log_ratio = jax.vmap(partial(log_probs, policy))(batch.obs, batch.act) - batch.log_prob
+    return alive_mean(jnp.expm1(log_ratio) - log_ratio, batch.alive)
+
+
+def _mean_leaf(tree: object) -> Float[Array, ""]:
+    return jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(tree)]).mean()

@@ -1,0 +1,58 @@
+"""Imitation of all experts without the task parameter: pretraining, and the plain control."""
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from gmps.data.aggregate import Aggregate, sample
+from gmps.losses import imitation_loss
+from gmps.methods.base import descend
+from gmps.nets import GaussianPolicy
+from gmps.types import Demonstrations
+
+#: Smallest scale of an observation: coordinates that never move are not blown up.
+MIN_OBS_STD = 1e-2
+
+
+def normalised(policy: GaussianPolicy, demos: Demonstrations) -> GaussianPolicy:
+    """The policy with its inputs shifted and scaled to the experts' observations."""
+    weight = demos.valid[..., None] / demos.valid.sum()
+    mean = jnp.sum(demos.obs * weight, (0, 1))
+    std = jnp.sqrt(jnp.sum((demos.obs - mean) ** 2 * weight, (0, 1)))
+    return eqx.tree_at(
+        lambda p: (p.obs_mean, p.obs_std), policy, (mean, jnp.maximum(std, MIN_OBS_STD))
+    )
+
+
+@partial(jax.jit, static_argnames=("steps", "learning_rate", "labels"))
+def imitate(
+    policy: GaussianPolicy,
+    data: Aggregate,
+    key: Key[Array, ""],
+    *,
+    steps: int,
+    learning_rate: float,
+    labels: int,
+) -> tuple[GaussianPolicy, Float[Array, " step"]]:
+    """Adam on the mean squared error to all experts' actions, `labels` of each task a step.
+
+    Returns the policy and the loss of each step. The standard deviation keeps its value.
+    """
+    optimiser = optax.adam(learning_rate)
+
+    def loss(policy: GaussianPolicy, key: Key[Array, ""]) -> Float[Array, ""]:
+        return jax.vmap(lambda d: imitation_loss(policy, *d))(sample(data, labels, key)).mean()
+
+    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Float[Array, ""]]:
+        policy, opt_state = carry
+        value, gradient = jax.value_and_grad(loss)(policy, key)
+        return descend(optimiser, gradient, opt_state, policy), value
+
+    start: Any = (policy, optimiser.init(policy))  # pyright: ignore[reportArgumentType]
+    carry, losses = jax.lax.scan(step, start, jax.random.split(key, steps))
+    return carry[0], losses
