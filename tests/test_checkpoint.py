@@ -40,10 +40,10 @@ def assert_same(a, b):
 
 def test_round_trip_is_exact(tmp_path):
     tree, path = a_tree(), tmp_path / "x.safetensors"
-    checkpoint.save(path, tree, {"step": 3, "nested": {"a": [1, None, "b"]}})
+    checkpoint.save(path, tree, {"step": 3, "nested": {"a": (1, None, "b"), 10: 1, 2: 0.1}})
     back, metadata = checkpoint.load(path, tree)
     assert_same(tree, back)
-    assert metadata == {"step": 3, "nested": {"a": [1, None, "b"]}}
+    assert metadata == {"step": 3, "nested": {"a": [1, None, "b"], "10": 1, "2": 0.1}}
     assert checkpoint.verify(path) == metadata
     assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
 
@@ -134,6 +134,13 @@ def test_metadata_must_be_json(tmp_path, metadata):
         checkpoint.save(tmp_path / "x", {}, metadata)
 
 
+def test_equal_content_gives_equal_bytes(tmp_path):
+    metadata = {name: 1 for name in "abcdefgh"}
+    for name in ("a", "b"):
+        checkpoint.save(tmp_path / name, a_tree(), metadata)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_every_truncation_and_every_flipped_byte_is_noticed(tmp_path):
     path = tmp_path / "x.safetensors"
     checkpoint.save(path, {"w": np.arange(5.0), "b": np.arange(3)}, {"step": 1})
@@ -171,7 +178,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
 
     safetensors.numpy.save_file({"a": np.ones(2)}, tmp_path / "other")
     with pytest.raises(
-        ValueError, match="is not a checkpoint of gmps: its header says format None"
+        ValueError, match=r"other is not a checkpoint of gmps \(gmps-checkpoint-1\)\."
     ):
         checkpoint.verify(tmp_path / "other")
 

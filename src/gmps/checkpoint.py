@@ -1,7 +1,8 @@
 """Checkpoints: any pytree of arrays in one `.safetensors` file, written atomically, never pickled.
 
-The file's header holds the metadata as JSON and a digest of names, shapes and data, so that a
-damaged file is noticed. Leaves are named by `jax.tree_util.keystr`.
+The file's header holds, as JSON under the key `gmps`, the metadata and a digest of names, shapes
+and data, so that a damaged file is noticed. Leaves are named by `jax.tree_util.keystr`. Equal
+content gives equal bytes.
 """
 
 import contextlib
@@ -10,7 +11,6 @@ import json
 import math
 import os
 import re
-import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +24,7 @@ import safetensors.numpy
 
 Tree = TypeVar("Tree")
 FORMAT = "gmps-checkpoint-1"
+_ENTRY = "gmps"
 _TEMPORARY = ".writing-"
 _NAME = re.compile(r"step_(\d{10})\.safetensors")
 
@@ -67,12 +68,14 @@ def save(path: str | Path, tree: Any, metadata: Mapping[str, Any] | None = None)
             leaf = jax.random.key_data(leaf)
         arrays[name] = _host_array(name, leaf)
     try:
-        text = json.dumps(dict(metadata or {}), allow_nan=False, sort_keys=True)
+        plain = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"The metadata of a checkpoint must fit into JSON: {error}.") from error
-    header = {"format": FORMAT, "metadata": text, "keys": json.dumps(keys, sort_keys=True)}
+    header = {"format": FORMAT, "metadata": plain, "keys": keys}
     header["digest"] = _digest(arrays, header)
-    write_atomically(path, safetensors.numpy.save(arrays, header))
+    # One entry: the library writes several in no fixed order.
+    entry = {_ENTRY: json.dumps(header, sort_keys=True)}
+    write_atomically(path, safetensors.numpy.save(arrays, entry))
 
 
 def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
@@ -92,7 +95,7 @@ def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
             sentence names the first leaf that differs.
     """
     arrays, header = _read(path)
-    keys = json.loads(header["keys"])
+    keys = header["keys"]
     wanted = _named_leaves(like)
     names = {name for name, _ in wanted}
     for name in arrays:
@@ -105,7 +108,7 @@ def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
         _restored(path, name, leaf, arrays.get(name), keys.get(name)) for name, leaf in wanted
     ]
     tree = jax.tree.unflatten(jax.tree.structure(like), leaves)
-    return tree, json.loads(header["metadata"])
+    return tree, header["metadata"]
 
 
 def verify(path: str | Path) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def verify(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if the file is missing, truncated, changed or not a checkpoint.
     """
-    return json.loads(_read(path)[1]["metadata"])
+    return _read(path)[1]["metadata"]
 
 
 class Checkpoint(NamedTuple):
@@ -224,9 +227,9 @@ class Checkpoints:
         scores = {}
         for step in steps:
             # Only the header is read here: pruning must stay cheap. A damaged file has no score.
-            with contextlib.suppress(safetensors.SafetensorError, KeyError, ValueError):
+            with contextlib.suppress(safetensors.SafetensorError, KeyError, TypeError, ValueError):
                 with safetensors.safe_open(self.path(step), "numpy") as file:
-                    score = json.loads(file.metadata()["metadata"])["score"]
+                    score = json.loads(file.metadata()[_ENTRY])["metadata"]["score"]
                 if score is not None:
                     scores[step] = score
         kept = set(steps[-self.keep :])
@@ -261,10 +264,9 @@ def _host_array(name: str, leaf: Any) -> np.ndarray:
     return array
 
 
-def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, str]) -> str:
-    digest = hashlib.sha256()
-    for part in sorted(header.keys() - {"digest"}):
-        digest.update(f"{part}|{header[part]}".encode())
+def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in header.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name}|{array.dtype}|{array.shape}".encode())
@@ -272,21 +274,19 @@ def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no checkpoint {path}.")
     try:
         with safetensors.safe_open(path, "numpy") as file:
-            header = file.metadata() or {}
+            entry = (file.metadata() or {}).get(_ENTRY)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, struct.error) as error:
+        header = json.loads(entry) if entry is not None else {}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"The checkpoint {path} is damaged or cut short: {error}.") from error
-    if header.get("format") != FORMAT:
-        raise ValueError(
-            f"The file {path} is not a checkpoint of gmps: its header says format "
-            f"{header.get('format')!r}, not {FORMAT!r}."
-        )
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"The file {path} is not a checkpoint of gmps ({FORMAT}).")
     if header.get("digest") != _digest(arrays, header):
         raise ValueError(f"The checkpoint {path} is damaged: its data do not match its digest.")
     return arrays, header
