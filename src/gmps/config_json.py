@@ -1,0 +1,131 @@
+"""Settings as JSON: nested frozen dataclasses to plain values and back."""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
+
+
+def encode_config(config: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON values; nested dataclasses become objects, tuples lists.
+
+    Raises:
+        ValueError: naming the field that does not fit into JSON.
+    """
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        raise ValueError(f"Settings must be a dataclass instance, got {type(config).__name__}.")
+    return _encode(config, "")
+
+
+def decode_config(cls: type[Config], values: dict[str, Any]) -> Config:
+    """The inverse of `encode_config`.
+
+    A field with several dataclasses for a type takes the one whose fields are those stored.
+
+    Raises:
+        ValueError: naming the field that is missing, unknown or of another type.
+    """
+    return _decode(cls, values, "")
+
+
+def flatten_config(values: Any, name: str = "") -> dict[str, Any]:
+    """Plain values of all fields under dotted names, such as `"learner.rounds"`."""
+    if not isinstance(values, dict) or not values:
+        return {name: values}
+    flat = {}
+    for key, value in values.items():
+        flat.update(flatten_config(value, f"{name}.{key}" if name else key))
+    return flat
+
+
+def _encode(value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: _encode(getattr(value, f.name), f"{name}.{f.name}") for f in fields}
+    if isinstance(value, dict):
+        return {str(k): _encode(v, f"{name}.{k}") for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_encode(v, f"{name}.{i}") for i, v in enumerate(value)]
+    if isinstance(value, Path):
+        return str(value)
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if finite and (value is None or isinstance(value, bool | int | float | str)):
+        return value
+    raise ValueError(
+        f"The setting {name[1:]} = {value!r} of type {type(value).__name__} does not fit into JSON."
+    )
+
+
+def _decode(kind: Any, value: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        return _decode(arguments[0], value, name)
+    if origin in (typing.Union, types.UnionType):
+        return _decode_union(arguments, value, name)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _decode_dataclass(kind, value, name)
+    if origin in (tuple, list) and isinstance(value, list):
+        return origin(_decode(k, v, name) for k, v in _paired(origin, arguments, value, name))
+    if origin is dict and isinstance(value, dict):
+        return {k: _decode(arguments[1], v, f"{name}.{k}") for k, v in value.items()}
+    return _decode_plain(kind, value, name)
+
+
+def _decode_plain(kind: Any, value: Any, name: str) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and is_number:
+        return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    fits = kind is Any or ((kind is None or kind is type(None)) and value is None)
+    fits |= kind in (bool, int, str, dict, list) and type(value) is kind
+    fits |= typing.get_origin(kind) is typing.Literal and value in typing.get_args(kind)
+    if fits:
+        return value
+    raise ValueError(
+        f"The stored setting {name[1:]} = {json.dumps(value)} is not of the type "
+        f"{getattr(kind, '__name__', kind)}; the run was made by another version of gmps."
+    )
+
+
+def _decode_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
+    first: ValueError | None = None
+    for kind in kinds:
+        try:
+            return _decode(kind, value, name)
+        except ValueError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
+    kinds = typing.get_type_hints(cls, include_extras=True)
+    fields = [f.name for f in dataclasses.fields(cls) if f.init]
+    for missing in (f for f in fields if f not in values):
+        raise ValueError(
+            f"The stored settings lack {f'{name}.{missing}'[1:]}; the run was made by another "
+            "version of gmps."
+        )
+    for unknown in (f for f in values if f not in fields):
+        raise ValueError(
+            f"The stored setting {f'{name}.{unknown}'[1:]} is not known; the run was made by "
+            "another version of gmps."
+        )
+    return cls(**{f: _decode(kinds[f], values[f], f"{name}.{f}") for f in fields})
+
+
+def _paired(origin: type, kinds: tuple[Any, ...], values: list[Any], name: str):
+    if origin is list or (len(kinds) == 2 and kinds[1] is Ellipsis):
+        return [(kinds[0], value) for value in values]
+    if len(kinds) != len(values):
+        raise ValueError(
+            f"The stored setting {name[1:]} has {len(values)} entries, but {len(kinds)} are "
+            "expected; the run was made by another version of gmps."
+        )
+    return list(zip(kinds, values, strict=True))
