@@ -1,6 +1,7 @@
 """Adaptation: the one place where a policy changes for a task (one task; callers `vmap`)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 
 from gmps.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.nets import GaussianPolicy, Subset, subset_mask
+from gmps.returns import advantages
+from gmps.types import Trajectories
 
 #: One step size for all parameters, one for each leaf, or one for each parameter.
 StepSizeKind = Literal["scalar", "leaf", "parameter"]
@@ -26,6 +29,22 @@ def init_step_sizes(policy: GaussianPolicy, kind: StepSizeKind, value: float) ->
         case "parameter":
             return jax.tree.map(lambda p: jnp.full(p.shape, value, p.dtype), policy)
     raise ValueError(f"step size kind is {kind!r}; it must be 'scalar', 'leaf' or 'parameter'.")
+
+
+@partial(jax.jit, static_argnames=("discount", "gae_lambda"))
+def inner_batch(
+    data: Trajectories, *, discount: float = 0.99, gae_lambda: float = 1.0
+) -> InnerBatch:
+    """Trajectories of each task with their advantages, on-policy weights 1."""
+    advantage = jax.vmap(partial(advantages, discount=discount, gae_lambda=gae_lambda))(data)
+    return InnerBatch(
+        obs=data.obs,
+        act=data.act,
+        advantage=advantage,
+        log_prob=data.log_prob,
+        weight=jnp.ones_like(advantage),
+        alive=data.alive,
+    )
 
 
 def gradient_step(

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.adapt import StepSizeKind, adapt, init_step_sizes, reweight
+from gmps.adapt import StepSizeKind, adapt, init_step_sizes, inner_batch, reweight
 from gmps.data.aggregate import Aggregate, append, sample, start_aggregate
 from gmps.experts.base import Controller, MixtureActor
 from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
@@ -32,7 +32,6 @@ from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.imitation import imitate, normalised
 from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy
-from gmps.returns import advantages
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
@@ -220,20 +219,6 @@ def expert_share(config: GmpsConfig, round_: int) -> float:
         case "geometric":
             return math.exp(-round_ / config.beta_rounds)
     raise ValueError(f"beta is {config.beta!r}; it must be 'zero', 'linear' or 'geometric'.")
-
-
-@partial(jax.jit, static_argnames=("discount", "gae_lambda"))
-def inner_batch(data: Trajectories, *, discount: float, gae_lambda: float) -> InnerBatch:
-    """Trajectories of each task with their advantages, on-policy weights 1."""
-    advantage = jax.vmap(partial(advantages, discount=discount, gae_lambda=gae_lambda))(data)
-    return InnerBatch(
-        obs=data.obs,
-        act=data.act,
-        advantage=advantage,
-        log_prob=data.log_prob,
-        weight=jnp.ones_like(advantage),
-        alive=data.alive,
-    )
 
 
 @partial(jax.jit, static_argnames="config")

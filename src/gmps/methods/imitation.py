@@ -1,4 +1,4 @@
-"""Imitation of all experts without the task parameter: pretraining, and the plain control."""
+"""Imitation of all experts without the task parameter."""
 
 from functools import partial
 from typing import Any

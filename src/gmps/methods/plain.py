@@ -1,0 +1,120 @@
+"""The sceptic's control: imitate all experts blindly, then one plain policy-gradient step.
+
+No meta-learning. The step size and the exploration are tuned on the training tasks, and the
+imitator gets all labels that the method under test has gathered: it is given every chance.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from gmps.adapt import adapt, inner_batch
+from gmps.data.aggregate import Aggregate
+from gmps.methods.base import env_steps, stack
+from gmps.methods.imitation import imitate
+from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.types import Task, Trajectories
+from gmps.worlds.base import World
+
+
+@dataclass(frozen=True)
+class PlainConfig:
+    """Settings of the plain control."""
+
+    steps: int = 3000
+    """Steps of imitation."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    labels: int = 100
+    """Labels of each task in one step of imitation."""
+    episodes: int = 20
+    """Episodes for the policy-gradient step."""
+    stds: tuple[float, ...] = (0.2, 0.35, 0.5, 1.0)
+    """Standard deviations of the exploration that are tried."""
+    step_sizes: tuple[float, ...] = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4)
+    """Step sizes that are tried."""
+    measure_episodes: int = 4
+    """Episodes that measure one candidate in one task, without action noise."""
+
+
+class Candidate(NamedTuple):
+    """One setting that was tried on the training tasks."""
+
+    std: float
+    step_size: float
+    #: Mean return after the step.
+    score: float
+
+
+@dataclass(frozen=True)
+class PlainControl:
+    """A blind imitator and the step size of its one plain step."""
+
+    policy: GaussianPolicy
+    step_size: float
+    candidates: tuple[Candidate, ...]
+    #: Environment steps that the tuning took.
+    env_steps: int
+
+    def adapt(self, data: Trajectories) -> GaussianPolicy:
+        """One plain step for each task, on trajectories of the blind imitator."""
+        return _plain_step(self.policy, jnp.float32(self.step_size), data)
+
+
+def fit_plain(
+    config: PlainConfig,
+    world: World,
+    tasks: Task,
+    untrained: GaussianPolicy,
+    data: Aggregate,
+    key: Key[Array, ""],
+) -> PlainControl:
+    """Imitate `data` blindly, then choose exploration and step size on the training `tasks`."""
+    key_imitate, key_collect, key_measure = jax.random.split(key, 3)
+    policy, _ = imitate(
+        untrained,
+        data,
+        key_imitate,
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        labels=config.labels,
+    )
+    n, sizes = jax.tree.leaves(tasks)[0].shape[0], config.step_sizes
+    many_tasks = jax.tree.map(lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), tasks)
+    acting = PolicyActor(world.family.spec.act_size)
+    measuring = PolicyActor(world.family.spec.act_size, stochastic=False)
+    candidates, steps = [], 0
+    for std in config.stds:
+        explorer = _with_std(policy, std)
+        own = world.rollout(
+            acting, stack(explorer, n), tasks, config.episodes, key_collect
+        ).trajectories
+        adapted = [_plain_step(explorer, jnp.float32(size), own) for size in sizes]
+        together = jax.tree.map(lambda *x: jnp.concatenate(x), *adapted)
+        after = world.rollout(
+            measuring, together, many_tasks, config.measure_episodes, key_measure
+        ).trajectories
+        scores = np.asarray(after.returns).reshape(len(sizes), -1).mean(1)
+        candidates += [
+            Candidate(std, size, float(x)) for size, x in zip(sizes, scores, strict=True)
+        ]
+        steps += env_steps(own) + env_steps(after)
+    best = max(candidates, key=lambda c: c.score)
+    return PlainControl(_with_std(policy, best.std), best.step_size, tuple(candidates), steps)
+
+
+def _with_std(policy: GaussianPolicy, std: float) -> GaussianPolicy:
+    return eqx.tree_at(lambda p: p.log_std, policy, jnp.full_like(policy.log_std, np.log(std)))
+
+
+@eqx.filter_jit
+def _plain_step(
+    policy: GaussianPolicy, step_size: Float[Array, ""], data: Trajectories
+) -> GaussianPolicy:
+    batches = inner_batch(data)
+    return jax.vmap(lambda batch: adapt(policy, step_size, [batch], subset="mean"))(batches)
