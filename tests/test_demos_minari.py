@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_demos import FAMILY, arrays, refused, save
 
 from gmps.data.demos import import_npz, info, load_demos
 from gmps.data.minari_io import Episodes, dataset_id, write_dataset
+from test_demos import FAMILY, arrays, refused, save
 
 
 @pytest.fixture
