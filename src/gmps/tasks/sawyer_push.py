@@ -27,19 +27,17 @@ BLOCK_START = (0.0, 0.52, 0.02)
 #: Half the edge of the block, m, and its mass, kg.
 BLOCK_SIZE = 0.02
 BLOCK_MASS = 0.01
-#: Centre of the finger tips relative to the hand, m.
-FINGER_CENTRE = (0.0, 0.0, -0.03)
+#: Midpoint between the finger tips relative to the hand, m.
+FINGER_CENTRE = (0.0, (sawyer.FRONT_FINGER_Y + sawyer.REAR_FINGER_Y) / 2, -0.03)
 #: A final block error below this is a success, m.
 SUCCESS_RADIUS = 0.05
 
 
 def even_goals(n: int) -> Goals:
-    """`n` goals spread evenly over the inside of the region, m.
-
-    The additive recurrence with the plastic number (Roberts, 2018), started at the centre.
-    """
-    plastic = 1.324717957244746
-    unit = (0.5 + np.outer(np.arange(n), [1 / plastic, 1 / plastic**2])) % 1.0
+    """`n` goals spread evenly over the inside of the region, m: a Fibonacci lattice, whose
+    x and y are all different."""
+    i = np.arange(n)
+    unit = np.stack([(i + 0.5) / n, (i * (np.sqrt(5) - 1) / 2 + 0.25) % 1.0], axis=1)
     goals = np.array(GOAL_LOW) + unit * np.subtract(GOAL_HIGH, GOAL_LOW)
     return tuple((float(x), float(y)) for x, y in goals)
 
@@ -199,10 +197,10 @@ class SawyerPush(MujocoFamily):
 #: Half extents around the block's centre at which the front finger's centre touches it, m.
 _TOUCH = (sawyer.FINGER_SIZE[0] + BLOCK_SIZE, sawyer.FINGER_SIZE[1] + BLOCK_SIZE)
 #: Heights of the hand to push at and to pass over the block at, m.
-_PUSH_HEIGHT, _PASS_HEIGHT = 0.06, 0.102
+_PUSH_HEIGHT, _PASS_HEIGHT = 0.055, 0.102
 #: Block errors at which the expert is content when it is pushing, and when it would have to go
 #: around the block first, m.
-_CONTENT_PUSHING, _CONTENT_AWAY = 0.003, 0.018
+_CONTENT_PUSHING, _CONTENT_AWAY = 0.002, 0.018
 
 
 def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Array, " 3"]:
@@ -210,7 +208,7 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
 
     The front finger goes behind the block, as seen from the goal, and pushes along the line to
     the goal. If it is not behind the block it rises, passes over and comes down beyond. When the
-    block has arrived it backs off a centimetre and stays. Every decision is a sigmoid of a
+    block has arrived it backs off 1.6 cm and stays. Every decision is a sigmoid of a
     distance, so that a network can imitate it and label any state that a poor learner visits.
 
     Returns an action in [-1, 1]^3.
@@ -229,7 +227,7 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     near = _above(1.3, span, 0.04)
     clear = _above(span, 1.3, 0.04) * _above(_box_gauge(rear_finger), 1.3, 0.04)
     far = _above(_norm(finger), 0.12, 0.005)
-    low = _above(0.074, hand[2], 0.002)
+    low = _above(0.078, hand[2], 0.002)
     passing = _above(hand[2], 0.089, 0.0015)
     ready = behind * low
     lift = (1 - far) * (1 - behind * (1 - (1 - low) * (1 - clear)))
@@ -237,19 +235,19 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     # Go to a point behind the block; the closer to its line, the closer to the block; then push.
     touch = 1.0 / _box_gauge(along)
     off_line = finger @ across
-    spread = 0.6 * jnp.minimum(jnp.abs(off_line) / 0.02, 1.0) * (1 - near)
+    spread = jnp.minimum(jnp.abs(off_line) / 0.02, 1.0) * (1 - near)
     short_of = -touch * (1 + spread + 0.6 * (1 - ready)) - finger @ along
-    correction = off_line * (1 - 0.9 * near * ready)
+    correction = off_line * (1 - near * ready)
     course = (short_of + 0.03 * ready) * along - correction * across
     course = course / jnp.maximum(jnp.abs(course).max(), 0.012)
-    brake = jnp.minimum(22.0 * distance, 1.0)
+    brake = jnp.minimum(30.0 * distance, 1.0)
     course = course * (1 - near * ready * (1 - brake)) * (1 - lift * (1 - passing))
     height = _PUSH_HEIGHT + (_PASS_HEIGHT - _PUSH_HEIGHT) * lift
-    climb = jnp.clip(30.0 * (height - hand[2]), -1.0, 1.0)
+    climb = jnp.clip(60.0 * (height - hand[2]), -1.0, 1.0)
 
     content = _CONTENT_PUSHING * ready + _CONTENT_AWAY * (1 - ready)
     go = _above(distance, content, 0.001)
-    retreat = jnp.clip(30.0 * (-_TOUCH[1] - 0.012 - finger[1]), -1.0, 0.0) * low * near
+    retreat = jnp.clip(40.0 * (-_TOUCH[1] - 0.016 - finger[1]), -1.0, 0.0) * low * near
     course = go * course + (1 - go) * retreat * jnp.array([0.0, 1.0])
     return jnp.append(course, go * climb)
 
