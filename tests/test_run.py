@@ -59,6 +59,7 @@ def run(tmp_path):
     [
         Settings(),
         Settings(demos=Path("a/b.npz"), hidden=(), method=Maml(0.02), extra={"a": [1, None]}),
+        Settings(method=Gmps(float("inf")), span=(float("-inf"), 0.5)),
     ],
 )
 def test_settings_round_trip(tmp_path, settings):

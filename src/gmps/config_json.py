@@ -1,4 +1,7 @@
-"""Settings as JSON: nested frozen dataclasses to plain values and back."""
+"""Settings as JSON: nested frozen dataclasses to plain values and back.
+
+JSON has no infinity: `float` fields hold it as the strings "inf" and "-inf".
+"""
 
 import dataclasses
 import json
@@ -53,8 +56,10 @@ def _encode(value: Any, name: str) -> Any:
         return [_encode(v, f"{name}.{i}") for i, v in enumerate(value)]
     if isinstance(value, Path):
         return str(value)
-    finite = not isinstance(value, float) or math.isfinite(value)
-    if finite and (value is None or isinstance(value, bool | int | float | str)):
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    is_nan = isinstance(value, float) and math.isnan(value)
+    if not is_nan and (value is None or isinstance(value, bool | int | float | str)):
         return value
     raise ValueError(
         f"The setting {name[1:]} = {value!r} of type {type(value).__name__} does not fit into JSON."
@@ -78,7 +83,7 @@ def _decode(kind: Any, value: Any, name: str) -> Any:
 
 def _decode_plain(kind: Any, value: Any, name: str) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and is_number:
+    if kind is float and (is_number or value in ("inf", "-inf")):
         return float(value)
     if kind is Path and isinstance(value, str):
         return Path(value)
