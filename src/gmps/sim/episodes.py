@@ -5,7 +5,8 @@ and paths are computed once the episode is over, in one vectorised call, so that
 holds nothing but observation, actor and physics.
 """
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,33 +19,37 @@ from gmps.worlds.base import Actor
 
 
 class Recording(NamedTuple):
-    """What a simulator saw: `t` steps and `t + 1` states of a flat batch of `b` episodes."""
+    """What a simulator saw: `t` steps and `t + 1` states of a flat batch of `b` episodes.
+
+    Leaves are JAX or NumPy arrays.
+    """
 
     #: States, packed: qpos, qvel, mocap_pos.
-    states: Float[Array, "t1 b state"]
+    states: Float[Any, "t1 b state"]
     #: Sensor data of exactly these states.
-    sensors: Float[Array, "t1 b sensor"]
-    obs: Float[Array, "t1 b obs"]
+    sensors: Float[Any, "t1 b sensor"]
+    obs: Float[Any, "t1 b obs"]
     #: Actions as drawn, before clipping.
-    act: Float[Array, "t b act"]
-    log_prob: Float[Array, "t b"]
+    act: Float[Any, "t b act"]
+    log_prob: Float[Any, "t b"]
     #: True where the step led to numbers that are not finite or to a simulator's warning.
-    diverged: Bool[Array, "t b"]
+    diverged: Bool[Any, "t b"]
 
 
 class Draws(NamedTuple):
-    """Everything random in a batch of episodes."""
+    """Everything random in a batch of episodes; JAX or NumPy arrays."""
 
     #: Start states, packed.
-    start: Float[Array, "b state"]
+    start: Float[Any, "b state"]
     #: Standard normal numbers for the actor.
-    noise: Float[Array, "t b noise"]
+    noise: Float[Any, "t b noise"]
 
 
-def state_sizes(family: TaskFamily, tasks: Task) -> tuple[int, int, int]:
-    """Sizes of `qpos`, `qvel` and `mocap_pos` of a family, from stacked tasks."""
-    one = jax.tree.map(lambda x: x[0], tasks)
-    shape = jax.eval_shape(family.reset, jax.random.key(0), one)
+@functools.cache
+def state_sizes(family: TaskFamily) -> tuple[int, int, int]:
+    """Sizes of `qpos`, `qvel` and `mocap_pos` of a family."""
+    task = jax.tree.map(lambda x: x[0], family.tasks("train", 1))
+    shape = jax.eval_shape(family.reset, jax.random.key(0), task)
     return shape.qpos.shape[0], shape.qvel.shape[0], shape.mocap_pos.shape[0]
 
 
@@ -89,28 +94,31 @@ def act_batch(
     return jax.vmap(per_episode)(params, tasks, obs, noise)
 
 
-def ends_on_divergence(family: TaskFamily, sizes: tuple[int, int, int]) -> bool:
+@functools.cache
+def ends_on_divergence(family: TaskFamily) -> bool:
     """Whether the family counts a state of numbers that are not finite as terminal."""
+    sizes = state_sizes(family)
     return bool(family.terminated(unpack(jnp.full(sum(sizes), jnp.nan, jnp.float32), sizes)))
 
 
-def assemble(
-    family: TaskFamily, sizes: tuple[int, int, int], episodes: int, tasks: Task, record: Recording
-) -> Rollout:
+def assemble(family: TaskFamily, episodes: int, tasks: Task, record: Recording) -> Rollout:
     """Episodes, rewards and outcomes from a recording; pure, for `jax.jit`.
 
     After its end an episode repeats its last state and observation, its actions, log densities
     and rewards are 0 and `alive` is False. A diverged step leaves the state where it was.
     """
     steps, batch = record.act.shape[:2]
+    sizes = state_sizes(family)
     grid = (batch // episodes, episodes)
     states = unpack(record.states, sizes)
     terminal = jax.vmap(jax.vmap(family.terminated))(jax.tree.map(lambda x: x[1:], states))
     ended = record.diverged | terminal
-    alive = jnp.cumsum(ended, 0) - ended == 0
-    length = alive.sum(0)
-    final = jnp.where(jnp.take_along_axis(record.diverged, length[None] - 1, 0)[0], 1, 0)
-    source = jnp.minimum(jnp.arange(steps + 1)[:, None], length - final)
+    ends = ended.astype(jnp.int32)
+    alive = jnp.cumsum(ends, 0) - ends == 0
+    length = alive.sum(0, dtype=jnp.int32)
+    broken = jnp.take_along_axis(record.diverged, length[None] - 1, 0)[0]
+    last = length - broken.astype(jnp.int32)
+    source = jnp.minimum(jnp.arange(steps + 1, dtype=jnp.int32)[:, None], last[None])
 
     def by_episode(x):
         return jnp.moveaxis(x, 0, 1).reshape(*grid, x.shape[0], *x.shape[2:])
@@ -162,25 +170,29 @@ def _reward_terms(
     return {name: jnp.where(alive, x, 0) for name, x in reward(tasks, transitions).items()}
 
 
-def require_finite(
-    family: TaskFamily, sizes: tuple[int, int, int], record: Recording, episodes: int
-) -> None:
-    """Raise unless every divergence is an end that the family defines.
+def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None:
+    """Raise unless all actions are finite and every divergence is an end that the family defines.
+
+    What happens after the end of an episode does not matter.
 
     Raises:
-        FloatingPointError: a state became non-finite in a family that does not end there; names
-            the family, the task's index, the episode and the step.
+        FloatingPointError: names the family, the task's index, the episode and the step.
     """
-    diverged = np.asarray(record.diverged)
-    if not diverged.any() or ends_on_divergence(family, sizes):
-        return
-    terminal = jax.jit(jax.vmap(jax.vmap(family.terminated)))
-    ended = np.asarray(terminal(unpack(jnp.asarray(record.states[1:]), sizes)))
-    first = np.where(diverged.any(0), diverged.argmax(0), len(diverged))
-    for b in np.flatnonzero(diverged.any(0)):
-        if not ended[: first[b], b].any():
+    faults = {
+        "the actor's action is not finite": ~np.isfinite(np.asarray(record.act)).all(-1),
+        "the state became non-finite, and this family has no such end": (
+            np.zeros(0) if ends_on_divergence(family) else np.asarray(record.diverged)
+        ),
+    }
+    for what, fault in faults.items():
+        if not fault.any():
+            continue
+        states = unpack(jnp.asarray(record.states[1:]), state_sizes(family))
+        terminal = np.asarray(jax.vmap(jax.vmap(family.terminated))(states))
+        ended = np.logical_or(terminal, np.asarray(record.diverged))
+        alive = np.cumsum(ended, 0) - ended == 0
+        for t, b in np.argwhere(fault & alive)[:1]:
             raise FloatingPointError(
-                f"{family.name}: the state of task {b // episodes}, episode {b % episodes} became "
-                f"non-finite at step {first[b]}, and this family has no such end; bound the "
-                "actions or make the model's contacts softer."
+                f"{family.name}: {what} (task {b // episodes}, episode {b % episodes}, step {t}); "
+                "look for NaN or huge numbers in the policy's parameters."
             )

@@ -122,6 +122,8 @@ class NativeSimulator:
 
     def sense(self, sensors: Float[np.ndarray, "b sensor"]) -> None:
         """Write the sensor data of the current state, which stays as it is."""
+        if not self.model.nsensordata:
+            return
         states = np.empty((self._batch, 1, self._state.shape[1]))
         data = np.empty((self._batch, 1, self.model.nsensordata))
         self._call(1, np.ascontiguousarray(self._controls[:, -1:]), states, data)

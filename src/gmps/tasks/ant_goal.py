@@ -85,7 +85,7 @@ class AntGoal(MujocoFamily):
         """Goals `(n, 2)`; random ones have a uniform angle in both splits."""
         if key is not None:
             count = 1 if n is None else n
-            return goal_at(jax.random.uniform(key, (count,), maxval=math.pi / 2))
+            return goal_at(jax.random.uniform(key, (count,), jnp.float32, maxval=math.pi / 2))
         index = np.array(HELDOUT_INDICES if split == "heldout" else TRAIN_INDICES)
         angles = np.linspace(0, math.pi / 2, 40)[index]
         return select_evenly(self.name, goal_at(jnp.asarray(angles, jnp.float32)), n)
@@ -112,11 +112,13 @@ class AntGoal(MujocoFamily):
         del task
         position, velocity = jax.random.split(key)
         scale = float(self.start_noise)
-        qpos = jnp.array(_START, jnp.float32) + 0.01 * scale * jax.random.normal(position, (15,))
+        qpos = jnp.array(_START, jnp.float32) + 0.01 * scale * jax.random.normal(
+            position, (15,), jnp.float32
+        )
         quaternion = qpos[3:7] / jnp.linalg.norm(qpos[3:7])
         return State(
             qpos=qpos.at[3:7].set(quaternion),
-            qvel=0.1 * scale * jax.random.normal(velocity, (14,)),
+            qvel=0.1 * scale * jax.random.normal(velocity, (14,), jnp.float32),
             mocap_pos=jnp.zeros(0, jnp.float32),
         )
 

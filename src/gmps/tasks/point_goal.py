@@ -45,7 +45,7 @@ class PointGoal(PureFamily):
     def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:
         """Goals `(n, 2)`; random ones have a uniform angle in both splits."""
         if key is not None:
-            angles = jax.random.uniform(key, (1 if n is None else n,), maxval=math.pi)
+            angles = jax.random.uniform(key, (1 if n is None else n,), jnp.float32, maxval=math.pi)
             return jnp.stack([jnp.cos(angles), jnp.sin(angles)], -1)
         angles = np.linspace(0, math.pi, 24)
         held_out = np.isin(np.arange(24), HELDOUT_INDICES)
@@ -61,7 +61,7 @@ class PointGoal(PureFamily):
         """At rest near the origin."""
         del task
         nothing = jnp.zeros(0, jnp.float32)
-        return State(self.start_noise * jax.random.normal(key, (2,)), nothing, nothing)
+        return State(self.start_noise * jax.random.normal(key, (2,), jnp.float32), nothing, nothing)
 
     def step(self, state: State, act: Float[Array, " 2"]) -> State:
         """Move by the action."""

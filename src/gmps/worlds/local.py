@@ -2,14 +2,15 @@
 
 import functools
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator
@@ -61,20 +62,20 @@ class PureWorld:
     """A family with dynamics in JAX: the whole rollout is one compiled function."""
 
     def __init__(self, family: PureFamily):
-        self.family = family
+        self.family: TaskFamily = family
+        self._record = functools.partial(_pure_record, family)
 
     def rollout(
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""]
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         _check_batch(params, tasks, episodes)
-        record = _pure_record(self.family, actor, episodes, params, tasks, key)
-        sizes = ep.state_sizes(self.family, tasks)
-        ep.require_finite(self.family, sizes, record, episodes)
-        return _assemble(self.family, sizes, episodes, tasks, record)
+        record = self._record(actor, episodes, params, tasks, key)
+        ep.require_finite(self.family, episodes, record)
+        return _assemble(self.family, episodes, tasks, record)
 
 
-_assemble = jax.jit(ep.assemble, static_argnums=(0, 1, 2))
+_assemble = jax.jit(ep.assemble, static_argnums=(0, 1))
 _draw = jax.jit(ep.draw, static_argnums=(0, 1, 2))
 
 
@@ -87,7 +88,7 @@ def _pure_record(
     tasks: Task,
     key: Key[Array, ""],
 ) -> ep.Recording:
-    sizes = ep.state_sizes(family, tasks)
+    sizes = ep.state_sizes(family)
     draws = ep.draw(family, actor.noise_size, episodes, tasks, key)
 
     def grouped(x):
@@ -128,7 +129,8 @@ class NativeWorld:
         threads = available if threads is None else threads
         if threads < 1:
             raise ValueError(f"threads is {threads}; physics needs at least 1.")
-        self.family = family
+        self.family: TaskFamily = family
+        self._mujoco_family = family
         self.threads = threads
         pool = threads // 2 if threads > 3 else 0
         self._simulators = [
@@ -142,22 +144,30 @@ class NativeWorld:
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         count = _check_batch(params, tasks, episodes)
-        sizes = ep.state_sizes(self.family, tasks)
         draws = jax.device_get(_draw(self.family, actor.noise_size, episodes, tasks, key))
         record = self._buffers(draws.start, count * episodes)
+        leaves, structure = jax.tree.flatten((params, tasks))
+        stop = threading.Event()
         jobs = []
-        for simulator, (task, rows) in zip(
-            self._simulators, _halves(count, episodes), strict=False
-        ):
-            mine = jax.tree.leaves(jax.tree.map(lambda x, task=task: x[task], (params, tasks)))
-            groups = task.stop - task.start
+        for (cut, rows), simulator in zip(_halves(count, episodes), self._simulators, strict=False):
+            mine = _task_slice(leaves, *cut)
+            groups = cut[1] - cut[0]
             shape = (groups, (rows.stop - rows.start) // groups)
-            decide = self._decider(actor, jax.tree.structure((params, tasks)), sizes, shape)
-            jobs.append((simulator, decide, mine, record, draws.noise, rows))
-        for job in [self._workers.submit(_simulate, *arguments) for arguments in jobs]:
-            job.result()
-        ep.require_finite(self.family, sizes, record, episodes)
-        return _assemble(self.family, sizes, episodes, tasks, record)
+            decide = self._decider(actor, structure, shape)
+            # Compile here, once: two threads that meet the same new shape would both compile it.
+            decide(mine, record.states[0, rows], draws.noise[0, rows])
+            jobs.append((simulator, decide, mine, record, draws.noise, rows, stop))
+        futures = [self._workers.submit(_simulate, *job) for job in jobs]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            # Also on Ctrl-C: leave no thread behind that still uses the simulators.
+            stop.set()
+            wait(futures)
+            raise
+        ep.require_finite(self.family, episodes, record)
+        return _assemble(self.family, episodes, tasks, record)
 
     def _buffers(self, start: np.ndarray, batch: int) -> ep.Recording:
         spec, steps = self.family.spec, self.family.spec.horizon
@@ -173,33 +183,46 @@ class NativeWorld:
             diverged=np.zeros((steps, batch), bool),
         )
 
-    def _decider(
-        self, actor: Actor, structure: Any, sizes: tuple[int, int, int], shape: tuple[int, int]
-    ) -> Callable[..., Any]:
+    def _decider(self, actor: Actor, structure: Any, shape: tuple[int, int]) -> Callable[..., Any]:
         """The compiled policy step; cached, with parameters as a flat list to save dispatch."""
-        name = (actor, structure, sizes, shape)
+        name = (actor, structure, shape)
         if name not in self._deciders:
-            decide = functools.partial(_decide, self.family, actor, structure, sizes, shape)
+            decide = functools.partial(_decide, self._mujoco_family, actor, structure, shape)
             self._deciders[name] = jax.jit(decide)
         return self._deciders[name]
 
 
-def _halves(count: int, episodes: int) -> list[tuple[slice, slice]]:
-    """Task slices and batch rows of the two halves; the split depends on the batch alone."""
+def _halves(count: int, episodes: int) -> list[tuple[tuple[int, int], slice]]:
+    """First and last task, and batch rows, of the halves; depends on the batch alone.
+
+    One task is split by its episodes, one single episode not at all.
+    """
     if count > 1:
         middle = (count + 1) // 2
-        cuts = [(slice(0, middle), 0, middle), (slice(middle, count), middle, count)]
-        return [(task, slice(a * episodes, b * episodes)) for task, a, b in cuts]
-    if episodes > 1:
-        middle = (episodes + 1) // 2
-        return [(slice(0, 1), slice(0, middle)), (slice(0, 1), slice(middle, episodes))]
-    return [(slice(0, 1), slice(0, 1))]
+        cuts = [(0, middle), (middle, count)]
+        return [((a, b), slice(a * episodes, b * episodes)) for a, b in cuts]
+    middle = (episodes + 1) // 2
+    rows = [slice(0, middle), slice(middle, episodes)]
+    return [((0, 1), part) for part in rows if part.stop > part.start]
 
 
-def _decide(family, actor, structure, sizes, shape, leaves, states, noise):  # noqa: PLR0917
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _task_slice(leaves: list[Array], start: int, stop: int) -> list[Array]:
+    return [x[start:stop] for x in leaves]
+
+
+def _decide(
+    family: MujocoFamily,
+    actor: Actor,
+    structure: Any,
+    shape: tuple[int, int],
+    leaves: list[Array],
+    states: Float[Array, "b state"],
+    noise: Float[Array, "b noise"],
+) -> tuple[Array, Array, Array, Array]:
     """Observation, action and control vector of a flat batch of packed states."""
     params, tasks = jax.tree.unflatten(structure, leaves)
-    state = ep.unpack(states, sizes)
+    state = ep.unpack(states, ep.state_sizes(family))
     obs = jax.vmap(family.observe)(state)
     grouped = [x.reshape(*shape, x.shape[-1]) for x in (obs, noise)]
     act, log_prob = ep.act_batch(actor, params, tasks, *grouped)
@@ -215,13 +238,16 @@ def _simulate(
     record: ep.Recording,
     noise: np.ndarray,
     rows: slice,
+    stop: threading.Event,
 ) -> None:
-    """Run the closed loop for some rows of the recording."""
+    """Run the closed loop for some rows of the recording, unless `stop` is set."""
     moving = simulator.model.nq + simulator.model.nv
     nu = simulator.model.nu
     states, sensors = record.states, record.sensors
     simulator.start(states[0, rows, :moving])
     for t in range(len(record.act)):
+        if stop.is_set():
+            return
         obs, act, log_prob, control = decide(leaves, states[t, rows], noise[t, rows])
         control = np.asarray(control)
         new = states[t + 1, rows]
