@@ -76,6 +76,16 @@ class SawyerPush(MujocoFamily):
     )
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where a list of goals is empty or not of finite pairs."""
+        for name in ("train_goals", "heldout_goals"):
+            goals = getattr(self, name)
+            if not goals or not all(len(g) == 2 and np.isfinite(g).all() for g in goals):
+                raise ValueError(
+                    f"sawyer-push: {name} must be one or more finite pairs (x, y) in m, but is "
+                    f"{goals!r}; give for example ((0.0, 0.75),)"
+                )
+
     def model(self) -> mujoco.MjModel:
         """`qpos`: hand xyz, block xyz (m). The block does not rotate, as in the original, where
         its moment of inertia is 1e5 kg m^2."""
@@ -207,8 +217,9 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     """Scripted controller: a smooth function of the goal and the observation, without memory.
 
     The front finger goes behind the block, as seen from the goal, and pushes along the line to
-    the goal. If it is not behind the block it rises, passes over and comes down beyond. When the
-    block has arrived it backs off 1.6 cm and stays. Every decision is a sigmoid of a
+    the goal. If it is not behind the block it rises, passes over and comes down beyond; to pull
+    the block back, the hand comes down with the block between its fingers. When the block has
+    arrived, the hand backs off 1.6 cm and stays. Every decision is a sigmoid of a
     distance, so that a network can imitate it and label any state that a poor learner visits.
 
     Returns an action in [-1, 1]^3.
@@ -225,7 +236,7 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     rear_finger = finger + jnp.array([0.0, sawyer.REAR_FINGER_Y - sawyer.FRONT_FINGER_Y])
     behind = _above(-(finger @ along) / _norm(finger), 0.5, 0.05)
     near = _above(1.3, span, 0.04)
-    clear = _above(span, 1.3, 0.04) * _above(_box_gauge(rear_finger), 1.3, 0.04)
+    clear = _above(span, 1.2, 0.04) * _above(_box_gauge(rear_finger), 1.2, 0.04)
     far = _above(_norm(finger), 0.12, 0.005)
     low = _above(0.078, hand[2], 0.002)
     passing = _above(hand[2], 0.089, 0.0015)
@@ -236,7 +247,7 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     touch = 1.0 / _box_gauge(along)
     off_line = finger @ across
     spread = jnp.minimum(jnp.abs(off_line) / 0.02, 1.0) * (1 - near)
-    short_of = -touch * (1 + spread + 0.6 * (1 - ready)) - finger @ along
+    short_of = -touch * (1 + spread + 0.4 * (1 - ready)) - finger @ along
     correction = off_line * (1 - near * ready)
     course = (short_of + 0.03 * ready) * along - correction * across
     course = course / jnp.maximum(jnp.abs(course).max(), 0.012)
@@ -257,7 +268,9 @@ def _norm(x: Float[Array, " 2"]) -> Float[Array, ""]:
     return jnp.sqrt(x @ x + 1e-8)
 
 
-def _above(x: Float[Array, ""] | float, threshold: Float[Array, ""] | float, width: float):
+def _above(
+    x: Float[Array, ""] | float, threshold: Float[Array, ""] | float, width: float
+) -> Float[Array, ""]:
     """0 where `x` is well below `threshold`, 1 where it is well above."""
     return jax.nn.sigmoid((x - threshold) / width)
 
