@@ -41,21 +41,23 @@ def make_world(family: TaskFamily, threads: int | None = None) -> World:
 
 
 def _check_batch(params: Params, tasks: Task, episodes: int) -> int:
-    counts = {x.shape[:1] for x in jax.tree.leaves((params, tasks))}
-    task_counts = {x.shape[:1] for x in jax.tree.leaves(tasks)}
-    if len(task_counts) != 1 or () in task_counts or (0,) in task_counts:
+    counts, axes = (
+        sorted({x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(tree)})
+        for tree in (tasks, (params, tasks))
+    )
+    if len(counts) != 1 or counts[0] < 1:
         raise ValueError(
-            f"Tasks need one common leading axis of at least 1, got {sorted(task_counts)}; stack "
-            "them, for one task too."
+            f"Tasks need one common leading axis of at least 1, got {counts}; stack them, also a "
+            "single one."
         )
-    if len(counts) != 1:
+    if axes != counts:
         raise ValueError(
-            f"Every leaf of params and tasks needs the same leading task axis, got axes "
-            f"{sorted(counts)}; stack one set of parameters per task."
+            f"Parameters and tasks need the same leading task axis, got {counts[0]} tasks and axes "
+            f"{axes}; stack one set of parameters per task."
         )
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; a rollout needs at least 1.")
-    return counts.pop()[0]
+    return counts[0]
 
 
 class PureWorld:
@@ -137,7 +139,6 @@ class NativeWorld:
             NativeSimulator(family.model(), family.frame_skip, pool) for _ in range(2)
         ]
         self._workers = ThreadPoolExecutor(max_workers=min(2, threads))
-        self._deciders: dict[Any, Callable[..., Any]] = {}
 
     def rollout(
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""]
@@ -153,7 +154,7 @@ class NativeWorld:
             mine = _task_slice(leaves, *cut)
             groups = cut[1] - cut[0]
             shape = (groups, (rows.stop - rows.start) // groups)
-            decide = self._decider(actor, structure, shape)
+            decide = _decider(self._mujoco_family, actor, structure, shape)
             # Compile here, once: two threads that meet the same new shape would both compile it.
             decide(mine, record.states[0, rows], draws.noise[0, rows])
             jobs.append((simulator, decide, mine, record, draws.noise, rows, stop))
@@ -183,13 +184,14 @@ class NativeWorld:
             diverged=np.zeros((steps, batch), bool),
         )
 
-    def _decider(self, actor: Actor, structure: Any, shape: tuple[int, int]) -> Callable[..., Any]:
-        """The compiled policy step; cached, with parameters as a flat list to save dispatch."""
-        name = (actor, structure, shape)
-        if name not in self._deciders:
-            decide = functools.partial(_decide, self._mujoco_family, actor, structure, shape)
-            self._deciders[name] = jax.jit(decide)
-        return self._deciders[name]
+
+@functools.cache
+def _decider(
+    family: MujocoFamily, actor: Actor, structure: Any, shape: tuple[int, int]
+) -> Callable[..., Any]:
+    """The compiled policy step for (task, ep) = `shape`; parameters are a flat list of leaves,
+    which saves dispatch."""
+    return jax.jit(functools.partial(_decide, family, actor, structure, shape))
 
 
 def _halves(count: int, episodes: int) -> list[tuple[tuple[int, int], slice]]:
