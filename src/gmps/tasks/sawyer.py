@@ -27,7 +27,8 @@ TARGET_HIGH = (0.5, 1.0, 0.5)
 
 #: Half sizes of one finger, m; both hang down from the hand.
 FINGER_SIZE = (0.015, 0.005, 0.045)
-#: Offset in y of the finger that faces away from the robot and of the one that faces it, m.
+#: Offset in y of the finger that faces away from the robot and of the one that faces it, m. The
+#: front one stands where the authors' gripper is pushed back to within 0.3 s of contact.
 FRONT_FINGER_Y = 0.02
 REAR_FINGER_Y = -0.05
 
@@ -40,6 +41,9 @@ TABLE_POS = (0.0, 0.8, -0.5)
 TABLE_BIT = 1
 FINGER_BIT = 2
 
+#: Sliding friction of table and fingers; the authors' table has 10, see the family's page.
+TABLE_FRICTION = 2.0
+FINGER_FRICTION = 1.0
 #: Contacts as stiff as the solver takes them, critically damped within 0.02 s.
 CONTACT_SOLREF = (0.02, 1.0)
 CONTACT_SOLIMP = (0.9999, 0.9999, 0.001, 0.5, 2.0)
@@ -64,7 +68,7 @@ def scene() -> mujoco.MjSpec:
         pos=TABLE_POS,
         size=TABLE_SIZE,
         rgba=[0.6, 0.6, 0.5, 1.0],
-        friction=[2.0, 0.1, 0.002],
+        friction=[TABLE_FRICTION, 0.1, 0.002],
         contype=TABLE_BIT,
         conaffinity=0,
         solref=CONTACT_SOLREF,
@@ -93,7 +97,7 @@ def _add_hand(spec: mujoco.MjSpec) -> None:
             pos=[0.0, y, 0.0],
             size=FINGER_SIZE,
             rgba=[0.2, 0.7, 0.7, 1.0],
-            friction=[1.0, 0.005, 0.0001],
+            friction=[FINGER_FRICTION, 0.005, 0.0001],
             margin=0.001,
             contype=FINGER_BIT,
             conaffinity=0,
