@@ -46,14 +46,31 @@ class GaussianPolicy(eqx.Module):
     ) -> tuple[Float[Array, " act"], Float[Array, " act"]]:
         """Mean and log standard deviation of the action."""
         shift, scale = jax.lax.stop_gradient((self.obs_mean, self.obs_std))
+        (weight, bias), *rest = self.layers
+        x = ((obs - shift) / scale) @ weight + bias
+        for weight, bias in rest:
+            x = jax.nn.relu(x) @ weight + bias
+        return x, self.floored_log_std
+
+    @property
+    def layers(self) -> tuple[tuple[Float[Array, "in out"], Float[Array, " out"]], ...]:
+        """Weight and bias of each layer; the first one takes the normalised observation alone.
+
+        `[obs, b] @ W` is `obs @ W[:n] + b @ W[n:]`: the bias transformation is part of the first
+        bias, and nothing is tiled over a batch.
+        """
         size = self.obs_mean.shape[0]
         first = self.weights[0]
-        # [obs, bias] @ W, without tiling the bias over a batch.
         offset = self.bias_transform @ first[size:] + self.biases[0]
-        x = ((obs - shift) / scale) @ first[:size] + offset
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            x = jax.nn.relu(x) @ weight + bias
-        return x, jnp.maximum(self.log_std, jnp.log(jnp.asarray(MIN_STD, x.dtype)))
+        return (
+            (first[:size], offset),
+            *zip(self.weights[1:], self.biases[1:], strict=True),
+        )
+
+    @property
+    def floored_log_std(self) -> Float[Array, " act"]:
+        """Log standard deviation as used, at least `log(MIN_STD)`."""
+        return jnp.maximum(self.log_std, jnp.log(jnp.asarray(MIN_STD, self.log_std.dtype)))
 
     def log_prob(self, obs: Float[Array, " obs"], act: Float[Array, " act"]) -> Float[Array, ""]:
         """Log density of `act` in `obs`."""
