@@ -1,13 +1,28 @@
-"""The meta-objective over a batch of tasks and its gradient, through the inner step."""
+"""The meta-objective over a batch of tasks and its gradient, through the inner steps.
+
+`meta_loss` is the definition. `meta_value_and_grad` computes its value and gradient faster than
+differentiating it would, in three ways:
+
+- Reverse mode by hand over the inner steps. With `phi' = phi - alpha g(phi)` and the cotangent `v`
+  of `phi'`, that of `phi` is `v - H(alpha v)`: the Hessian `H` is symmetric, so one forward-mode
+  product serves, on the activations that the gradient `g` has computed already.
+- Samples are columns. Every product of the forward and the backward pass, and of their tangents,
+  is then one that CPU matrix kernels run near their peak, without a transposed copy.
+- On a CPU the tasks are taken one after another, so that a task's activations stay in cache;
+  elsewhere all at once.
+"""
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmps.adapt import StepSizes, adapt
+from gmps.adapt import StepSizes, adapt, gradient_step
+from gmps.columns import inner_objective, outer_objective
 from gmps.losses import Imitation, InnerBatch, imitation_loss
-from gmps.nets import GaussianPolicy, Subset
+from gmps.nets import GaussianPolicy, Subset, subset_mask
 from gmps.types import Demonstrations
 
 
@@ -51,7 +66,70 @@ def meta_value_and_grad(
     first_order: bool = False,
     imitation: Imitation = "mse",
 ) -> tuple[tuple[Float[Array, ""], Float[Array, " task"]], MetaParams]:
-    """`((loss, loss of each task), gradient)` of `meta_loss` with respect to `params`."""
-    return jax.value_and_grad(meta_loss, has_aux=True)(
-        params, batches, demos, subset=subset, first_order=first_order, imitation=imitation
-    )
+    """`((loss, loss of each task), gradient)` of `meta_loss` with respect to `params`.
+
+    Call it under `jax.jit`: what a subset leaves unused is dropped there. Not differentiable
+    itself.
+    """
+
+    def one_task(
+        batches: tuple[InnerBatch, ...], demos: Demonstrations
+    ) -> tuple[Float[Array, ""], MetaParams]:
+        return _task_value_and_grad(params, batches, demos, subset, first_order, imitation)
+
+    def in_turn(
+        batches: tuple[InnerBatch, ...], demos: Demonstrations
+    ) -> tuple[Float[Array, " task"], MetaParams]:
+        def add(
+            total: MetaParams, task: tuple[tuple[InnerBatch, ...], Demonstrations]
+        ) -> tuple[MetaParams, Float[Array, ""]]:
+            loss, gradient = one_task(*task)
+            return jax.tree.map(jnp.add, total, gradient), loss
+
+        zero = jax.tree.map(jnp.zeros_like, params)
+        total, losses = jax.lax.scan(add, zero, (batches, demos))
+        return losses, total
+
+    def at_once(
+        batches: tuple[InnerBatch, ...], demos: Demonstrations
+    ) -> tuple[Float[Array, " task"], MetaParams]:
+        losses, gradients = jax.vmap(one_task)(batches, demos)
+        return losses, jax.tree.map(lambda g: g.sum(0), gradients)
+
+    losses, total = jax.lax.platform_dependent(batches, demos, cpu=in_turn, default=at_once)
+    return (losses.mean(), losses), jax.tree.map(lambda g: g / losses.shape[0], total)
+
+
+def _task_value_and_grad(
+    params: MetaParams,
+    batches: tuple[InnerBatch, ...],
+    demos: Demonstrations,
+    subset: Subset,
+    first_order: bool,
+    imitation: Imitation,
+) -> tuple[Float[Array, ""], MetaParams]:
+    """Imitation loss of one task after its inner steps, and its gradient."""
+    policy, step_sizes = params
+    mask = subset_mask(policy, subset)
+    steps = []
+    for batch in batches:
+        moving, fixed = eqx.partition(policy, mask)
+        objective = inner_objective(policy, batch)
+        gradient, hessian_product = jax.linearize(
+            lambda moving, fixed=fixed, f=objective: jax.grad(f)(eqx.combine(moving, fixed)),
+            moving,
+        )
+        policy, step_transpose = jax.vjp(
+            lambda p, g, a: gradient_step(p, g, a, subset), policy, gradient, step_sizes
+        )
+        steps.append((hessian_product, step_transpose))
+
+    loss, cotangent = jax.value_and_grad(outer_objective(policy, demos, imitation))(policy)
+    step_sizes_cotangent = jax.tree.map(jnp.zeros_like, step_sizes)
+    for hessian_product, step_transpose in reversed(steps):
+        cotangent, gradient_cotangent, step_sizes_term = step_transpose(cotangent)
+        step_sizes_cotangent = jax.tree.map(jnp.add, step_sizes_cotangent, step_sizes_term)
+        if not first_order:
+            second_order = hessian_product(eqx.filter(gradient_cotangent, mask))
+            cotangent = jax.tree.map(jnp.add, cotangent, second_order)
+    return loss, MetaParams(cotangent, step_sizes_cotangent)
