@@ -1,0 +1,45 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmps.tasks import family_names, make_family
+from gmps.tasks.base import TaskFamily
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_families_keep_the_contract(name):
+    family = make_family(name)
+    assert isinstance(family, TaskFamily)
+    assert family.name == name
+    assert family == make_family(name)
+    assert hash(family) == hash(make_family(name))
+    spec = family.spec
+    for split in ("train", "heldout"):
+        tasks = family.tasks(split)
+        assert len(tasks) > 3
+        assert len(family.tasks(split, 3)) == 3
+    assert len(family.tasks("train", 70, jax.random.key(0))) == 70
+    task = tasks[0]
+    state = family.reset(jax.random.key(0), task)
+    assert all(x.dtype == jnp.float32 for x in state)
+    assert family.observe(state).shape == (spec.obs_size,)
+    assert family.context(task).shape == (spec.context_size,)
+    assert family.goal_point(task).shape == (2,)
+    assert family.describe(task)
+    assert not family.terminated(state)
+    if family.expert is not None:
+        act = family.expert(task, family.observe(state))
+        assert act.shape == (spec.act_size,)
+        assert np.abs(act).max() <= 1
+
+
+def test_unknown_family_lists_what_exists_and_the_nearest_name():
+    with pytest.raises(ValueError, match="family") as error:
+        make_family("ant-gaol")
+    assert str(error.value) == (
+        "There is no task family 'ant-gaol'. Did you mean 'ant-goal'? "
+        "Families: ant-goal, point-goal, sawyer-push."
+    )
+    with pytest.raises(ValueError, match=r"no task family 'zzz'\. Families: ant-goal, "):
+        make_family("zzz")
