@@ -61,8 +61,8 @@ class Measured(NamedTuple):
     """Figures of one condition, `(task, repeat)`: `return` and the family's outcomes."""
 
     figures: dict[str, Float[np.ndarray, "task repeat"]]
-    #: Paths of the first repeat's first episode, `(task, t + 1, 2)`.
-    paths: dict[str, Float[np.ndarray, "task t1 2"]]
+    #: Paths of each repeat's first episode.
+    paths: dict[str, Float[np.ndarray, "task repeat t1 2"]]
 
 
 class SplitResult(NamedTuple):
@@ -198,7 +198,11 @@ class Evaluator:
             name: np.asarray(x, np.float64).reshape(-1, repeats, x.shape[-1]).mean(-1)
             for name, x in raw.items()
         }
-        return Measured(figures, {k: np.asarray(x)[::repeats, 0] for k, x in roll.paths.items()})
+        paths = {
+            name: np.asarray(x)[:, 0].reshape(-1, repeats, *x.shape[2:])
+            for name, x in roll.paths.items()
+        }
+        return Measured(figures, paths)
 
     def _repeat(self, tree: Any) -> Any:
         """Each task's entry `repeats` times, along the task axis."""

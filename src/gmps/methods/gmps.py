@@ -30,7 +30,7 @@ from gmps.experts.base import Controller, MixtureActor
 from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
 from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
-from gmps.methods.imitation import imitate, normalised
+from gmps.methods.imitation import blind_loss, imitate, normalised
 from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
@@ -68,6 +68,9 @@ class GmpsConfig:
     """Lambda of generalised advantage estimation."""
     imitation: Imitation = "mse"
     """Outer loss: squared error of the mean (released code), or nll (the paper's text)."""
+    blind_weight: float = 1.0
+    """Weight of the imitation loss of the policy before the update, in the outer loss. It keeps
+    that policy near the experts, where its episodes say something about the task."""
     outer_steps: int = 15
     """Outer steps on the same episodes, at most."""
     learning_rate: float = 1e-3
@@ -82,8 +85,10 @@ class GmpsConfig:
     """End the block when the mean effective sample size falls below this fraction; 0: never."""
     max_kl: float = 0.5
     """End the block when the KL from the collecting policy exceeds this (nats); inf: never."""
-    pretrain_steps: int = 1000
+    pretrain_steps: int = 3000
     """Steps of plain imitation, without the task, before the first round."""
+    pretrain_labels: int = 30
+    """Expert labels of each task in one step of it."""
     beta: Literal["zero", "linear", "geometric"] = "zero"
     """Schedule of the expert's share when states are collected for aggregation."""
     beta_rounds: int = 20
@@ -131,7 +136,7 @@ class Gmps:
             key_pretrain,
             steps=config.pretrain_steps,
             learning_rate=config.learning_rate,
-            labels=config.labels,
+            labels=config.pretrain_labels,
         )
         params = MetaParams(policy, init_step_sizes(policy, config.step_sizes, config.step_size))
         opt_state = optax.adam(config.learning_rate).init(params)  # pyright: ignore[reportArgumentType]
@@ -278,6 +283,10 @@ def _update(
             first_order=config.first_order,
             imitation=config.imitation,
         )
+        if config.blind_weight:
+            blind = jax.grad(blind_loss)(block.params.policy, labels)
+            add = lambda g, b: g + config.blind_weight * b  # noqa: E731
+            gradient = gradient._replace(policy=jax.tree.map(add, gradient.policy, blind))
         if not config.learn_std:
             gradient = eqx.tree_at(lambda g: g.policy.log_std, gradient, replace_fn=jnp.zeros_like)
         params, opt_state = descend(optimiser, gradient, block.opt_state, block.params)

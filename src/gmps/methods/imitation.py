@@ -29,6 +29,11 @@ def normalised(policy: GaussianPolicy, demos: Demonstrations) -> GaussianPolicy:
     )
 
 
+def blind_loss(policy: GaussianPolicy, labels: Demonstrations) -> Float[Array, ""]:
+    """Mean squared error of one policy for all tasks."""
+    return jax.vmap(lambda d: imitation_loss(policy, *d))(labels).mean()
+
+
 @partial(jax.jit, static_argnames=("steps", "learning_rate", "labels"))
 def imitate(
     policy: GaussianPolicy,
@@ -45,12 +50,9 @@ def imitate(
     """
     optimiser = optax.adam(learning_rate)
 
-    def loss(policy: GaussianPolicy, key: Key[Array, ""]) -> Float[Array, ""]:
-        return jax.vmap(lambda d: imitation_loss(policy, *d))(sample(data, labels, key)).mean()
-
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Float[Array, ""]]:
         policy, opt_state = carry
-        value, gradient = jax.value_and_grad(loss)(policy, key)
+        value, gradient = jax.value_and_grad(blind_loss)(policy, sample(data, labels, key))
         return descend(optimiser, gradient, opt_state, policy), value
 
     start: Any = (policy, optimiser.init(policy))  # pyright: ignore[reportArgumentType]

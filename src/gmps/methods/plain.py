@@ -30,7 +30,7 @@ class PlainConfig:
     """Steps of imitation."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
-    labels: int = 100
+    labels: int = 30
     """Labels of each task in one step of imitation."""
     episodes: int = 20
     """Episodes for the policy-gradient step."""

@@ -1,0 +1,106 @@
+"""The `gmps` command."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+from rich.console import Console
+
+T = TypeVar("T")
+
+console = Console(highlight=False)
+
+#: Name -> (module of `gmps.commands`, one line of help). Imported on demand: JAX takes a second.
+COMMANDS = {
+    "train": "Meta-train a policy on a task family, then judge it on held-out tasks.",
+    "resume": "Go on with an interrupted run.",
+    "eval": "Judge a run on held-out tasks, beside its controls.",
+    "adapt": "Adapt a trained policy to one task and write the adapted policy.",
+    "report": "Write one HTML page about one run or several.",
+    "demos": "Import demonstrations, or say what is in them.",
+    "tasks": "List the task families.",
+    "doctor": "Check the installation.",
+    "demo": "Train a pushing robot from a scripted expert and show what it learned: minutes.",
+}
+EPILOG = """examples:
+  gmps demo
+  gmps train sawyer-push --rounds 60 --run runs/push
+  gmps train ant-goal --demos ant-goal-demos.npz --run runs/ant
+  gmps adapt runs/push --task -0.08 0.72
+  gmps report runs/push runs/ant --out report.html
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Bad input is one sentence on stderr, status 2."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        _help()
+        return 0
+    if args[0] == "--version":
+        from gmps import __version__
+
+        print(f"gmps {__version__}")
+        return 0
+    if args[0] not in COMMANDS:
+        import difflib
+
+        close = difflib.get_close_matches(args[0], COMMANDS, 1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return _fail(f"There is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}.")
+    warnings.showwarning = _show_warning
+    try:
+        return _command(args[0])(args[1:])
+    except ValueError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("Interrupted.", status=130)
+
+
+def parse(kind: type[T], argv: Sequence[str], prog: str, default: T | None = None) -> T:
+    """The options in `argv` as an instance of the dataclass `kind`.
+
+    Ends the process with status 2 on an unknown or malformed option, after naming it.
+    """
+    options: Any = {} if default is None else {"default": default}
+    return tyro.cli(kind, args=list(argv), prog=f"gmps {prog}", **options)
+
+
+def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[str, Sequence[str]]:
+    """The leading word of a command's arguments, and the others.
+
+    Raises:
+        ValueError: it is missing.
+    """
+    if argv and argv[0] in ("-h", "--help"):
+        print(f"usage: gmps {command} {what} [options]\n\n{COMMANDS[command]}\n{rule}")
+        print(f"`gmps {command} {what} --help` lists the options.")
+        raise SystemExit(0)
+    if not argv or argv[0].startswith("-"):
+        raise ValueError(f"`gmps {command}` needs {what} first. {rule}")
+    return argv[0], argv[1:]
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    import importlib
+
+    return importlib.import_module(f"gmps.commands.{name}").run
+
+
+def _help() -> None:
+    from gmps import __doc__ as about
+
+    lines = [str(about), "", "usage: gmps COMMAND [options]", ""]
+    lines += [f"  {name:<8} {text}" for name, text in COMMANDS.items()]
+    print("\n".join([*lines, "", "`gmps COMMAND --help` explains a command.", "", EPILOG]))
+
+
+def _fail(message: str, status: int = 2) -> int:
+    print(f"gmps: {message}", file=sys.stderr)
+    return status
+
+
+def _show_warning(message: object, *_: object) -> None:
+    print(f"gmps: warning: {message}", file=sys.stderr)

@@ -1,0 +1,89 @@
+"""`gmps adapt RUN --task ...`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+import tyro
+
+from gmps.cli import console, leading, parse
+from gmps.config import TrainConfig
+from gmps.methods.base import stack
+from gmps.nets import PolicyActor
+from gmps.policy_file import save_policy
+from gmps.run import Run
+from gmps.train import restore
+from gmps.types import tree_index
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Adapt a trained policy to one task from its own episodes, and write the adapted policy.
+
+    example:
+      gmps adapt runs/push --task -0.08 0.72
+    """
+
+    task: Annotated[tuple[float, ...], tyro.conf.arg(metavar="NUMBER")]
+    """The task parameter, as `gmps tasks` explains it. Only the simulator's reward uses it."""
+    out: str | None = None
+    """File for the adapted policy, by default RUN/adapted-TASK.safetensors. Never overwritten."""
+    episodes: int = 20
+    """Episodes for each step."""
+    steps: int = 1
+    """Adaptation steps."""
+    seed: int = 0
+    """Seed of the episodes."""
+    checkpoint: Literal["best", "latest"] = "best"
+    """Which checkpoint to adapt."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Adapt and save."""
+    folder, options = leading(argv, "adapt", "RUN", "RUN is a folder that `gmps train` wrote.")
+    command = parse(Adapt, options, "adapt RUN")
+    run = Run.open(folder)
+    config = run.load_config(TrainConfig)
+    label = "_".join(f"{x:g}" for x in command.task)
+    out = Path(command.out) if command.out else run.path / f"adapted-{label}.safetensors"
+    if out.exists():
+        raise ValueError(f"{out} already exists; choose another file with --out.")
+    for name in ("episodes", "steps"):
+        if getattr(command, name) < 1:
+            raise ValueError(f"{name} is {getattr(command, name)}; it must be at least 1.")
+    experiment, state, metadata = restore(run, config, command.checkpoint)
+    world, size = experiment.world, experiment.world.family.spec.context_size
+    if len(command.task) != size:
+        raise ValueError(
+            f"--task has {len(command.task)} numbers, but a task of {config.family} has {size}; "
+            f"`gmps tasks` explains them."
+        )
+    tasks = jnp.asarray([command.task], jnp.float32)
+    actor = PolicyActor(world.family.spec.act_size)
+    policies = stack(experiment.method.policy(state), 1)
+    keys = jax.random.split(jax.random.key(command.seed), command.steps + 1)
+    console.print(f"{config.family}, {world.family.describe(tasks[0])}")
+    for step, key in enumerate(keys[:-1]):
+        data = world.rollout(actor, policies, tasks, command.episodes, key).trajectories
+        console.print(f"  return after {step} steps: {float(data.returns.mean()):8.1f}")
+        policies = experiment.method.adapt(state, policies, data)
+    last = world.rollout(actor, policies, tasks, command.episodes, keys[-1]).trajectories
+    console.print(f"  return after {command.steps} steps: {float(last.returns.mean()):8.1f}")
+    save_policy(
+        out,
+        tree_index(policies, 0),
+        {
+            "family": config.family,
+            "task": list(command.task),
+            "steps": command.steps,
+            "episodes": command.episodes,
+            "seed": command.seed,
+            "run_round": metadata["round"],
+            "gmps": run.versions["packages"]["gmps"],
+        },
+    )
+    console.print(f"written: {out}")
+    return 0

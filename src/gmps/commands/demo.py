@@ -1,0 +1,44 @@
+"""`gmps demo`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gmps.cli import console, parse
+from gmps.commands.session import train_and_judge
+from gmps.config import TrainConfig, preset
+from gmps.run import CONFIG, Run
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train a robot hand to push a block, then adapt it to goals it has never seen.
+
+    A scripted expert that sees the goal teaches a policy that does not. Takes some minutes on two
+    cores; stopped, it goes on where it was when it is started again.
+
+    example:
+      gmps demo
+    """
+
+    run: str = "runs/demo"
+    """Folder of the run."""
+    rounds: int = 60
+    """Rounds of training."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train or go on, and show the table."""
+    command = parse(Demo, argv, "demo")
+    if (Path(command.run) / CONFIG).exists():
+        console.print(f"Going on with {command.run}; remove the folder to start anew.")
+        opened = Run.open(command.run)
+        config = opened.load_config(TrainConfig)
+    else:
+        from dataclasses import replace
+
+        config = replace(preset("sawyer-push"), rounds=command.rounds)
+        opened = Run.create(command.run, config, config.keep)
+    with opened:
+        train_and_judge(opened, config)
+    return 0

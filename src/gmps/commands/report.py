@@ -1,0 +1,36 @@
+"""`gmps report RUN...`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tyro
+
+from gmps.cli import console, parse
+from gmps.report import write_report
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one self-contained HTML page about one run, or comparing several.
+
+    example:
+      gmps report runs/push-0 runs/push-1 runs/push-2 --out push.html
+    """
+
+    runs: tyro.conf.Positional[list[str]]
+    """Run folders."""
+    out: str | None = None
+    """The page; by default report.html in the folder of a single run."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write the page."""
+    command = parse(Report, argv, "report")
+    if not command.runs:
+        raise ValueError("Name at least one run folder: `gmps report RUN`.")
+    if command.out is None and len(command.runs) > 1:
+        raise ValueError(f"{len(command.runs)} runs need a place for the page: give --out FILE.")
+    runs: Sequence[str] = command.runs
+    out = command.out or f"{runs[0]}/report.html"
+    console.print(f"written: {write_report(runs, out)}")
+    return 0

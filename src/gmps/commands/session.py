@@ -1,0 +1,109 @@
+"""What `train`, `resume`, `eval` and `demo` share: progress, judging, the table."""
+
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gmps.cli import console
+from gmps.config import TrainConfig
+from gmps.report import write_report
+from gmps.run import REPORT, Run
+from gmps.train import Progress as Round
+from gmps.train import evaluate_run, train
+
+_ROWS = {
+    "before": "before the update",
+    "zero_step": "step of size zero",
+    "random_update": "random update, same norm",
+    "wrong_task": "update from a wrong task",
+    "plain_before": "blind imitation",
+    "plain": "blind imitation + one plain step",
+    "expert": "expert",
+}
+
+
+def train_and_judge(run: Run, config: TrainConfig) -> None:
+    """Train to the end, evaluate, write the report and print the table."""
+    console.print(f"{config.method} on {config.family}, seed {config.seed} -> {run.path}")
+    if config.demos is None:
+        console.print("Experts: the family's scripted controller, asked for labels (aggregation).")
+    else:
+        console.print(f"Experts: the demonstrations in {config.demos}, nothing else.")
+    columns = (
+        TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
+        BarColumn(20),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("", total=config.rounds, figures="setting up")
+
+            def watch(done: Round) -> None:
+                m = done.metrics
+                figures = (
+                    f"return {m['return/before']:.0f} -> {m['return/after']:.0f}  "
+                    f"imitation loss {m['loss/imitation']:.4f}  "
+                    f"{done.steps_per_second:,.0f} steps/s"
+                )
+                progress.update(bar, completed=done.round + 1, figures=figures)
+
+            train(run, config, watch)
+    except KeyboardInterrupt:
+        console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
+        raise
+    judge(run, config)
+
+
+def judge(run: Run, config: TrainConfig, checkpoint: str = "best") -> None:
+    """Evaluate, write scores and report, print the table."""
+    with console.status("evaluating") as status:
+        scores = evaluate_run(run, config, checkpoint, status.update)
+    write_report([run.path], run.path / REPORT)
+    print_scores(scores)
+    console.print(f"scores  {run.path / 'scores.json'}")
+    console.print(f"report  {run.path / REPORT}")
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """The held-out table: interquartile means with 95 % intervals."""
+    for mode in ("deterministic", "stochastic"):
+        print_mode(scores, mode)
+    for mode in ("deterministic", "stochastic"):
+        for name, score in scores["heldout"][mode]["adaptation_score"].items():
+            value = "-" if score["iqm"] is None else _interval(score, ".2f")
+            console.print(f"adaptation score, {mode}, {name}: {value}  over {score['control']}")
+    steps = ", ".join(f"{k} {v:,}" for k, v in scores["steps"].items())
+    console.print(f"environment steps: {steps}")
+
+
+def print_mode(scores: dict[str, Any], mode: str) -> None:
+    """One noise mode's table."""
+    rows = scores["heldout"][mode]
+    afters = {n: f"after {n.removeprefix('after_')} step(s)" for n in rows if "after_" in n}
+    names = {"before": _ROWS["before"], **afters, **_ROWS}
+    figures = [f for f in rows["before"] if f not in ("return", "normalised")]
+    title = f"{scores['family']}, held-out tasks, {mode} actions"
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    table.add_column("")
+    for figure in ("return", "normalised", *figures):
+        table.add_column(figure.replace("_", " "), justify="right")
+    for name, words in names.items():
+        if name in rows:
+            cells = [_cell(rows[name], figure) for figure in ("return", "normalised", *figures)]
+            table.add_row(words, *cells)
+    console.print(table)
+
+
+def _cell(row: dict[str, Any], figure: str) -> str:
+    if figure not in row:
+        return "-"
+    return _interval(row[figure], ".0f" if figure == "return" else ".3f")
+
+
+def _interval(summary: dict[str, Any], spec: str) -> str:
+    low, high = format(summary["ci_low"], spec), format(summary["ci_high"], spec)
+    return f"{format(summary['iqm'], spec)} [{low}, {high}]"

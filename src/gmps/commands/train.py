@@ -1,0 +1,53 @@
+"""`gmps train FAMILY`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+
+from gmps.cli import leading, parse
+from gmps.commands.session import train_and_judge
+from gmps.config import PRESETS, Preset, TrainConfig, preset
+from gmps.run import Run
+from gmps.tasks import family_names, make_family
+
+
+@dataclass(frozen=True)
+class Train:
+    """Meta-train a policy, judge it on held-out tasks beside its controls, and write a report.
+
+    example:
+      gmps train sawyer-push --rounds 60 --seed 0 --run runs/push
+      gmps train ant-goal --demos ant-goal-demos.npz --gmps.std 0.5
+    """
+
+    run: str | None = None
+    """Folder of the run, by default runs/FAMILY-METHOD-seedS. It must not exist yet."""
+    preset: Preset = "default"
+    """Defaults of all other options: tuned for the family, or the paper's recipe."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: TrainConfig("")
+    )
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train, evaluate, report."""
+    family, options = leading(argv, "train", "FAMILY", f"Families: {', '.join(family_names())}.")
+    make_family(family)  # an unknown one is said before anything else
+    name = _preset_of(options)
+    command = parse(Train, options, f"train {family}", Train(None, name, preset(family, name)))
+    config = command.config
+    folder = command.run or f"runs/{config.family}-{config.method}-seed{config.seed}"
+    with Run.create(folder, config, config.keep) as opened:
+        train_and_judge(opened, config)
+    return 0
+
+
+def _preset_of(options: Sequence[str]) -> Preset:
+    """The preset decides the defaults, so it is read before the other options."""
+    for i, word in enumerate(options):
+        value = word.partition("=")[2] or (options[i + 1] if i + 1 < len(options) else "")
+        if word.partition("=")[0] == "--preset" and value in PRESETS:
+            return value  # pyright: ignore[reportReturnType]
+    return "default"
