@@ -36,15 +36,6 @@ class Recording(NamedTuple):
     diverged: Bool[Any, "t b"]
 
 
-class Draws(NamedTuple):
-    """Everything random in a batch of episodes; JAX or NumPy arrays."""
-
-    #: Start states, packed.
-    start: Float[Any, "b state"]
-    #: Standard normal numbers for the actor.
-    noise: Float[Any, "t b noise"]
-
-
 @functools.cache
 def state_sizes(family: TaskFamily) -> tuple[int, int, int]:
     """Sizes of `qpos`, `qvel` and `mocap_pos` of a family."""
@@ -64,22 +55,22 @@ def unpack(vector: Float[Array, "*b state"], sizes: tuple[int, int, int]) -> Sta
     return State(vector[..., :nq], vector[..., nq : nq + nv], vector[..., nq + nv :])
 
 
-def draw(
-    family: TaskFamily, noise_size: int, episodes: int, tasks: Task, key: Key[Array, ""]
-) -> Draws:
-    """Start states and action noise. An episode's draws depend on its own key alone."""
-    count = jax.tree.leaves(tasks)[0].shape[0]
-    keys = jax.random.split(key, (count, episodes))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def draw_starts(
+    family: TaskFamily, episodes: int, tasks: Task, key: Key[Array, ""]
+) -> Float[Array, "b state"]:
+    """Packed start states of `episodes` episodes in each task."""
+    batch = jax.tree.leaves(tasks)[0].shape[0] * episodes
+    repeated = jax.tree.map(lambda x: jnp.repeat(x, episodes, 0), tasks)
+    # Not vmap: random bits of a batch of keys take several times as long to compile.
+    starts = jax.lax.map(lambda x: pack(family.reset(*x)), (jax.random.split(key, batch), repeated))
+    return starts.astype(jnp.float32)
 
-    def one(key, task):
-        start, noise = jax.random.split(key)
-        numbers = jax.random.normal(noise, (family.spec.horizon, noise_size), jnp.float32)
-        return pack(family.reset(start, task)), numbers
 
-    start, noise = jax.vmap(jax.vmap(one, (0, None)))(keys, tasks)
-    batch = count * episodes
-    by_time = jnp.moveaxis(noise.reshape(batch, *noise.shape[2:]), 0, 1)
-    return Draws(start.reshape(batch, start.shape[-1]), by_time)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def draw_noise(steps: int, batch: int, size: int, key: Key[Array, ""]) -> Float[Array, "t b noise"]:
+    """Standard normal numbers for the actor."""
+    return jax.random.normal(key, (steps, batch, size), jnp.float32)
 
 
 def act_batch(

@@ -72,13 +72,22 @@ class PureWorld:
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         _check_batch(params, tasks, episodes)
-        record = self._record(actor, episodes, params, tasks, key)
+        draws = _draw(self.family, actor, episodes, tasks, key)
+        record = self._record(actor, episodes, params, tasks, *draws)
         ep.require_finite(self.family, episodes, record)
         return _assemble(self.family, episodes, tasks, record)
 
 
 _assemble = jax.jit(ep.assemble, static_argnums=(0, 1))
-_draw = jax.jit(ep.draw, static_argnums=(0, 1, 2))
+
+
+def _draw(
+    family: TaskFamily, actor: Actor, episodes: int, tasks: Task, key: Key[Array, ""]
+) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
+    """Everything random in a batch of episodes: start states and the actor's noise."""
+    start_key, noise_key = jax.random.split(key)
+    starts = ep.draw_starts(family, episodes, tasks, start_key)
+    return starts, ep.draw_noise(family.spec.horizon, len(starts), actor.noise_size, noise_key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -88,10 +97,10 @@ def _pure_record(
     episodes: int,
     params: Params,
     tasks: Task,
-    key: Key[Array, ""],
+    starts: Float[Array, "b state"],
+    noise: Float[Array, "t b noise"],
 ) -> ep.Recording:
     sizes = ep.state_sizes(family)
-    draws = ep.draw(family, actor.noise_size, episodes, tasks, key)
 
     def grouped(x):
         return x.reshape(x.shape[0] // episodes, episodes, *x.shape[1:])
@@ -106,7 +115,7 @@ def _pure_record(
         new = jnp.where(diverged[:, None], state, new)
         return new, (state, obs, act, log_prob.reshape(-1), diverged)
 
-    last, (states, obs, act, log_prob, diverged) = jax.lax.scan(step, draws.start, draws.noise)
+    last, (states, obs, act, log_prob, diverged) = jax.lax.scan(step, starts, noise)
     last_obs = jax.vmap(family.observe)(ep.unpack(last, sizes))
     states = jnp.concatenate([states, last[None]])
     return ep.Recording(
@@ -145,8 +154,8 @@ class NativeWorld:
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         count = _check_batch(params, tasks, episodes)
-        draws = jax.device_get(_draw(self.family, actor.noise_size, episodes, tasks, key))
-        record = self._buffers(draws.start, count * episodes)
+        starts, noise = jax.device_get(_draw(self.family, actor, episodes, tasks, key))
+        record = self._buffers(starts)
         leaves, structure = jax.tree.flatten((params, tasks))
         stop = threading.Event()
         jobs = []
@@ -156,8 +165,8 @@ class NativeWorld:
             shape = (groups, (rows.stop - rows.start) // groups)
             decide = _decider(self._mujoco_family, actor, structure, shape)
             # Compile here, once: two threads that meet the same new shape would both compile it.
-            decide(mine, record.states[0, rows], draws.noise[0, rows])
-            jobs.append((simulator, decide, mine, record, draws.noise, rows, stop))
+            decide(mine, record.states[0, rows], noise[0, rows])
+            jobs.append((simulator, decide, mine, record, noise, rows, stop))
         futures = [self._workers.submit(_simulate, *job) for job in jobs]
         try:
             for future in futures:
@@ -170,11 +179,12 @@ class NativeWorld:
         ep.require_finite(self.family, episodes, record)
         return _assemble(self.family, episodes, tasks, record)
 
-    def _buffers(self, start: np.ndarray, batch: int) -> ep.Recording:
+    def _buffers(self, starts: np.ndarray) -> ep.Recording:
+        batch, size = starts.shape
         spec, steps = self.family.spec, self.family.spec.horizon
         sensors = self._simulators[0].model.nsensordata
-        states = np.empty((steps + 1, batch, start.shape[1]), np.float32)
-        states[0] = start
+        states = np.empty((steps + 1, batch, size), np.float32)
+        states[0] = starts
         return ep.Recording(
             states=states,
             sensors=np.empty((steps + 1, batch, sensors), np.float32),
