@@ -1,0 +1,115 @@
+"""What a report shows: run folders, grouped by their settings."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gmps.config_json import flatten_config
+from gmps.report.aggregate import combine_scores
+from gmps.run import Run
+
+SCORES_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The content of one run folder."""
+
+    path: Path
+    config: dict[str, Any]
+    versions: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    timing: list[dict[str, Any]]
+    #: None before an evaluation.
+    scores: dict[str, Any] | None
+    paths: dict[str, np.ndarray] | None
+
+    @property
+    def seed(self) -> Any:
+        """The run's seed, as in its settings."""
+        return self.config.get("seed")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seed."""
+
+    #: What sets the group apart from the others of the page.
+    label: str
+    runs: tuple[RunData, ...]
+
+    @property
+    def family(self) -> str:
+        """Name of the task family."""
+        return str(self.runs[0].config.get("family", "unknown family"))
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return str(self.runs[0].config.get("method", "unknown method"))
+
+    @property
+    def evaluated(self) -> tuple[RunData, ...]:
+        """The runs that have scores."""
+        return tuple(run for run in self.runs if run.scores is not None)
+
+    @cached_property
+    def scores(self) -> dict[str, Any] | None:
+        """Scores over all seeds, in the form of `scores.json`, or None."""
+        named = {str(run.path): run.scores for run in self.runs if run.scores is not None}
+        return combine_scores(named) if named else None
+
+
+def load_run(folder: str | Path) -> RunData:
+    """Read a run folder.
+
+    Raises:
+        ValueError: if it is no run folder, or a file in it is damaged or of another version.
+    """
+    run = Run.open(folder)
+    scores = run.scores
+    if scores is not None and scores.get("format") != SCORES_FORMAT:
+        raise ValueError(
+            f"{run.path / 'scores.json'} has format {scores.get('format')}, but this version of "
+            f"gmps reads format {SCORES_FORMAT}; evaluate again with `gmps eval {run.path}`."
+        )
+    return RunData(
+        run.path, run.config, run.versions, run.metrics(), run.timing(), scores, run.read_paths()
+    )
+
+
+def group_runs(runs: Sequence[RunData]) -> list[Group]:
+    """Runs with equal settings but for the seed, in the order of their first."""
+    groups: dict[str, list[RunData]] = {}
+    for run in runs:
+        settings = {name: value for name, value in run.config.items() if name != "seed"}
+        groups.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
+    flat = [flatten_config(members[0].config) for members in groups.values()]
+    names = list(dict.fromkeys(name for one in flat for name in one))
+    differing = [
+        name
+        for name in names
+        if name != "seed" and len({json.dumps(one.get(name)) for one in flat}) > 1
+    ]
+    return [
+        Group(_label(one, differing), tuple(sorted(members, key=lambda run: str(run.seed))))
+        for one, members in zip(flat, groups.values(), strict=True)
+    ]
+
+
+def _label(config: dict[str, Any], differing: list[str]) -> str:
+    """Family and method, and the settings that differ; where some differ, only those."""
+    names = differing or ["family", "method"]
+    parts = [
+        str(config[name])
+        if name in ("family", "method")
+        else f"{name.rpartition('.')[2].replace('_', ' ')} {config[name]}"
+        for name in names
+        if name in config
+    ]
+    return " · ".join(parts)
