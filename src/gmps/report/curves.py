@@ -150,7 +150,8 @@ def curves_section(groups: Sequence[Group]) -> str:
     panels = [panel for panel in panels if panel.curves]
     if not panels:
         return ""
-    panels.sort(key=lambda panel: panel.title.split(":")[0] not in ("Return", "Loss"))
+    order = ["Return", "Loss: imitation", "Loss"]
+    panels.sort(key=lambda panel: order.index(panel.title) if panel.title in order else len(order))
     first, more = panels[:2], panels[2:]
     several = any(len(group.runs) > 1 for group in groups)
     note = "Thin lines are seeds, the thick one their mean. " if several else ""

@@ -19,6 +19,13 @@ from gmps.report.text import (
     words,
 )
 
+#: Columns of environment steps, in words.
+_COLUMNS = {
+    "meta": "meta-learner",
+    "expert": "expert",
+    "demonstration": "demonstrations",
+    "evaluation": "evaluation",
+}
 SPLIT_TITLES = {"heldout": "Held-out tasks", "train": "Training tasks"}
 MODE_TITLES = {
     "deterministic": "Without action noise (deterministic)",
@@ -49,9 +56,10 @@ def lead(group: Group) -> str:
         + (f" (expert {number(expert['iqm'])})" if expert else "")
         + outcome
     )
+    verdict = f"{_verdict(level)} {_against_plain(level)}".strip()
     return (
-        f'<p class="lead">{escape(text)}</p><p>{escape(_verdict(level))} {escape(trained)}</p>'
-        + _cards(level)
+        f'<p class="lead">{escape(text)}</p><p>{escape(verdict)}</p>'
+        f'<p class="note">{escape(trained)}</p>{_cards(level)}'
     )
 
 
@@ -85,6 +93,24 @@ def _verdict(level: dict[str, Any]) -> str:
     return (
         f"That does not beat the best control ({control}): the interval of the adaptation score "
         "includes zero or less."
+    )
+
+
+def _against_plain(level: dict[str, Any]) -> str:
+    """How the update compares with the control without meta-learning, in a sentence."""
+    plain = level.get("plain", {}).get("normalised")
+    after = level["after_1"].get("normalised")
+    if plain is None or after is None:
+        return ""
+    words = "not clearly different from"
+    if plain["ci_low"] > after["ci_high"]:
+        words = "better than"
+    elif plain["ci_high"] < after["ci_low"]:
+        words = "worse than"
+    return (
+        "Without meta-learning, plain imitation and one gradient step reach a normalised score of "
+        f"{number(plain['iqm'], 'normalised')}, {words} the update's "
+        f"{number(after['iqm'], 'normalised')}."
     )
 
 
@@ -150,7 +176,7 @@ def _split(scores: dict[str, Any], split: str, heading: str) -> str:
 def _protocol(scores: dict[str, Any]) -> str:
     parts = []
     if "checkpoint_round" in scores:
-        parts.append(f"Judged is the policy after round {scores['checkpoint_round']}.")
+        parts.append(f"The policy judged is that after round {scores['checkpoint_round']}.")
     episodes = scores.get("episodes", {})
     if "adaptation" in episodes:
         parts.append(f"Each update uses {episodes['adaptation']} episodes of own experience.")
@@ -212,18 +238,18 @@ def _facts(group: Group, heading: str) -> str:
     parts = [f"<{heading}>What it took</{heading}>"]
     rows = [("Rounds", _rounds(group))]
     if group.scores is not None and "steps" in group.scores:
-        rows += [
-            (f"Environment steps, {_column(name)}", steps(x))
-            for name, x in group.scores["steps"].items()
-        ]
+        counts = group.scores["steps"]
     elif run.metrics:
         last = run.metrics[-1]
-        names = [name for name in last if name.startswith("steps/")]
-        rows += [
-            (f"Environment steps, {_column(n.partition('/')[2])}", steps(last[n]))
-            for n in names
-            if last[n] is not None
-        ]
+        counts = {n.removeprefix("steps/"): last[n] for n in last if n.startswith("steps/")}
+    else:
+        counts = {}
+    order = [*_COLUMNS, *(name for name in counts if name not in _COLUMNS)]
+    rows += [
+        (f"Environment steps, {_COLUMNS.get(name, name)}", steps(counts[name]))
+        for name in order
+        if counts.get(name) is not None
+    ]
     rows += _seconds(run)
     parts.append(f'<div class="panel">{facts_table(rows)}</div>')
     settings = [
@@ -240,10 +266,6 @@ def _facts(group: Group, heading: str) -> str:
         details("Versions and folders", f'<div class="panel">{facts_table(versions)}</div>')
     )
     return "".join(parts)
-
-
-def _column(name: str) -> str:
-    return {"meta": "meta-learner", "demonstration": "demonstrations"}.get(name, name)
 
 
 def _seconds(run: RunData) -> list[tuple[str, str]]:
