@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gmps.dist import gaussian_log_prob
-from gmps.losses import Imitation, InnerBatch, alive_mean
+from gmps.losses import Imitation, InnerBatch, action_cost, alive_mean, check_imitation, living
 from gmps.nets import GaussianPolicy
 from gmps.types import Demonstrations
 
-Layer = tuple[Float[Array, "in out"], Float[Array, " out"]]
+Layer = tuple[Float[Array, "_in _out"], Float[Array, " _out"]]
 Objective = Callable[[GaussianPolicy], Float[Array, ""]]
 
 
@@ -32,16 +32,18 @@ def inner_objective(policy: GaussianPolicy, batch: InnerBatch) -> Objective:
 
 def outer_objective(policy: GaussianPolicy, demos: Demonstrations, kind: Imitation) -> Objective:
     """`imitation_loss` on `demos`, as a function of a policy normalised like `policy`."""
+    check_imitation(kind)
     obs, act = _columns(demos.obs, demos.valid), _columns(demos.act, demos.valid)
     inputs = _normalise(policy, obs)
     if kind == "nll":
         return lambda p: -alive_mean(_log_probs(p, inputs, act), demos.valid)
-    return lambda p: alive_mean(jnp.mean((mlp(p.layers, inputs) - act) ** 2, 0), demos.valid)
+    cost = lambda p: action_cost(mlp(p.layers, inputs) - act, kind)  # noqa: E731
+    return lambda p: alive_mean(jnp.mean(cost(p), 0), demos.valid)
 
 
 def _columns(x: Float[Array, "*n feature"], keep: Bool[Array, "*n"]) -> Float[Array, "feature m"]:
     """One column for each sample, 0 where it is padding."""
-    return jnp.where(keep[..., None], x, 0).reshape(-1, x.shape[-1]).T
+    return living(x, keep).reshape(-1, x.shape[-1]).T
 
 
 def _normalise(policy: GaussianPolicy, obs: Float[Array, "obs n"]) -> Float[Array, "obs n"]:

@@ -66,8 +66,9 @@ class GmpsConfig:
     """Discount of the inner step's returns."""
     gae_lambda: float = 1.0
     """Lambda of generalised advantage estimation."""
-    imitation: Imitation = "mse"
-    """Outer loss: squared error of the mean (released code), or nll (the paper's text)."""
+    imitation: Imitation = "huber"
+    """Outer loss: squared error of the mean (mse, released code), that made linear for large errors
+    (huber), or negative log likelihood (nll, the paper's text)."""
     blind_weight: float = 1.0
     """Weight of the imitation loss of the policy before the update, in the outer loss. It keeps
     that policy near the experts, where its episodes say something about the task."""
@@ -95,6 +96,11 @@ class GmpsConfig:
     """Linear: rounds until the share is 0. Geometric: rounds until it is 1/e."""
     visit_episodes: int = 4
     """Episodes of each adapted policy in a round; the expert, where there is one, labels them."""
+    label_others: int = 1
+    """The expert of each task also labels the states visited in this many other tasks. On its own
+    path a state betrays the goal, and imitating needs no adaptation; elsewhere it does not."""
+    label_before: bool = True
+    """The expert also labels episodes of the policy before the update, as many."""
     capacity: int = 10_000
     """Most labels of each task beyond the expert's own trajectories."""
     collapse_factor: float = 3.0
@@ -137,6 +143,7 @@ class Gmps:
             steps=config.pretrain_steps,
             learning_rate=config.learning_rate,
             labels=config.pretrain_labels,
+            kind=config.imitation,
         )
         params = MetaParams(policy, init_step_sizes(policy, config.step_sizes, config.step_size))
         opt_state = optax.adam(config.learning_rate).init(params)  # pyright: ignore[reportArgumentType]
@@ -172,7 +179,7 @@ class Gmps:
     def gather(self, state: GmpsState, key: Key[Array, ""]) -> tuple[GmpsState, Gathered]:
         """Episodes before and after the inner step; the expert labels the latter."""
         config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
-        *inner_keys, visit_key = jax.random.split(key, config.inner_steps + 1)
+        *inner_keys, visit_key, label_key = jax.random.split(key, config.inner_steps + 2)
         actor = PolicyActor(self.world.family.spec.act_size)
         policies = stack(state.params.policy, n)
         collected, batches = [], []
@@ -190,7 +197,9 @@ class Gmps:
         # Without an expert the visits only measure.
         steps["meta" if self.controller else "evaluation"] += env_steps(visited)
         if self.controller:
-            state = state._replace(data=_label(state.data, visited, self.tasks, self.controller))
+            state = state._replace(
+                data=self._aggregate(state.data, collected[0], visited, label_key)
+            )
         metrics = {
             "return/before": float(collected[0].returns.mean()),
             "return/after": float(visited.returns.mean()),
@@ -206,6 +215,22 @@ class Gmps:
         mixture = MixtureActor(self.controller, actor)
         beta = jnp.full(policies.log_std.shape[0], share, jnp.float32)
         return self.world.rollout(mixture, (beta, policies), self.tasks, episodes, key).trajectories
+
+    def _aggregate(
+        self, data: Aggregate, before: Trajectories, visited: Trajectories, key: Key[Array, ""]
+    ) -> Aggregate:
+        """Add the experts' labels of the visited states."""
+        config, (n, episodes) = self.config, visited.alive.shape[:2]
+        shifts = 1 + jax.random.permutation(key, n - 1)[: config.label_others]
+        sources = [
+            visited,
+            *(jax.tree.map(partial(jnp.roll, shift=s, axis=0), visited) for s in shifts),
+        ]
+        if config.label_before:
+            sources.append(jax.tree.map(lambda x: x[:, :episodes], before))
+        for source in sources:
+            data = _label(data, source, self.tasks, self.controller)
+        return data
 
     def update(
         self, state: GmpsState, gathered: Gathered, key: Key[Array, ""]
@@ -284,7 +309,7 @@ def _update(
             imitation=config.imitation,
         )
         if config.blind_weight:
-            blind = jax.grad(blind_loss)(block.params.policy, labels)
+            blind = jax.grad(blind_loss)(block.params.policy, labels, config.imitation)
             add = lambda g, b: g + config.blind_weight * b  # noqa: E731
             gradient = gradient._replace(policy=jax.tree.map(add, gradient.policy, blind))
         if not config.learn_std:

@@ -10,13 +10,13 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from gmps.data.aggregate import Aggregate, sample
-from gmps.losses import imitation_loss
+from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import descend
 from gmps.nets import GaussianPolicy
 from gmps.types import Demonstrations
 
 #: Smallest scale of an observation: coordinates that never move are not blown up.
-MIN_OBS_STD = 1e-2
+MIN_OBS_STD = 0.03
 
 
 def normalised(policy: GaussianPolicy, demos: Demonstrations) -> GaussianPolicy:
@@ -29,12 +29,13 @@ def normalised(policy: GaussianPolicy, demos: Demonstrations) -> GaussianPolicy:
     )
 
 
-def blind_loss(policy: GaussianPolicy, labels: Demonstrations) -> Float[Array, ""]:
-    """Mean squared error of one policy for all tasks."""
-    return jax.vmap(lambda d: imitation_loss(policy, *d))(labels).mean()
+def blind_loss(policy: GaussianPolicy, labels: Demonstrations, kind: Imitation) -> Float[Array, ""]:
+    """Imitation loss of one policy for all tasks."""
+    one_task = lambda d: imitation_loss(policy, d.obs, d.act, d.valid, kind)  # noqa: E731
+    return jax.vmap(one_task)(labels).mean()
 
 
-@partial(jax.jit, static_argnames=("steps", "learning_rate", "labels"))
+@partial(jax.jit, static_argnames=("steps", "learning_rate", "labels", "kind"))
 def imitate(
     policy: GaussianPolicy,
     data: Aggregate,
@@ -43,8 +44,9 @@ def imitate(
     steps: int,
     learning_rate: float,
     labels: int,
+    kind: Imitation,
 ) -> tuple[GaussianPolicy, Float[Array, " step"]]:
-    """Adam on the mean squared error to all experts' actions, `labels` of each task a step.
+    """Adam on the imitation loss to all experts' actions, `labels` of each task a step.
 
     Returns the policy and the loss of each step. The standard deviation keeps its value.
     """
@@ -52,7 +54,7 @@ def imitate(
 
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Float[Array, ""]]:
         policy, opt_state = carry
-        value, gradient = jax.value_and_grad(blind_loss)(policy, sample(data, labels, key))
+        value, gradient = jax.value_and_grad(blind_loss)(policy, sample(data, labels, key), kind)
         return descend(optimiser, gradient, opt_state, policy), value
 
     start: Any = (policy, optimiser.init(policy))  # pyright: ignore[reportArgumentType]

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from gmps.adapt import adapt, inner_batch
 from gmps.data.aggregate import Aggregate
+from gmps.losses import Imitation
 from gmps.methods.base import env_steps, stack
 from gmps.methods.imitation import imitate
 from gmps.nets import GaussianPolicy, PolicyActor
@@ -32,6 +33,8 @@ class PlainConfig:
     """Adam's learning rate."""
     labels: int = 30
     """Labels of each task in one step of imitation."""
+    imitation: Imitation = "huber"
+    """Imitation loss, as the method's."""
     episodes: int = 20
     """Episodes for the policy-gradient step."""
     stds: tuple[float, ...] = (0.2, 0.35, 0.5, 1.0)
@@ -83,6 +86,7 @@ def fit_plain(
         steps=config.steps,
         learning_rate=config.learning_rate,
         labels=config.labels,
+        kind=config.imitation,
     )
     n, sizes = jax.tree.leaves(tasks)[0].shape[0], config.step_sizes
     many_tasks = jax.tree.map(lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), tasks)
