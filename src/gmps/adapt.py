@@ -95,13 +95,15 @@ def reweight(
 
     `w_t = pi_theta(a_t|s_t) / pi_collect(a_t|s_t)` for each time step, at most `clip`. Computed
     before differentiation, so that the meta-gradient is the gradient of a function of its inputs.
+    Padded steps get 1.
     """
     weighted = []
     for batch in batches:
         ratio = jnp.exp(log_probs(policy, batch.obs, batch.act) - batch.log_prob)
         if clip is not None:
             ratio = jnp.minimum(ratio, clip)
-        batch = batch._replace(weight=jax.lax.stop_gradient(ratio))
+        weight = jax.lax.stop_gradient(jnp.where(batch.alive, ratio, 1.0))
+        batch = batch._replace(weight=weight)
         weighted.append(batch)
         policy = adapt(policy, step_sizes, [batch], subset=subset)
     return tuple(weighted)

@@ -30,9 +30,9 @@ class GaussianPolicy(eqx.Module):
     """
 
     #: Layer weights, `(in, out)`; the first layer's input is `[observation, bias_transform]`.
-    weights: tuple[Float[Array, "in out"], ...]
+    weights: tuple[Float[Array, "_in _out"], ...]
     #: Layer biases, `(out,)`.
-    biases: tuple[Float[Array, " out"], ...]
+    biases: tuple[Float[Array, " _out"], ...]
     #: The bias transformation; size 0 switches it off.
     bias_transform: Float[Array, " bias"]
     #: Log standard deviation of each action; floored at `log(MIN_STD)` when used.
@@ -53,7 +53,7 @@ class GaussianPolicy(eqx.Module):
         return x, self.floored_log_std
 
     @property
-    def layers(self) -> tuple[tuple[Float[Array, "in out"], Float[Array, " out"]], ...]:
+    def layers(self) -> tuple[tuple[Float[Array, "_in _out"], Float[Array, " _out"]], ...]:
         """Weight and bias of each layer; the first one takes the normalised observation alone.
 
         `[obs, b] @ W` is `obs @ W[:n] + b @ W[n:]`: the bias transformation is part of the first

@@ -5,7 +5,7 @@ Arrays have axes `(ep, t)`; callers `vmap` over tasks.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Num
 
 from gmps.types import Trajectories
 
@@ -43,15 +43,16 @@ def gae(
 
 
 def baseline_features(
-    obs: Float[Array, "ep t obs"], start: float = 0.0
+    obs: Float[Array, "ep t obs"], start: Num[Array, " ep"] | float = 0.0
 ) -> Float[Array, "ep t feature"]:
     """Features of the linear baseline (Duan et al. 2016): obs, obs^2, time to the third power, 1.
 
-    Observations are clipped to [-10, 10]; time is `(start + t) / 100`.
+    Observations are clipped to [-10, 10]; time is `(start + t) / 100`, `start` the first step's
+    number, one for all episodes or one for each.
     """
     clipped = jnp.clip(obs, -10.0, 10.0)
-    steps = (start + jnp.arange(obs.shape[1], dtype=obs.dtype)) / 100
-    time = jnp.broadcast_to(steps[:, None], (*obs.shape[:2], 1))
+    first = jnp.broadcast_to(jnp.asarray(start, obs.dtype), obs.shape[:1])
+    time = (first[:, None, None] + jnp.arange(obs.shape[1], dtype=obs.dtype)[:, None]) / 100
     return jnp.concatenate(
         [clipped, clipped**2, time, time**2, time**3, jnp.ones_like(time)], axis=-1
     )
@@ -68,12 +69,13 @@ def fit_linear_baseline(
     Solved by a QR factorisation of the augmented system: the normal equations lose half of the
     digits, which float32 does not have to spare.
     """
-    weight = alive.astype(features.dtype)
     n_features = features.shape[-1]
-    rows = (features * weight[..., None]).reshape(-1, n_features)
+    rows = jnp.where(alive[..., None], features, 0).reshape(-1, n_features)
     penalty = ridge**0.5 * jnp.eye(n_features, dtype=features.dtype)
     q, r = jnp.linalg.qr(jnp.concatenate([rows, penalty]))
-    right = jnp.concatenate([(target * weight).reshape(-1), jnp.zeros(n_features, target.dtype)])
+    right = jnp.concatenate(
+        [jnp.where(alive, target, 0).reshape(-1), jnp.zeros(n_features, target.dtype)]
+    )
     return jax.scipy.linalg.solve_triangular(r, q.T @ right)
 
 
@@ -92,14 +94,16 @@ def advantages(
 ) -> Float[Array, "ep t"]:
     """Standardised advantages of one task, with the linear baseline fitted on the same data.
 
-    Episodes cut off by the horizon are continued with the baseline's value of the last
-    observation; terminal states are worth 0.
+    Episodes cut off by the horizon, or earlier, are continued with the baseline's value of the last
+    observation at the time it was made; terminal states are worth 0. Padded steps get 0 and have no
+    effect, whatever they hold.
     """
     zero = jnp.zeros_like(data.reward[:, 0])
+    reward = jnp.where(data.alive, data.reward, 0)
     features = baseline_features(data.obs)
-    target = discounted_returns(data.reward, discount, zero)
+    target = discounted_returns(reward, discount, zero)
     weights = fit_linear_baseline(features, target, data.alive)
-    last = baseline_features(data.last_obs[:, None], start=float(data.obs.shape[1]))[:, 0] @ weights
+    last = baseline_features(data.last_obs[:, None], data.alive.sum(1))[:, 0] @ weights
     last_value = jnp.where(data.terminated, 0.0, last)
-    raw = gae(data.reward, features @ weights, data.alive, last_value, discount, gae_lambda)
+    raw = gae(reward, features @ weights, data.alive, last_value, discount, gae_lambda)
     return standardise(raw, data.alive)
