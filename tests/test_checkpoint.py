@@ -282,7 +282,9 @@ for _ in range(20):
         while True:
             step += 1
             store.save(step, {"x": np.full(200_000, step * 1.0), "step": np.array(step)})
-    time.sleep(random.uniform(0.005, 0.06))
+    while store.steps()[-1] <= last:  # a busy machine may need a while for the first
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.04))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     found = store.latest()
@@ -303,7 +305,7 @@ def test_killed_at_any_moment_leaves_a_complete_checkpoint(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[1]) > 20  # it did save between the kills
+    assert int(done.stdout.split()[1]) >= 20  # it did save between the kills
 
 
 def test_loading_warns_of_nothing(tmp_path):

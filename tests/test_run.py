@@ -341,6 +341,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     with Run.create(tmp_path / "run", Settings()) as run:
         pass
     rng = np.random.default_rng(0)
+    last = -1
     for _ in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(run.path), str(Path(__file__).parent)],
@@ -349,11 +350,14 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
+        while max(run.checkpoints.steps(), default=-1) <= last:
+            assert process.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0.01, 0.3))
+            process.wait(rng.uniform(0.01, 0.1))
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
+        last = run.checkpoints.steps()[-1]
     with Run.open(run.path) as again:
         restored = again.restore({"x": np.float64(0)})
         assert restored is not None
