@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from gmps.evaluate import CONTROLS, MODES
 from gmps.stats import stratified_bootstrap, summarise, task_iqm
 
 SPLITS = ("heldout", "train")
-MODES = ("deterministic", "stochastic")
-#: Conditions of which the best is the control of the adaptation score.
-CONTROLS = ("before", "wrong_task", "random_update")
 
 Scores = Mapping[str, Any]
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from gmps.config_json import flatten_config
-from gmps.report.aggregate import MODES, SPLITS
+from gmps.evaluate import MODES
+from gmps.report.aggregate import SPLITS
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend
 from gmps.report.runs import Group, RunData
