@@ -126,6 +126,12 @@ class AntGoal(MujocoFamily):
         """Positions, velocities and the torso's rotation matrix."""
         return jnp.concatenate([state.qpos, state.qvel, _rotation(state.qpos[3:7])])
 
+    def convert_observations(
+        self, obs: Float[np.ndarray, "*n obs"]
+    ) -> Float[np.ndarray, "*n 38"] | None:
+        """Observations of a demonstration file as this family has them; None if it has no way."""
+        return authors_observation(obs) if obs.shape[-1] == 122 else None
+
     def control(self, state: State, act: Float[Array, " 8"]) -> Control:
         """Motor commands."""
         del state
