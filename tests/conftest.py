@@ -1,0 +1,25 @@
+"""Shared by all tests: arguments of the pure core are checked for shape and type at run time."""
+
+from collections.abc import Iterator
+
+import jax
+import pytest
+from jaxtyping import config, install_import_hook
+
+CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient")
+install_import_hook([f"gmps.{name}" for name in CORE], "beartype.beartype")
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Float64 for one test: finite differences need the digits."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """No run-time type checks for one test: the core's own error is wanted."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
