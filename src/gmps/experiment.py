@@ -11,6 +11,7 @@ from gmps.config import TrainConfig
 from gmps.data.demos import DemoSet, load_demos
 from gmps.evaluate import Levels
 from gmps.experts.base import Controller, ExpertActor
+from gmps.experts.clone import clone_expert
 from gmps.methods.base import env_steps
 from gmps.methods.gmps import Gmps
 from gmps.tasks import make_family
@@ -66,10 +67,14 @@ def prepare(config: TrainConfig) -> Experiment:
         used = demo_set.select(train)
         steps["demonstration"] = int(used.alive.sum())
         tasks = jnp.asarray(used.tasks)
-        method = Gmps(config.gmps, world, tasks, None)
+        demos, labeller = used.demonstrations(), None
+        if config.clone:
+            key = jax.random.fold_in(jax.random.key(config.seed), 1)
+            labeller = clone_expert(family, tasks, demos, key).controller
+        method = Gmps(config.gmps, world, tasks, labeller)
         levels = _demonstrated_returns(demo_set, family)
         splits: dict[Split, Task] = {"train": tasks, "heldout": heldout}
-        return Experiment(world, method, splits, used.demonstrations(), controller, levels, steps)
+        return Experiment(world, method, splits, demos, controller, levels, steps)
     if controller is None:
         raise ValueError(
             f"{config.family} has no scripted expert; give demonstrations with --demos FILE."

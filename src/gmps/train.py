@@ -47,7 +47,8 @@ def train(run: Run, config: TrainConfig, watch: Watcher | None = None) -> Experi
     steps, first = dict(experiment.steps), 0
     restored = run.restore(state)
     if restored is not None:
-        state, steps = restored.tree, dict(restored.metadata["env_steps"])
+        state, saved_steps = restored.tree, restored.metadata["env_steps"]
+        steps = {name: saved_steps[name] for name in steps}
         first = restored.step + 1
     saved, score = first - 1, None
     try:

@@ -29,7 +29,8 @@ def train_and_judge(run: Run, config: TrainConfig) -> None:
     if config.demos is None:
         console.print("Experts: the family's scripted controller, asked for labels (aggregation).")
     else:
-        console.print(f"Experts: the demonstrations in {config.demos}, nothing else.")
+        use = "cloned to label visited states too" if config.clone else "nothing else"
+        console.print(f"Experts: the demonstrations in {config.demos}, {use}.")
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(20),

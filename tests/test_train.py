@@ -1,0 +1,139 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from gmps import methods
+from gmps.config import TrainConfig, preset
+from gmps.evaluate import EvaluationConfig
+from gmps.methods import gmps as gmps_method
+from gmps.methods.gmps import GmpsConfig
+from gmps.methods.plain import PlainConfig
+from gmps.run import Run
+from gmps.train import evaluate_run, train
+
+SMALL = replace(
+    preset("point-goal"),
+    rounds=4,
+    train_tasks=5,
+    expert_episodes=2,
+    gmps=GmpsConfig(
+        episodes=6, hidden=(16,), outer_steps=3, labels=20, pretrain_steps=50, capacity=100
+    ),
+    evaluation=EvaluationConfig(episodes=6, steps=1, repeats=2, evaluation_episodes=1, tasks=3),
+    plain=PlainConfig(steps=50, episodes=6, stds=(0.3,), step_sizes=(0.05, 0.1)),
+)
+
+
+def lines(run: Run) -> list[str]:
+    return (run.path / "metrics.jsonl").read_text().splitlines()
+
+
+class Stop:
+    """Interrupts training after a round, as Ctrl-C does."""
+
+    def __init__(self, after: int):
+        self.after = after
+
+    def __call__(self, progress) -> None:
+        if progress.round == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Run:
+    run = Run.create(tmp_path_factory.mktemp("runs") / "whole", SMALL)
+    train(run, SMALL)
+    return run
+
+
+def test_a_run_logs_every_round_and_counts_steps(whole: Run):
+    rows = whole.metrics()
+    assert [r["round"] for r in rows] == [0, 1, 2, 3]
+    per_round = 5 * (SMALL.gmps.episodes + SMALL.gmps.visit_episodes) * 20
+    assert [r["steps/meta"] for r in rows] == [per_round * (i + 1) for i in range(4)]
+    assert {r["steps/expert"] for r in rows} == {5 * 2 * 20}
+    assert {r["steps/demonstration"] for r in rows} == {0}
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whole, after):
+    # Nothing is saved in between: the interruption itself has to save.
+    config = replace(SMALL, checkpoint_every=4)
+    with Run.create(tmp_path / "run", config) as run, pytest.raises(KeyboardInterrupt):
+        train(run, config, Stop(after))
+    with Run.open(tmp_path / "run") as run:
+        assert run.checkpoints.steps() == ([after - 1] if after else [])
+        train(run, config)
+    assert lines(run) == lines(whole)
+    last = [r.checkpoints.load(3, _like(r)) for r in (run, whole)]
+    for a, b in zip(*(jax.tree.leaves(t) for t, _ in last), strict=True):
+        assert np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+
+def _like(run: Run):
+    from gmps.experiment import prepare
+    from gmps.train import _INIT
+
+    experiment = prepare(SMALL)
+    key = jax.random.fold_in(jax.random.key(SMALL.seed), _INIT)
+    return experiment.method.init(key, experiment.demos)
+
+
+def test_training_traces_its_update_once(whole: Run):
+    del whole
+    assert gmps_method._update._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+    assert methods.__doc__
+
+
+def test_evaluation_writes_scores_and_paths(whole: Run):
+    scores = evaluate_run(whole, SMALL)
+    written = json.loads((whole.path / "scores.json").read_text())
+    assert written == json.loads(json.dumps(scores))
+    for mode in ("deterministic", "stochastic"):
+        rows = scores["heldout"][mode]
+        assert {"before", "after_1", "wrong_task", "random_update", "zero_step", "plain"} <= set(
+            rows
+        )
+        assert set(rows["plain"]["return"]) == {"iqm", "ci_low", "ci_high", "median"}
+    assert scores["steps"]["meta"] == whole.metrics()[-1]["steps/meta"]
+    assert scores["steps"]["evaluation"] > 0
+    arrays = whole.read_paths()
+    assert arrays is not None
+    assert arrays["before/point"].shape[0] == len(arrays["task_names"]) == 3
+
+
+def test_presets_name_their_family_and_refuse_nonsense():
+    assert preset("ant-goal").family == "ant-goal"
+    assert preset("ant-goal", "paper").gmps.weight_clip is None
+    with pytest.raises(ValueError, match=r"rounds is 0; it must be at least 1\."):
+        TrainConfig("point-goal", rounds=0)
+
+
+def test_demonstrations_train_without_the_held_out_tasks():
+    path = _data() / "ant-goal-demos.npz"
+    if not path.exists():
+        pytest.skip("the authors' demonstrations are not here")
+    from gmps.experiment import prepare
+
+    config = replace(preset("ant-goal"), demos=str(path), clone=False)
+    experiment = prepare(config)
+    held = np.asarray(experiment.tasks["heldout"])
+    train_tasks = np.asarray(experiment.tasks["train"])
+    assert len(train_tasks) == 8
+    assert np.linalg.norm(held[:, None] - train_tasks[None], axis=-1).min() > 0.01
+    assert experiment.steps["demonstration"] == 8 * 20 * 200
+    levels = experiment.levels(experiment.tasks["heldout"])
+    assert levels is not None
+    assert (500 < levels.expert).all()
+    assert (levels.expert < 570).all()
+
+
+def _data() -> Path:
+    import os
+
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("GMPS_DATA", default))
