@@ -68,15 +68,7 @@ class Run:
             ValueError: if the folder holds anything, or the config does not fit into JSON.
         """
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{path} is a file; choose another folder with --run.")
-        if (path / CONFIG).exists():
-            raise ValueError(
-                f"{path} already holds a run; continue it with `gmps resume {path}`, or choose "
-                "another folder with --run."
-            )
-        if path.is_dir() and any(path.iterdir()):
-            raise ValueError(f"{path} is not empty; choose another folder with --run.")
+        refuse_taken(path)
         text = _json(encode_config(config))
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, keep)
@@ -318,6 +310,20 @@ class Run:
             raise ValueError(f"The run {self.path} lacks its {name}.") from None
         except ValueError as error:
             raise ValueError(f"{self.path / name} is damaged: {error}.") from error
+
+
+def refuse_taken(path: str | Path) -> None:
+    """Raise ValueError, in one sentence, where a new run cannot go."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; choose another folder with --run.")
+    if (path / CONFIG).exists():
+        raise ValueError(
+            f"{path} already holds a run; continue it with `gmps resume {path}`, or choose "
+            "another folder with --run."
+        )
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{path} is not empty; choose another folder with --run.")
 
 
 def _json(value: Any) -> bytes:

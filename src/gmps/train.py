@@ -10,7 +10,7 @@ import numpy as np
 
 from gmps.config import TrainConfig
 from gmps.evaluate import Evaluator, SplitResult, split_scores, task_rows
-from gmps.experiment import Experiment, describe, plot_tasks, prepare
+from gmps.experiment import Experiment, describe, plot_tasks
 from gmps.methods.gmps import GmpsState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.run import Run
@@ -35,15 +35,15 @@ class Progress(NamedTuple):
 Watcher = Callable[[Progress], None]
 
 
-def train(run: Run, config: TrainConfig, watch: Watcher | None = None) -> Experiment:
+def train(
+    run: Run, config: TrainConfig, experiment: Experiment, watch: Watcher | None = None
+) -> None:
     """Train to the last round, from the last checkpoint where there is one.
 
     Every round draws from `fold_in(key, round)`, so that a resumed run repeats an uninterrupted
     one. Ctrl-C saves the last complete round and is raised again.
     """
-    experiment = prepare(config)
-    method, key = experiment.method, jax.random.key(config.seed)
-    state = method.init(jax.random.fold_in(key, _INIT), experiment.demos)
+    state = _start(config, experiment)
     steps, first = dict(experiment.steps), 0
     restored = run.restore(state)
     if restored is not None:
@@ -62,7 +62,12 @@ def train(run: Run, config: TrainConfig, watch: Watcher | None = None) -> Experi
         if done > saved:
             run.save(done, state, score, {"env_steps": steps})
         raise
-    return experiment
+
+
+def _start(config: TrainConfig, experiment: Experiment) -> GmpsState:
+    """The state before the first round."""
+    key = jax.random.fold_in(jax.random.key(config.seed), _INIT)
+    return experiment.method.init(key, experiment.demos)
 
 
 def _round(
@@ -105,29 +110,26 @@ def _round(
 
 
 def restore(
-    run: Run, config: TrainConfig, checkpoint: str = "best"
-) -> tuple[Experiment, GmpsState, dict[str, Any]]:
-    """The experiment of a run and its best or latest state, with the checkpoint's metadata.
+    run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best"
+) -> tuple[GmpsState, dict[str, Any]]:
+    """The best or latest state of a run, with the checkpoint's metadata.
 
     Raises:
         ValueError: the run has no checkpoint yet.
     """
-    experiment = prepare(config)
-    like = experiment.method.init(
-        jax.random.fold_in(jax.random.key(config.seed), _INIT), experiment.demos
-    )
     found = run.checkpoints.best() if checkpoint == "best" else run.checkpoints.latest()
     if found is None:
         raise ValueError(
             f"{run.path} has no checkpoint yet; train it with `gmps resume {run.path}`."
         )
-    state, metadata = run.checkpoints.load(found.step, like)
-    return experiment, state, {"round": found.step, **metadata}
+    state, metadata = run.checkpoints.load(found.step, _start(config, experiment))
+    return state, {"round": found.step, **metadata}
 
 
 def evaluate_run(
     run: Run,
     config: TrainConfig,
+    experiment: Experiment,
     checkpoint: str = "best",
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def evaluate_run(
 
     Returns the scores. `say` is told what goes on.
     """
-    experiment, state, metadata = restore(run, config, checkpoint)
+    state, metadata = restore(run, config, experiment, checkpoint)
     key = jax.random.key(config.seed)
     untrained = experiment.method.untrained(jax.random.fold_in(key, _INIT), experiment.demos)
     say("fitting the plain control (imitate, then one plain gradient step)")

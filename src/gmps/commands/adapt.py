@@ -11,6 +11,7 @@ import tyro
 
 from gmps.cli import console, leading, parse
 from gmps.config import TrainConfig
+from gmps.experiment import prepare
 from gmps.methods.base import stack
 from gmps.nets import PolicyActor
 from gmps.policy_file import save_policy
@@ -54,7 +55,8 @@ def run(argv: Sequence[str]) -> int:
     for name in ("episodes", "steps"):
         if getattr(command, name) < 1:
             raise ValueError(f"{name} is {getattr(command, name)}; it must be at least 1.")
-    experiment, state, metadata = restore(run, config, command.checkpoint)
+    experiment = prepare(config)
+    state, metadata = restore(run, config, experiment, command.checkpoint)
     world, size = experiment.world, experiment.world.family.spec.context_size
     if len(command.task) != size:
         raise ValueError(

@@ -1,12 +1,13 @@
 """`gmps demo`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gmps.cli import console, parse
 from gmps.commands.session import train_and_judge
 from gmps.config import TrainConfig, preset
+from gmps.experiment import prepare
 from gmps.run import CONFIG, Run
 
 
@@ -35,10 +36,8 @@ def run(argv: Sequence[str]) -> int:
         opened = Run.open(command.run)
         config = opened.load_config(TrainConfig)
     else:
-        from dataclasses import replace
-
         config = replace(preset("sawyer-push"), rounds=command.rounds)
         opened = Run.create(command.run, config, config.keep)
     with opened:
-        train_and_judge(opened, config)
+        train_and_judge(opened, config, prepare(config))
     return 0

@@ -10,6 +10,7 @@ from gmps.cli import leading, parse
 from gmps.commands.session import judge
 from gmps.config import TrainConfig
 from gmps.evaluate import EvaluationConfig
+from gmps.experiment import prepare
 from gmps.run import Run
 
 
@@ -36,5 +37,6 @@ def run(argv: Sequence[str]) -> int:
     with Run.open(folder) as opened:
         stored = opened.load_config(TrainConfig)
         command = parse(Eval, options, "eval RUN", Eval(config=stored.evaluation))
-        judge(opened, replace(stored, evaluation=command.config), command.checkpoint)
+        config = replace(stored, evaluation=command.config)
+        judge(opened, config, prepare(config), command.checkpoint)
     return 0

@@ -9,6 +9,7 @@ import tyro
 from gmps.cli import leading, parse
 from gmps.commands.session import train_and_judge
 from gmps.config import TrainConfig
+from gmps.experiment import prepare
 from gmps.run import Run
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
@@ -39,5 +40,5 @@ def run(argv: Sequence[str]) -> int:
     config = parse(Resume, options, "resume RUN", Resume(stored)).config
     opened.check_config(config, FREE)
     with Run.open(folder, config.keep) as opened:
-        train_and_judge(opened, config)
+        train_and_judge(opened, config, prepare(config))
     return 0

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from gmps.cli import console
 from gmps.config import TrainConfig
+from gmps.experiment import Experiment
 from gmps.report import write_report
 from gmps.run import REPORT, Run
 from gmps.train import Progress as Round
@@ -23,7 +24,7 @@ _ROWS = {
 }
 
 
-def train_and_judge(run: Run, config: TrainConfig) -> None:
+def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> None:
     """Train to the end, evaluate, write the report and print the table."""
     console.print(f"{config.method} on {config.family}, seed {config.seed} -> {run.path}")
     if config.demos is None:
@@ -52,17 +53,17 @@ def train_and_judge(run: Run, config: TrainConfig) -> None:
                 )
                 progress.update(bar, completed=done.round + 1, figures=figures)
 
-            train(run, config, watch)
+            train(run, config, experiment, watch)
     except KeyboardInterrupt:
         console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
         raise
-    judge(run, config)
+    judge(run, config, experiment)
 
 
-def judge(run: Run, config: TrainConfig, checkpoint: str = "best") -> None:
+def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best") -> None:
     """Evaluate, write scores and report, print the table."""
     with console.status("evaluating") as status:
-        scores = evaluate_run(run, config, checkpoint, status.update)
+        scores = evaluate_run(run, config, experiment, checkpoint, status.update)
     write_report([run.path], run.path / REPORT)
     print_scores(scores)
     console.print(f"scores  {run.path / 'scores.json'}")

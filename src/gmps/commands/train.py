@@ -9,7 +9,8 @@ import tyro
 from gmps.cli import leading, parse
 from gmps.commands.session import train_and_judge
 from gmps.config import PRESETS, Preset, TrainConfig, preset
-from gmps.run import Run
+from gmps.experiment import prepare
+from gmps.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
 
 
@@ -39,8 +40,11 @@ def run(argv: Sequence[str]) -> int:
     command = parse(Train, options, f"train {family}", Train(None, name, preset(family, name)))
     config = command.config
     folder = command.run or f"runs/{config.family}-{config.method}-seed{config.seed}"
+    refuse_taken(folder)
+    # Bad data are said before the folder exists.
+    experiment = prepare(config)
     with Run.create(folder, config, config.keep) as opened:
-        train_and_judge(opened, config)
+        train_and_judge(opened, config, experiment)
     return 0
 
 
