@@ -58,6 +58,11 @@ class TrainConfig:
 
 #: The published recipe (released launchers; appendix D for the ranges).
 PAPER = GmpsConfig(
+    subset="all",
+    imitation="mse",
+    blind_weight=0.0,
+    label_others=0,
+    label_before=False,
     step_size=0.5,
     std=1.0,
     bias_init=1.0,
@@ -75,10 +80,9 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
     config = TrainConfig(family)
     tuned = config.gmps
     match family:
-        case "point-goal":
-            config = replace(config, rounds=40)
         case "sawyer-push":
-            config = replace(config, rounds=60)
+            config = replace(config, rounds=80)
+            tuned = replace(tuned, std=0.3, step_size=0.08)
         case "ant-goal":
-            tuned = replace(tuned, outer_steps=30)
+            tuned = replace(tuned, outer_steps=30, labels=500, max_kl=0.5)
     return replace(config, gmps=PAPER if name == "paper" else tuned)

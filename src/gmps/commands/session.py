@@ -14,12 +14,12 @@ from gmps.train import Progress as Round
 from gmps.train import evaluate_run, train
 
 _ROWS = {
-    "before": "before the update",
-    "zero_step": "step of size zero",
-    "random_update": "random update, same norm",
-    "wrong_task": "update from a wrong task",
+    "before": "before",
+    "zero_step": "zero step",
+    "random_update": "random update",
+    "wrong_task": "wrong task",
     "plain_before": "blind imitation",
-    "plain": "blind imitation + one plain step",
+    "plain": "  + a plain step",
     "expert": "expert",
 }
 
@@ -72,6 +72,7 @@ def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str
 
 def print_scores(scores: dict[str, Any]) -> None:
     """The held-out table: interquartile means with 95 % intervals."""
+    console.print(f"{scores['family']}, held-out tasks: interquartile means, 95 % intervals")
     for mode in ("deterministic", "stochastic"):
         print_mode(scores, mode)
     for mode in ("deterministic", "stochastic"):
@@ -83,27 +84,30 @@ def print_scores(scores: dict[str, Any]) -> None:
 
 
 def print_mode(scores: dict[str, Any], mode: str) -> None:
-    """One noise mode's table."""
+    """One noise mode's table, at most 80 characters wide."""
     rows = scores["heldout"][mode]
     afters = {n: f"after {n.removeprefix('after_')} step(s)" for n in rows if "after_" in n}
     names = {"before": _ROWS["before"], **afters, **_ROWS}
-    figures = [f for f in rows["before"] if f not in ("return", "normalised")]
-    title = f"{scores['family']}, held-out tasks, {mode} actions"
-    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    table.add_column("")
-    for figure in ("return", "normalised", *figures):
-        table.add_column(figure.replace("_", " "), justify="right")
+    figures = [f for f in rows["before"] if f not in ("return", "normalised", "success")]
+    columns = ["return", "normalised", *figures, "success"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column(mode, no_wrap=True)
+    for figure in columns:
+        table.add_column(figure.replace("_", " "), justify="right", no_wrap=True)
     for name, words in names.items():
         if name in rows:
-            cells = [_cell(rows[name], figure) for figure in ("return", "normalised", *figures)]
-            table.add_row(words, *cells)
+            table.add_row(words, *(_cell(rows[name], figure) for figure in columns))
     console.print(table)
 
 
 def _cell(row: dict[str, Any], figure: str) -> str:
     if figure not in row:
         return "-"
-    return _interval(row[figure], ".0f" if figure == "return" else ".3f")
+    if figure == "return":
+        return f"{row[figure]['iqm']:.1f}"
+    if figure == "success":
+        return f"{row[figure]['iqm']:.0%}"
+    return _interval(row[figure], ".2f" if figure == "normalised" else ".3f")
 
 
 def _interval(summary: dict[str, Any], spec: str) -> str:

@@ -48,7 +48,7 @@ class GmpsConfig:
     """Initial step size alpha of the inner step."""
     step_sizes: StepSizeKind = "parameter"
     """One learned step size in all, one a leaf, or one a parameter."""
-    subset: Subset = "all"
+    subset: Subset = "mean"
     """What the inner step moves: all parameters, all but the std (mean), or the bias alone."""
     bias_size: int = 4
     """Size of the bias transformation; 0 switches it off."""
@@ -72,11 +72,11 @@ class GmpsConfig:
     blind_weight: float = 1.0
     """Weight of the imitation loss of the policy before the update, in the outer loss. It keeps
     that policy near the experts, where its episodes say something about the task."""
-    outer_steps: int = 15
+    outer_steps: int = 10
     """Outer steps on the same episodes, at most."""
     learning_rate: float = 1e-3
     """Adam's learning rate in the outer loop."""
-    labels: int = 500
+    labels: int = 200
     """Expert labels of each task in one outer step."""
     first_order: bool = False
     """Leave out the derivative of the inner gradient."""
@@ -84,7 +84,7 @@ class GmpsConfig:
     """Upper limit of the importance weights; None as published."""
     min_ess: float = 0.3
     """End the block when the mean effective sample size falls below this fraction; 0: never."""
-    max_kl: float = 0.5
+    max_kl: float = 1.0
     """End the block when the KL from the collecting policy exceeds this (nats); inf: never."""
     pretrain_steps: int = 3000
     """Steps of plain imitation, without the task, before the first round."""

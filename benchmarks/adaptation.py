@@ -1,0 +1,88 @@
+"""Meta-train with several seeds and gather the table with all controls.
+
+Resumable: finished seeds are read, interrupted ones go on. The figures of a finished run come from
+its scores.json; over seeds, from `gmps.report`.
+
+example:
+  python benchmarks/adaptation.py ant-goal --demos ant-goal-demos.npz --seeds 0 1 2
+"""
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from gmps.cli import main
+from gmps.report.aggregate import combine_scores
+from gmps.run import CONFIG, Run
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Settings."""
+
+    family: tyro.conf.Positional[str]
+    """Task family."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds."""
+    demos: str | None = None
+    """Demonstrations; their file name is kept in the results, their folder is not."""
+    options: str = ""
+    """Further options of `gmps train`, as in --options="--rounds 50"."""
+    runs: str = "runs/bench"
+    """Folder of the runs."""
+    name: str | None = None
+    """Name of the study; by default the family's."""
+    out: str | None = None
+    """File of the results, by default benchmarks/results/NAME.json."""
+
+
+def study(settings: Adaptation) -> None:
+    name = settings.name or settings.family
+    folders = {s: Path(settings.runs) / f"{name}-seed{s}" for s in settings.seeds}
+    for seed, folder in folders.items():
+        if (folder / "scores.json").exists():
+            continue
+        if (folder / CONFIG).exists():
+            status = main(["resume", str(folder)])
+        else:
+            options = ["--seed", str(seed), "--run", str(folder), *shlex.split(settings.options)]
+            if settings.demos:
+                options += ["--demos", settings.demos]
+            status = main(["train", settings.family, *options])
+        if status:
+            raise SystemExit(status)
+        write(settings, name, {s: f for s, f in folders.items() if (f / "scores.json").exists()})
+
+
+def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
+    """Results of the seeds so far."""
+    runs = {str(seed): Run.open(folder) for seed, folder in folders.items()}
+    first = next(iter(runs.values()))
+    scores = {seed: run.scores for seed, run in runs.items()}
+    config = first.config
+    config["demos"] = Path(settings.demos).name if settings.demos else None
+    rows = {seed: run.metrics() for seed, run in runs.items()}
+    result = {
+        "study": name,
+        "seeds": list(runs),
+        "config": config,
+        "versions": {seed: run.versions for seed, run in runs.items()},
+        "over_seeds": combine_scores(scores),  # pyright: ignore[reportArgumentType]
+        "per_seed": scores,
+        "collapses": {s: sum(r["block/collapsed"] for r in x) for s, x in rows.items()},
+        "curves": {
+            s: {k: [r[k] for r in x] for k in ("return/before", "return/after", "loss/imitation")}
+            for s, x in rows.items()
+        },
+    }
+    out = Path(settings.out or f"benchmarks/results/{name}.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written: {out}")
+
+
+if __name__ == "__main__":
+    study(tyro.cli(Adaptation, description=__doc__))
