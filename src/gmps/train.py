@@ -18,6 +18,9 @@ from gmps.types import tree_index
 
 #: Separate streams of the run's seed.
 _INIT, _ROUNDS, _PLAIN = 2, 3, 4
+#: The score that chooses the best checkpoint is the mean of the return after the update over this
+#: many rounds: a single round's is mostly noise.
+_SMOOTH = 5
 #: Held-out tasks that get pictures.
 _PICTURES = 6
 
@@ -51,9 +54,12 @@ def train(
         steps = {name: saved_steps[name] for name in steps}
         first = restored.step + 1
     saved, score = first - 1, None
+    after = [row["return/after"] for row in run.metrics()]
     try:
         for round_ in range(first, config.rounds):
-            state, steps, score = _round(run, config, experiment, state, steps, round_, watch)
+            state, steps, reached = _round(run, config, experiment, state, steps, round_, watch)
+            after.append(reached)
+            score = float(np.mean(after[-_SMOOTH:]))
             if (round_ + 1) % config.checkpoint_every == 0 or round_ + 1 == config.rounds:
                 run.save(round_, state, score, {"env_steps": steps})
                 saved = round_
