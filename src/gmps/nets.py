@@ -9,6 +9,7 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from gmps.dist import gaussian_log_prob
@@ -42,12 +43,12 @@ class GaussianPolicy(eqx.Module):
     obs_std: Float[Array, " obs"]
 
     def __call__(
-        self, obs: Float[Array, " obs"]
+        self, obs: Float[Array | np.ndarray, " obs"]
     ) -> tuple[Float[Array, " act"], Float[Array, " act"]]:
         """Mean and log standard deviation of the action."""
         shift, scale = jax.lax.stop_gradient((self.obs_mean, self.obs_std))
         (weight, bias), *rest = self.layers
-        x = ((obs - shift) / scale) @ weight + bias
+        x = ((jnp.asarray(obs) - shift) / scale) @ weight + bias
         for weight, bias in rest:
             x = jax.nn.relu(x) @ weight + bias
         return x, self.floored_log_std
