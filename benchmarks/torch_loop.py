@@ -23,7 +23,7 @@ NAMES = ("w0", "w1", "w2", "b0", "b1", "b2", "bias_transform", "log_std")
 def policy_mean(params, obs):
     w0, w1, w2, b0, b1, b2, bias_transform, _ = params
     size = obs.shape[-1]
-    x = torch.relu(obs @ w0[:size] + (bias_transform @ w0[size:] + b0))
+    x = torch.relu(torch.addmm(bias_transform @ w0[size:] + b0, obs, w0[:size]))
     x = torch.relu(torch.addmm(b1, x, w1))
     return torch.addmm(b2, x, w2)
 
