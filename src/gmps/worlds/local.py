@@ -40,6 +40,13 @@ def make_world(family: TaskFamily, threads: int | None = None) -> World:
     )
 
 
+def usable_cores() -> int:
+    """CPU cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _check_batch(params: Params, tasks: Task, episodes: int) -> int:
     counts, axes = (
         sorted({x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(tree)})
@@ -132,18 +139,19 @@ class NativeWorld:
     """A MuJoCo family on CPU threads; see `gmps.sim.native`.
 
     The batch is simulated in two halves that do not wait for each other: while the policy
-    computes the actions of one half, the physics of the other runs.
+    computes the actions of one half, the physics of the other runs. One rollout at a time: the
+    simulators are shared by all calls.
     """
 
     def __init__(self, family: MujocoFamily, threads: int | None = None):
-        available = len(os.sched_getaffinity(0))
-        threads = available if threads is None else threads
+        threads = usable_cores() if threads is None else threads
         if threads < 1:
             raise ValueError(f"threads is {threads}; physics needs at least 1.")
         self.family: TaskFamily = family
         self._mujoco_family = family
         self.threads = threads
-        pool = threads // 2 if threads > 3 else 0
+        # A whole pool for each half: cores that one half leaves idle serve the other.
+        pool = threads if threads > 1 else 0
         self._simulators = [
             NativeSimulator(family.model(), family.frame_skip, pool) for _ in range(2)
         ]
