@@ -92,9 +92,9 @@ def test_a_random_update_has_the_norm_of_the_real_one_in_each_leaf():
         "fixed": jnp.ones((2, 3)),
     }
     moved = evaluate._random_update(before, after, jax.random.key(0))
-    for name in before:
-        real = jnp.linalg.norm((after[name] - before[name]).reshape(2, -1), axis=1)
-        random = jnp.linalg.norm((moved[name] - before[name]).reshape(2, -1), axis=1)
+    for name, start in before.items():
+        real = jnp.linalg.norm((after[name] - start).reshape(2, -1), axis=1)
+        random = jnp.linalg.norm((moved[name] - start).reshape(2, -1), axis=1)
         assert jnp.allclose(real, random, rtol=1e-5)
     assert not jnp.allclose(moved["b"], after["b"])
 
