@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -51,7 +52,7 @@ def test_eval_adapt_report_and_resume(run: Path, tmp_path: Path, capsys):
     assert main(adapt) == 0
     policy, facts = load_policy(out)
     assert facts["task"] == [0.5, 0.5]
-    assert policy(np.zeros(2, np.float32))[0].shape == (2,)
+    assert policy(jnp.zeros(2))[0].shape == (2,)
     assert f"{out} already exists; choose another file with --out." in said(capsys, *adapt)
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
     assert main(["resume", str(run), "--rounds", "3"]) == 0

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from gmps import methods
 from gmps.config import TrainConfig, preset
 from gmps.evaluate import EvaluationConfig
 from gmps.experiment import prepare
@@ -80,10 +79,14 @@ def _like(run: Run):
     return _start(SMALL, prepare(SMALL))
 
 
-def test_training_traces_its_update_once(whole: Run):
-    del whole
-    assert gmps_method._update._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
-    assert methods.__doc__
+def test_training_and_resuming_trace_the_update_once(tmp_path: Path):
+    gmps_method._update.clear_cache()  # pyright: ignore[reportFunctionMemberAccess]
+    for rounds in (2, 4):
+        config = replace(SMALL, rounds=rounds)
+        folder = tmp_path / "run"
+        with Run.open(folder) if folder.exists() else Run.create(folder, config) as run:
+            train(run, config, prepare(config))
+        assert gmps_method._update._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def test_evaluation_writes_scores_and_paths(whole: Run):

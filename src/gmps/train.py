@@ -172,7 +172,9 @@ def evaluate_run(
             demonstrated=experiment.levels(tasks),
             plain=plain,
         )
-    scores = _scores(config, experiment, results, plain, metadata, evaluator.env_steps)
+    scores = _scores(
+        config, experiment, results, plain, metadata, run.metrics()[-1], evaluator.env_steps
+    )
     run.write_scores(scores)
     run.write_paths(_paths(experiment, results["heldout"]))
     return scores
@@ -184,10 +186,12 @@ def _scores(
     results: dict[str, SplitResult],
     plain: PlainControl,
     metadata: dict[str, Any],
+    spent: dict[str, Any],
     evaluation_steps: int,
 ) -> dict[str, Any]:
     """The content of `scores.json`."""
-    steps = dict(metadata["env_steps"])
+    # All that the run spent, also after the chosen checkpoint: the choice looked at it.
+    steps = {name: spent[f"steps/{name}"] for name in metadata["env_steps"]}
     steps["evaluation"] += evaluation_steps + plain.env_steps
     family, rows = experiment.world.family, []
     for split, result in results.items():
