@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,10 +45,10 @@ class Stop:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Run:
-    run = Run.create(tmp_path_factory.mktemp("runs") / "whole", SMALL)
-    train(run, SMALL, prepare(SMALL))
-    return run
+def whole(tmp_path_factory) -> Iterator[Run]:
+    with Run.create(tmp_path_factory.mktemp("runs") / "whole", SMALL) as run:
+        train(run, SMALL, prepare(SMALL))
+        yield run
 
 
 def test_a_run_logs_every_round_and_counts_steps(whole: Run):
