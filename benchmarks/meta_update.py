@@ -1,7 +1,7 @@
 """Milliseconds of one GMPS meta-gradient, second order, beside plain JAX and a PyTorch loop.
 
-All sides get the same arrays and are timed in turn, repetition by repetition; the figures are
-medians. `gmps` is `gmps.meta_gradient.meta_value_and_grad`; `vmap` and `map` differentiate its
+All sides get the same arrays and are timed in turn, in short bursts after an untimed call; the
+figures are medians. `gmps` is `gmps.meta_gradient.meta_value_and_grad`; `vmap` and `map` differentiate its
 plain definition, over all tasks at once and one by one; `torch` is `benchmarks/torch_loop.py`;
 `matmul` is one product of two square matrices, the speed that nothing exceeds.
 
@@ -43,8 +43,9 @@ from gmps.types import Demonstrations
 
 OBS, ACT, BIAS, HIDDEN = 38, 8, 4, (100, 100)
 MATMUL = 2048
-#: Pause before each timing: idle worker threads of the other library spin for a while.
-PAUSE = 0.3
+#: Timed calls of one side in a row, and the pause in seconds before them: the threads of the other
+#: library spin for a while after their work.
+BURST, PAUSE = 3, 0.3
 
 Problem = tuple[MetaParams, tuple[InnerBatch, ...], Demonstrations]
 
@@ -103,7 +104,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=20, help="tasks (20)")
     parser.add_argument("--episodes", type=int, default=20, help="episodes of each task (20)")
     parser.add_argument("--steps", type=int, default=200, help="steps of an episode (200)")
-    parser.add_argument("--repeats", type=int, default=15, help="timed repetitions (15)")
+    parser.add_argument("--repeats", type=int, default=7, help="bursts of 3 timed calls (7)")
     parser.add_argument("--seed", type=int, default=4, help="of the samples and the policy (4)")
     parser.add_argument("--torch-python", help="interpreter of an environment with torch and numpy")
     parser.add_argument("--out", type=Path, help="write JSON here")
@@ -281,7 +282,8 @@ def measure(timers: dict[str, Callable[[], float]], repeats: int) -> dict[str, l
     for _ in range(repeats):
         for name, timer in timers.items():
             time.sleep(PAUSE)
-            seconds[name].append(timer())
+            timer()
+            seconds[name] += [timer() for _ in range(BURST)]
     return seconds
 
 
