@@ -86,7 +86,7 @@ def main(command: Kill) -> None:
                 break
             process.send_signal(signal.SIGKILL)
             process.wait()
-            for file in (killed / "checkpoints").glob("*.safetensors"):
+            for file in (killed / "checkpoints").glob("step_*.safetensors"):
                 verify(file)
             kills.append(_rounds(killed))
             print(f"kill {len(kills)}: after {kills[-1]} rounds", flush=True)

@@ -5,16 +5,16 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator
-from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
+from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
 from gmps.types import Params, Rollout, Task
 from gmps.worlds.base import Actor, World
 
@@ -163,7 +163,7 @@ class NativeWorld:
         """See `gmps.worlds.base.World.rollout`."""
         count = _check_batch(params, tasks, episodes)
         starts, noise = jax.device_get(_draw(self.family, actor, episodes, tasks, key))
-        record = self._buffers(starts)
+        tape = self._tape(starts, noise)
         leaves, structure = jax.tree.flatten((params, tasks))
         stop = threading.Event()
         jobs = []
@@ -173,8 +173,8 @@ class NativeWorld:
             shape = (groups, (rows.stop - rows.start) // groups)
             decide = _decider(self._mujoco_family, actor, structure, shape)
             # Compile here, once: two threads that meet the same new shape would both compile it.
-            decide(mine, record.states[0, rows], noise[0, rows])
-            jobs.append((simulator, decide, mine, record, noise, rows, stop))
+            decide(mine, tape.inputs[0, rows])
+            jobs.append((simulator, functools.partial(decide, mine), tape, rows, stop))
         futures = [self._workers.submit(_simulate, *job) for job in jobs]
         try:
             for future in futures:
@@ -184,22 +184,51 @@ class NativeWorld:
             stop.set()
             wait(futures)
             raise
+        record = tape.recording(self.family.spec, starts.shape[1])
         ep.require_finite(self.family, episodes, record)
         return _assemble(self.family, episodes, tasks, record)
 
-    def _buffers(self, starts: np.ndarray) -> ep.Recording:
-        batch, size = starts.shape
-        spec, steps = self.family.spec, self.family.spec.horizon
-        sensors = self._simulators[0].model.nsensordata
-        states = np.empty((steps + 1, batch, size), np.float32)
-        states[0] = starts
-        return ep.Recording(
-            states=states,
-            sensors=np.empty((steps + 1, batch, sensors), np.float32),
-            obs=np.empty((steps + 1, batch, spec.obs_size), np.float32),
-            act=np.empty((steps, batch, spec.act_size), np.float32),
-            log_prob=np.empty((steps, batch), np.float32),
+    def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "_Tape":
+        model, spec = self._simulators[0].model, self.family.spec
+        steps, batch, _ = noise.shape
+        size = starts.shape[1]
+        inputs = np.zeros((steps + 1, batch, size + noise.shape[2]), np.float32)
+        inputs[0, :, :size] = starts
+        inputs[:-1, :, size:] = noise
+        width = spec.obs_size + spec.act_size + 1 + self._simulators[0].control_size
+        return _Tape(
+            inputs=inputs,
+            outputs=np.empty((steps + 1, batch, width), np.float32),
+            sensors=np.empty((steps + 1, batch, model.nsensordata), np.float32),
             diverged=np.zeros((steps, batch), bool),
+        )
+
+
+class _Tape(NamedTuple):
+    """Buffers of a rollout, one row per episode.
+
+    What goes into the policy and what comes out of it is packed, because handing over each
+    array costs more than the policy's arithmetic.
+    """
+
+    #: Packed state, then noise.
+    inputs: Float[np.ndarray, "t1 b state_noise"]
+    #: Observation, action, log density, control vector.
+    outputs: Float[np.ndarray, "t1 b out"]
+    sensors: Float[np.ndarray, "t1 b sensor"]
+    diverged: Bool[np.ndarray, "t b"]
+
+    def recording(self, spec: Spec, state_size: int) -> ep.Recording:
+        """The parts, as views."""
+        cuts = np.cumsum([spec.obs_size, spec.act_size, 1])
+        obs, act, log_prob, _ = np.split(self.outputs, cuts, axis=-1)
+        return ep.Recording(
+            states=self.inputs[..., :state_size],
+            sensors=self.sensors,
+            obs=obs,
+            act=act[:-1],
+            log_prob=log_prob[:-1, :, 0],
+            diverged=self.diverged,
         )
 
 
@@ -237,46 +266,43 @@ def _decide(
     structure: Any,
     shape: tuple[int, int],
     leaves: list[Array],
-    states: Float[Array, "b state"],
-    noise: Float[Array, "b noise"],
-) -> tuple[Array, Array, Array, Array]:
-    """Observation, action and control vector of a flat batch of packed states."""
+    inputs: Float[Array, "b state_noise"],
+) -> Float[Array, "b out"]:
+    """One row of a tape's outputs from one of its inputs."""
     params, tasks = jax.tree.unflatten(structure, leaves)
-    state = ep.unpack(states, ep.state_sizes(family))
+    sizes = ep.state_sizes(family)
+    state, noise = ep.unpack(inputs[:, : sum(sizes)], sizes), inputs[:, sum(sizes) :]
     obs = jax.vmap(family.observe)(state)
     grouped = [x.reshape(*shape, x.shape[-1]) for x in (obs, noise)]
     act, log_prob = ep.act_batch(actor, params, tasks, *grouped)
-    act = act.reshape(states.shape[0], -1)
+    act = act.reshape(inputs.shape[0], -1)
     control = jax.vmap(family.control)(state, jnp.clip(act, -1, 1))
-    return obs, act, log_prob.reshape(-1), jnp.concatenate([control.ctrl, control.mocap_pos], -1)
+    return jnp.concatenate([obs, act, log_prob.reshape(-1, 1), *control], -1)
 
 
 def _simulate(
     simulator: NativeSimulator,
-    decide: Callable[..., Any],
-    leaves: list[Array],
-    record: ep.Recording,
-    noise: np.ndarray,
+    decide: Callable[[np.ndarray], Array],
+    tape: _Tape,
     rows: slice,
     stop: threading.Event,
 ) -> None:
-    """Run the closed loop for some rows of the recording, unless `stop` is set."""
-    moving = simulator.model.nq + simulator.model.nv
-    nu = simulator.model.nu
-    states, sensors = record.states, record.sensors
-    simulator.start(states[0, rows, :moving])
-    for t in range(len(record.act)):
+    """Run the closed loop for some rows of the tape, unless `stop` is set."""
+    model, controls = simulator.model, simulator.control_size
+    moving = model.nq + model.nv
+    packed = moving + 3 * model.nmocap
+    simulator.start(tape.inputs[0, rows, :moving])
+    for t in range(len(tape.diverged)):
         if stop.is_set():
             return
-        obs, act, log_prob, control = decide(leaves, states[t, rows], noise[t, rows])
-        control = np.asarray(control)
-        new = states[t + 1, rows]
-        new[:, moving:] = control[:, nu:]
-        diverged = simulator.step(control, new[:, :moving], sensors[t, rows])
-        record.obs[t, rows], record.act[t, rows] = obs, act
-        record.log_prob[t, rows] = log_prob
+        out = tape.outputs[t, rows]
+        out[...] = decide(tape.inputs[t, rows])
+        control = out[:, out.shape[1] - controls :]
+        new = tape.inputs[t + 1, rows, :packed]
+        new[:, moving:] = control[:, model.nu :]
+        diverged = simulator.step(control, new[:, :moving], tape.sensors[t, rows])
         if diverged is not None:
-            new[diverged] = states[t, rows][diverged]
-            record.diverged[t, rows] = diverged
-    simulator.sense(sensors[-1, rows])
-    record.obs[-1, rows] = decide(leaves, states[-1, rows], noise[-1, rows])[0]
+            new[diverged] = tape.inputs[t, rows, :packed][diverged]
+            tape.diverged[t, rows] = diverged
+    simulator.sense(tape.sensors[-1, rows])
+    tape.outputs[-1, rows] = decide(tape.inputs[-1, rows])
