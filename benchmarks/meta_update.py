@@ -1,9 +1,10 @@
 """Milliseconds of one GMPS meta-gradient, second order, beside plain JAX and a PyTorch loop.
 
 All sides get the same arrays and are timed in turn, in short bursts after an untimed call; the
-figures are medians. `gmps` is `gmps.meta_gradient.meta_value_and_grad`; `vmap` and `map` differentiate its
-plain definition, over all tasks at once and one by one; `torch` is `benchmarks/torch_loop.py`;
-`matmul` is one product of two square matrices, the speed that nothing exceeds.
+figures are medians. `gmps` is `gmps.meta_gradient.meta_value_and_grad`; `vmap` and `map`
+differentiate its plain definition, over all tasks at once and one by one; `torch` is
+`benchmarks/torch_loop.py`; `matmul` is one product of two square matrices, the speed that nothing
+exceeds.
 
 Gradients agree to 1e-6 unless a ReLU's input is zero to rounding: one unit that opens for one
 sample on one side only moves them by up to 1e-3. With 16 million inputs that happens for every
