@@ -1,6 +1,7 @@
 """Commands as a user types them, and what they say about bad input."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -145,6 +146,25 @@ def test_help_of_resume_shows_the_runs_own_settings(run: Path, capsys):
     text = capsys.readouterr().out
     assert "example:" in text
     assert "--gmps.step-size" in text
+
+
+def test_the_papers_recipe_runs(tmp_path: Path):
+    folder = tmp_path / "paper"
+    options = [*QUICK, "--preset", "paper", "--run", str(folder)]
+    assert main(["train", "point-goal", *options]) == 0
+    config = json.loads((folder / "config.json").read_text())
+    assert config["gmps"]["weight_clip"] is None
+    assert config["gmps"]["imitation"] == "mse"
+
+
+def test_doctor_names_the_package_where_opengl_is_missing(monkeypatch):
+    from gmps.commands import doctor
+
+    failed = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: failed)
+    assert doctor._rendering()[2] == (
+        "no OpenGL for 3-D pictures: install Debian's libegl1 or libosmesa6; reports do not need it"
+    )
 
 
 def test_tasks_and_doctor(capsys):

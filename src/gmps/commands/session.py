@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gmps.cli import console
@@ -34,11 +34,9 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
         console.print(f"Experts: the demonstrations in {config.demos}, {use}.")
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(20),
+        BarColumn(6),
         TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     try:
         with Progress(*columns, console=console) as progress:
@@ -48,7 +46,7 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
                 m = done.metrics
                 figures = (
                     f"return {m['return/before']:.0f} -> {m['return/after']:.0f}  "
-                    f"imitation loss {m['loss/imitation']:.4f}  "
+                    f"loss {m['loss/imitation']:.4f}  "
                     f"{done.steps_per_second:,.0f} steps/s"
                 )
                 progress.update(bar, completed=done.round + 1, figures=figures)
