@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from gmps.config import TrainConfig
 from gmps.data.demos import DemoSet, load_demos
 from gmps.evaluate import Levels
-from gmps.experts.base import Controller, ExpertActor
+from gmps.experts.base import Controller, ExpertActor, label
 from gmps.experts.clone import clone_expert
 from gmps.methods.base import env_steps
 from gmps.methods.gmps import Gmps
@@ -95,10 +95,7 @@ def _expert_labels(
     actor = ExpertActor(controller, world.family.spec.act_size)
     std = jnp.full(n, config.expert_std, jnp.float32)
     data = world.rollout(actor, std, tasks, config.expert_episodes, key).trajectories
-    act = jax.vmap(jax.vmap(jax.vmap(controller, (None, 0)), (None, 0)))(tasks, data.obs)
-    flat = lambda x: x.reshape(n, -1, *x.shape[3:])  # noqa: E731
-    labels = Demonstrations(flat(data.obs), flat(jnp.clip(act, -1, 1)), flat(data.alive))
-    return labels, env_steps(data)
+    return label(controller, tasks, data), env_steps(data)
 
 
 def _training_part(

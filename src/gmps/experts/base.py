@@ -7,11 +7,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmps.types import Params, Task
+from gmps.types import Demonstrations, Params, Task, Trajectories
 from gmps.worlds.base import Actor
 
 #: A controller that sees the task: `(task, obs) -> act`, one state at a time, pure JAX.
 Controller = Callable[[Task, Float[Array, " obs"]], Float[Array, " act"]]
+
+
+def label(controller: Controller, tasks: Task, visited: Trajectories) -> Demonstrations:
+    """The expert's action, clipped to [-1, 1], in every visited state, whoever acted there."""
+    act = jax.vmap(jax.vmap(jax.vmap(controller, (None, 0)), (None, 0)))(tasks, visited.obs)
+    flat = lambda x: x.reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731
+    return Demonstrations(flat(visited.obs), flat(jnp.clip(act, -1, 1)), flat(visited.alive))
 
 
 @dataclass(frozen=True)

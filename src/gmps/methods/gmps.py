@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.adapt import StepSizeKind, adapt, init_step_sizes, inner_batch, reweight
 from gmps.data.aggregate import Aggregate, append, sample, start_aggregate
-from gmps.experts.base import Controller, MixtureActor
+from gmps.experts.base import Controller, MixtureActor, label
 from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
 from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
@@ -265,10 +265,7 @@ def _adapt_step(
 def _label(
     data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
 ) -> Aggregate:
-    """Store the expert's action in every visited state, whoever acted there."""
-    act = jax.vmap(jax.vmap(jax.vmap(controller, (None, 0)), (None, 0)))(tasks, visited.obs)
-    flat = lambda x: x.reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731
-    return append(data, flat(visited.obs), flat(jnp.clip(act, -1, 1)), flat(visited.alive))
+    return append(data, *label(controller, tasks, visited))
 
 
 class _Block(NamedTuple):
