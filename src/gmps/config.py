@@ -22,7 +22,7 @@ class TrainConfig:
     demos: str | None = None
     """Demonstrations: an .npz file or a Minari dataset. Without them the family's scripted expert
     gives trajectories and labels the states that the learner visits."""
-    clone: bool = True
+    clone: bool = False
     """With demonstrations: clone them into an expert that sees the task, which labels the states
     that the learner visits. Without it the outer loop has the demonstrators' own states alone."""
     method: Literal["gmps"] = "gmps"

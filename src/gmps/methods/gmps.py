@@ -104,8 +104,8 @@ class GmpsConfig:
     capacity: int = 10_000
     """Most labels of each task beyond the expert's own trajectories."""
     collapse_factor: float = 3.0
-    """Return to the last good state when the loss on fresh episodes exceeds its running mean
-    by this factor."""
+    """Return to the last good state when the loss on fresh episodes exceeds its lowest running
+    mean by this factor."""
 
 
 class GmpsState(NamedTuple):
@@ -116,7 +116,7 @@ class GmpsState(NamedTuple):
     data: Aggregate
     #: Parameters and optimiser at the start of the last round whose loss was in order.
     good: tuple[MetaParams, optax.OptState]
-    #: Running mean of the imitation loss on fresh episodes; infinite before the first round.
+    #: Lowest running mean of the imitation loss on fresh episodes; infinite before the first.
     mean_loss: Float[Array, ""]
     round: Int[Array, ""]
 
@@ -334,8 +334,10 @@ def _update(
     choose = partial(jax.tree.map, lambda a, b: jnp.where(bad, a, b))
     good = choose(state.good, (state.params, state.opt_state))
     params, opt_state = choose(state.good, (block.params, block.opt_state))
+    moved = 0.9 * state.mean_loss + 0.1 * block.first_loss
+    # The mean only falls: otherwise it would follow a slow decline and never see it.
     mean = jnp.where(
-        jnp.isinf(state.mean_loss), block.first_loss, 0.9 * state.mean_loss + 0.1 * block.first_loss
+        jnp.isinf(state.mean_loss), block.first_loss, jnp.minimum(state.mean_loss, moved)
     )
     metrics = {
         "loss/imitation": block.first_loss,
