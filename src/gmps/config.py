@@ -79,10 +79,7 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
     """The preset of a family: tuned defaults, or the paper's recipe."""
     config = TrainConfig(family)
     tuned = config.gmps
-    match family:
-        case "sawyer-push":
-            config = replace(config, rounds=80)
-            tuned = replace(tuned, std=0.3, step_size=0.08)
-        case "ant-goal":
-            tuned = replace(tuned, outer_steps=30, labels=500, max_kl=0.5)
+    if family == "sawyer-push":
+        config = replace(config, rounds=80)
+        tuned = replace(tuned, std=0.3, step_size=0.08)
     return replace(config, gmps=PAPER if name == "paper" else tuned)
