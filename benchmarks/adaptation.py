@@ -43,11 +43,10 @@ def study(settings: Adaptation) -> None:
     name = settings.name or settings.family
     folders = {s: Path(settings.runs) / f"{name}-seed{s}" for s in settings.seeds}
     for seed, folder in folders.items():
-        if (folder / "scores.json").exists():
-            continue
-        if (folder / CONFIG).exists():
+        status = 0
+        if (folder / CONFIG).exists() and not (folder / "scores.json").exists():
             status = main(["resume", str(folder)])
-        else:
+        elif not folder.exists():
             options = ["--seed", str(seed), "--run", str(folder), *shlex.split(settings.options)]
             if settings.demos:
                 options += ["--demos", settings.demos]
