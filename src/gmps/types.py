@@ -7,8 +7,15 @@ from jaxtyping import Array, Bool, Float
 
 #: One task: any pytree of arrays. A batch of tasks has a leading `task` axis on every leaf.
 Task = Any
-#: Parameters of an actor: any pytree of arrays, with a leading `task` axis in a rollout.
+#: Parameters of an actor: any pytree of arrays, with a leading `task` axis in a rollout unless
+#: they are `Shared`.
 Params = Any
+
+
+class Shared(NamedTuple):
+    """Parameters that all tasks of a rollout share: leaves without a `task` axis."""
+
+    params: Any
 
 
 class Trajectories(NamedTuple):
@@ -59,6 +66,10 @@ class Rollout(NamedTuple):
     outcome: dict[str, Float[Array, "task ep"]]
     #: Named paths of points to draw, `(task, ep, t + 1, 2)`, in m.
     paths: dict[str, Float[Array, "task ep t1 2"]]
+    #: The simulator's states (a `gmps.tasks.base.State`) and the sensor data of exactly these
+    #: states, leaves `(task, ep, t + 1, ...)`; repeated after the end of an episode.
+    states: Any
+    sensors: Float[Array, "task ep t1 sensor"]
 
 
 def tree_index(tree: Any, index: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.tasks.base import State, TaskFamily, Transition
-from gmps.types import Params, Rollout, Task, Trajectories
+from gmps.types import Params, Rollout, Shared, Task, Trajectories
 from gmps.worlds.base import Actor
 
 
@@ -80,8 +80,10 @@ def act_batch(
     obs: Float[Array, "task ep obs"],
     noise: Float[Array, "task ep noise"],
 ) -> tuple[Float[Array, "task ep act"], Float[Array, "task ep"]]:
-    """Run the actor for all episodes; parameters are shared by the episodes of a task."""
+    """Run the actor for all episodes of all tasks."""
     per_episode = jax.vmap(actor, (None, None, 0, 0))
+    if isinstance(params, Shared):
+        return jax.vmap(per_episode, (None, 0, 0, 0))(params.params, tasks, obs, noise)
     return jax.vmap(per_episode)(params, tasks, obs, noise)
 
 
@@ -123,7 +125,7 @@ def assemble(family: TaskFamily, episodes: int, tasks: Task, record: Recording) 
 
     states, sensors = jax.tree.map(repeated, (states, record.sensors))
     obs, act, here = repeated(record.obs), masked(record.act), by_episode(alive)
-    terms = _reward_terms(family, tasks, states, sensors, act, here)
+    terms = reward_terms(family, tasks, states, sensors, act, here)
     trajectories = Trajectories(
         obs=obs[:, :, :-1],
         act=act,
@@ -139,10 +141,12 @@ def assemble(family: TaskFamily, episodes: int, tasks: Task, record: Recording) 
         terms=terms,
         outcome=jax.vmap(per_task)(tasks, states, sensors),
         paths=jax.vmap(jax.vmap(family.paths))(states, sensors),
+        states=states,
+        sensors=sensors,
     )
 
 
-def _reward_terms(
+def reward_terms(
     family: TaskFamily,
     tasks: Task,
     states: State,
@@ -150,6 +154,7 @@ def _reward_terms(
     act: Float[Array, "task ep t act"],
     alive: Bool[Array, "task ep t"],
 ) -> dict[str, Float[Array, "task ep t"]]:
+    """What these episodes earn in `tasks`, which need not be the tasks they were made in."""
     before, after = (
         jax.tree.map(lambda x, part=part: x[:, :, part], (states, sensors))
         for part in (slice(None, -1), slice(1, None))

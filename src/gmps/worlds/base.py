@@ -36,6 +36,7 @@ class World(Protocol):
     ) -> Rollout:
         """Run `episodes` episodes in each of the stacked `tasks`.
 
-        Every leaf of `params` has a leading `task` axis: one policy per task.
+        Every leaf of `params` has a leading `task` axis: one policy per task. Parameters marked as
+        `gmps.types.Shared` have none: one policy in all tasks.
         """
         ...

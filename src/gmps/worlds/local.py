@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator
 from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
-from gmps.types import Params, Rollout, Task
+from gmps.types import Params, Rollout, Shared, Task
 from gmps.worlds.base import Actor, World
 
 
@@ -48,9 +48,10 @@ def usable_cores() -> int:
 
 
 def _check_batch(params: Params, tasks: Task, episodes: int) -> int:
+    own = () if isinstance(params, Shared) else params
     counts, axes = (
         sorted({x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(tree)})
-        for tree in (tasks, (params, tasks))
+        for tree in (tasks, (own, tasks))
     )
     if len(counts) != 1 or counts[0] < 1:
         raise ValueError(
@@ -60,7 +61,7 @@ def _check_batch(params: Params, tasks: Task, episodes: int) -> int:
     if axes != counts:
         raise ValueError(
             f"Parameters and tasks need the same leading task axis, got {counts[0]} tasks and axes "
-            f"{axes}; stack one set of parameters per task."
+            f"{axes}; stack one set of parameters per task, or mark them as Shared."
         )
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; a rollout needs at least 1.")
@@ -165,10 +166,11 @@ class NativeWorld:
         starts, noise = jax.device_get(_draw(self.family, actor, episodes, tasks, key))
         tape = self._tape(starts, noise)
         leaves, structure = jax.tree.flatten((params, tasks))
+        shared = jax.tree.structure(params).num_leaves if isinstance(params, Shared) else 0
         stop = threading.Event()
         jobs = []
         for (cut, rows), simulator in zip(_halves(count, episodes), self._simulators, strict=False):
-            mine = _task_slice(leaves, *cut)
+            mine = leaves[:shared] + _task_slice(leaves[shared:], *cut)
             groups = cut[1] - cut[0]
             shape = (groups, (rows.stop - rows.start) // groups)
             decide = _decider(self._mujoco_family, actor, structure, shape)
