@@ -221,6 +221,32 @@ def test_dense_reward_by_hand():
     }
 
 
+@pytest.mark.parametrize(
+    ("com", "goal_term"),
+    [
+        ([1.5, 0.6, 0.4], -1.1),  # 0.78 m away: as dense
+        ([1.5, 0.63, 0.4], -2.0),  # 0.804 m away: as at the origin
+        ([-3.0, 0.0, 0.4], -2.0),
+    ],
+)
+def test_sparse_reward_by_hand(com, goal_term):
+    state, com = State(jnp.zeros(15), jnp.zeros(14), EMPTY), jnp.array(com)
+    transition = Transition(state, com, jnp.zeros(8), state, com)
+    terms = AntGoal(sparse=True).reward(jnp.array([2.0, 0.0]), transition)
+    assert float(terms["goal"]) == pytest.approx(goal_term, abs=1e-6)
+    assert float(sum(terms.values())) == pytest.approx(goal_term + 4.05, abs=1e-6)
+
+
+def test_all_goals_that_are_not_held_out_can_be_trained_on():
+    family = AntGoal(goals="all")
+    assert family.tasks("train").shape == (27, 2)
+    both = np.concatenate([family.tasks("train"), family.tasks("heldout")])
+    even = goal_at(jnp.linspace(0, math.pi / 2, 40, dtype=jnp.float32))
+    order = np.argsort(np.arctan2(both[:, 1], both[:, 0]))
+    np.testing.assert_allclose(both[order], even, atol=1e-5)
+    assert AntGoal(sparse=True).name == "ant-goal-sparse"
+
+
 def test_levels_of_standing_still_and_of_random_actions():
     family = AntGoal()
     goals = goal_at(jnp.linspace(0, math.pi / 2, 5, dtype=jnp.float32))

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -11,10 +12,19 @@ import pytest
 from gmps.sim.native import markov_model
 from gmps.tasks import sawyer
 from gmps.tasks.base import State, Transition
-from gmps.tasks.sawyer_push import FINGER_CENTRE, GOAL_HIGH, GOAL_LOW, SawyerPush, push_expert
+from gmps.tasks.sawyer_push import (
+    AUTHORS_HELDOUT_GOALS,
+    AUTHORS_TRAIN_GOALS,
+    FINGER_CENTRE,
+    GOAL_HIGH,
+    GOAL_LOW,
+    SawyerPush,
+    push_expert,
+)
 
 DATA = Path(os.environ.get("GMPS_DATA", Path(__file__).parents[2] / "shared/data"))
 DEMOS = DATA / "sawyer-push-sac-demos.npz"
+GOALS = DATA / "author-goals.json"
 FAMILY = SawyerPush()
 MOCAP = mujoco.mjtState.mjSTATE_MOCAP_POS.value
 
@@ -52,13 +62,13 @@ def follow_expert(goals, noise=0.0, **how):
     return simulate(choose, batch=len(goals), **how)
 
 
-def rewards(goal, qpos):
+def rewards(goal, qpos, family=FAMILY):
     """Reward terms of one episode from its qpos `(t + 1, 6)`."""
     none = jnp.zeros((len(qpos) - 1, 0))
     states = State(qpos, jnp.zeros_like(qpos), jnp.zeros((len(qpos), 3)))
     before, after = (jax.tree.map(lambda x, s=s: x[s], states) for s in (np.s_[:-1], np.s_[1:]))
     step = Transition(before, none, jnp.zeros((len(qpos) - 1, 3)), after, none)
-    return jax.vmap(FAMILY.reward, in_axes=(None, 0))(goal, step)
+    return jax.vmap(family.reward, in_axes=(None, 0))(goal, step)
 
 
 def test_model_has_the_sizes_that_the_family_promises():
@@ -104,6 +114,34 @@ def test_reward_by_hand():
     # Away from the goal there is no progress, and no penalty either.
     away = rewards(jnp.array([0.0, 0.72]), jnp.array([np.r_[hand, 0.5, 0.67, 0.02]] * 2))
     assert float(away["progress"][0]) == 0.0
+
+
+def test_sparse_and_printed_rewards_by_hand():
+    # d0 = 0.2. Block 0.04, then 0.06 from the goal; fingers 0.05 from it, 0.03 and 0.01 behind.
+    goal = jnp.array([0.0, 0.72])
+    fingers = np.array([0.03, 0.76, 0.02])
+    hand = fingers - np.array(FINGER_CENTRE)
+    qpos = jnp.array([np.r_[hand, 0, y, 0.02] for y in (0, 0.76, 0.78)], jnp.float32)
+    sparse = rewards(goal, qpos, SawyerPush(variant="sparse"))
+    assert set(sparse) == {"progress"}
+    np.testing.assert_allclose(sparse["progress"], [16.0, 0.0], rtol=1e-5)
+    printed = rewards(goal, qpos, SawyerPush(variant="appendix"))
+    np.testing.assert_allclose(printed["progress"], [15.0, 15.0], rtol=1e-5)
+    np.testing.assert_allclose(printed["reach"], [-0.03, -np.hypot(0.03, 0.02)], rtol=1e-4)
+    # The absolute value pays for going away, too: 0.5 from the goal earns 30.
+    away = qpos.at[:, 1].add(0.5398 - 0.04)
+    assert float(rewards(goal, away, SawyerPush(variant="appendix"))["progress"][0]) > 30
+    with pytest.raises(ValueError, match="there is no reward 'spars'; choose one of dense, sparse"):
+        SawyerPush(variant="spars")
+
+
+@pytest.mark.skipif(not GOALS.exists(), reason="the authors' goals are not here")
+def test_authors_goals_are_those_of_their_release():
+    published = json.loads(GOALS.read_text(encoding="utf-8"))
+    for name, ours in (("push_v4", AUTHORS_TRAIN_GOALS), ("push_v4_val", AUTHORS_HELDOUT_GOALS)):
+        assert ours == tuple(tuple(task["goal"]) for task in published[name])
+    family = SawyerPush(train_goals=AUTHORS_TRAIN_GOALS, heldout_goals=AUTHORS_HELDOUT_GOALS)
+    assert family.tasks("train").shape == (20, 2)
 
 
 def test_outcome_paths_and_words():

@@ -2,14 +2,19 @@
 
 import difflib
 import importlib
+from typing import Any
 
 from gmps.tasks.base import TaskFamily
 
-#: Where each family lives. Imported on demand, so that a family's optional packages stay optional.
-_FAMILIES = {
-    "ant-goal": "gmps.tasks.ant_goal:AntGoal",
-    "point-goal": "gmps.tasks.point_goal:PointGoal",
-    "sawyer-push": "gmps.tasks.sawyer_push:SawyerPush",
+#: Where each family lives, and the options that make a variant of it. Imported on demand, so that
+#: a family's optional packages stay optional.
+_FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ant-goal": ("gmps.tasks.ant_goal:AntGoal", {}),
+    "ant-goal-sparse": ("gmps.tasks.ant_goal:AntGoal", {"sparse": True}),
+    "point-goal": ("gmps.tasks.point_goal:PointGoal", {}),
+    "sawyer-push": ("gmps.tasks.sawyer_push:SawyerPush", {}),
+    "sawyer-push-appendix": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "appendix"}),
+    "sawyer-push-sparse": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "sparse"}),
 }
 
 
@@ -30,5 +35,6 @@ def make_family(name: str) -> TaskFamily:
         raise ValueError(
             f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
         )
-    module, _, attribute = _FAMILIES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)()
+    where, options = _FAMILIES[name]
+    module, _, attribute = where.partition(":")
+    return getattr(importlib.import_module(module), attribute)(**options)

@@ -13,7 +13,7 @@ import importlib.util
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,8 @@ TRAIN_INDICES = tuple(i for k, i in enumerate(DEMONSTRATED) if k not in HELDOUT_
 #: Held-out goals: the two demonstrated ones (4 and 32), angles in between over the whole range
 #: and the end at 90 degrees.
 HELDOUT_INDICES = (2, 4, 6, 10, 14, 18, 22, 26, 30, 32, 34, 37, 39)
+#: Within this distance of the goal (2-norm), in m, the sparse reward shows the way.
+SPARSE_DISTANCE = 0.8
 #: A final distance below this, in m, is a success. Our choice; the source has no success measure.
 SUCCESS_DISTANCE = 0.5
 #: Heights of the torso between which the ant lives, in m.
@@ -74,19 +76,31 @@ class AntGoal(MujocoFamily):
 
     #: Whether starts vary: standard deviation 0.01 on qpos and 0.1 on qvel.
     start_noise: bool = True
+    #: Whether the distance to the goal is paid only near the goal: see `reward`.
+    sparse: bool = False
+    #: Training goals: those with published demonstrations that are not held out (8), or all of the
+    #: authors' 40 that are not held out (27).
+    goals: Literal["demonstrated", "all"] = "demonstrated"
 
-    name: ClassVar[str] = "ant-goal"
     spec: ClassVar[Spec] = Spec(
         obs_size=38, act_size=8, context_size=2, horizon=200, control_dt=0.01
     )
     frame_skip: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """`ant-goal` or `ant-goal-sparse`."""
+        return "ant-goal-sparse" if self.sparse else "ant-goal"
 
     def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:
         """Goals `(n, 2)`; random ones have a uniform angle in both splits."""
         if key is not None:
             count = 1 if n is None else n
             return goal_at(jax.random.uniform(key, (count,), jnp.float32, maxval=math.pi / 2))
-        index = np.array(HELDOUT_INDICES if split == "heldout" else TRAIN_INDICES)
+        train = TRAIN_INDICES
+        if self.goals == "all":
+            train = tuple(i for i in range(40) if i not in HELDOUT_INDICES)
+        index = np.array(HELDOUT_INDICES if split == "heldout" else train)
         angles = np.linspace(0, math.pi / 2, 40)[index]
         return select_evenly(self.name, goal_at(jnp.asarray(angles, jnp.float32)), n)
 
@@ -141,10 +155,16 @@ class AntGoal(MujocoFamily):
         """Dense: minus the 1-norm from the centre of mass to the goal (m), plus two bonuses.
 
         `goal` is that distance term, `offset` 4.0, `alive` 0.05, `control` -0.005 times the sum
-        of squared actions.
+        of squared actions. Sparse: the same within 0.8 m (2-norm) of the goal; further away `goal`
+        is the constant that it is at the origin.
         """
+        offset = transition.next_sensors[:2] - task
+        goal = -jnp.abs(offset).sum()
+        if self.sparse:
+            near = jnp.sum(offset**2) <= SPARSE_DISTANCE**2
+            goal = jnp.where(near, goal, -jnp.abs(task).sum())
         return {
-            "goal": -jnp.abs(transition.next_sensors[:2] - task).sum(),
+            "goal": goal,
             "offset": jnp.full((), 4.0, jnp.float32),
             "alive": jnp.full((), 0.05, jnp.float32),
             "control": -0.005 * jnp.sum(transition.act**2),
@@ -184,7 +204,9 @@ class AntGoal(MujocoFamily):
 def _ant_xml() -> Path:
     found = importlib.util.find_spec("gymnasium")
     if found is None or found.origin is None:
-        raise ModuleNotFoundError("ant-goal takes its robot from gymnasium; install gymnasium.")
+        raise ModuleNotFoundError(
+            "The ant families take their robot from gymnasium; install gymnasium."
+        )
     return Path(found.origin).parent / "envs" / "mujoco" / "assets" / "ant.xml"
 
 

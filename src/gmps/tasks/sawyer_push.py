@@ -6,7 +6,7 @@ code. The task is the goal's position `(x, y)` in m: any `(n, 2)` array is a bat
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,10 @@ BLOCK_MASS = 0.01
 FINGER_CENTRE = (0.0, (sawyer.FRONT_FINGER_Y + sawyer.REAR_FINGER_Y) / 2, -0.03)
 #: A final block error below this is a success, m.
 SUCCESS_RADIUS = 0.05
+#: The sparse reward is paid with the block this close to the goal, m.
+SPARSE_RADIUS = 0.05
+
+Reward = Literal["dense", "sparse", "appendix"]
 
 
 def even_goals(n: int) -> Goals:
@@ -52,6 +56,23 @@ def grid_goals(nx: int, ny: int) -> Goals:
 #: Training goals fill the inside of the region; held-out ones include its edges and corners.
 TRAIN_GOALS = even_goals(20)
 HELDOUT_GOALS = grid_goals(5, 4)
+#: The goals of the authors' release (their `push_v4` and `push_v4_val`), for comparisons with it.
+# fmt: off
+AUTHORS_TRAIN_GOALS: Goals = (
+    (0.012391, 0.736144), (0.098469, 0.728989), (-0.003334, 0.78698), (0.067683, 0.793818),
+    (0.097456, 0.750567), (-0.076261, 0.797991), (0.020856, 0.761436), (-0.053038, 0.757685),
+    (0.073134, 0.750547), (0.015481, 0.75093), (-0.07842, 0.765639), (0.041389, 0.735896),
+    (0.065034, 0.779039), (-0.087516, 0.721401), (-0.008827, 0.775719), (0.057743, 0.732904),
+    (-0.035105, 0.799161), (0.088284, 0.748186), (-0.053629, 0.736264), (-0.010312, 0.733327),
+)
+AUTHORS_HELDOUT_GOALS: Goals = (
+    (-0.003195, 0.744787), (-0.048274, 0.760256), (-0.052225, 0.745789), (-0.031043, 0.737558),
+    (-0.044579, 0.769384), (-0.001956, 0.726854), (-0.085922, 0.747719), (0.056446, 0.735387),
+    (-0.073799, 0.71634), (-0.083462, 0.717708), (0.044959, 0.702841), (0.055272, 0.772857),
+    (0.092878, 0.709429), (-0.011408, 0.762265), (0.022821, 0.76826), (-0.025416, 0.70449),
+    (0.016033, 0.776074), (-0.055773, 0.766562), (-0.058644, 0.797673), (0.019859, 0.706835),
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,8 @@ class SawyerPush(MujocoFamily):
     Every episode starts in the same state and lasts 50 steps of 0.05 s.
     """
 
-    name: ClassVar[str] = "sawyer-push"
+    #: Which reward: see `reward`.
+    variant: Reward = "dense"
     #: The published goals of each split, `(x, y)` in m.
     train_goals: Goals = TRAIN_GOALS
     heldout_goals: Goals = HELDOUT_GOALS
@@ -77,7 +99,12 @@ class SawyerPush(MujocoFamily):
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a list of goals is empty or not of finite pairs."""
+        """Raises ValueError for an unknown reward, or goals that are not finite pairs."""
+        if self.variant not in get_args(Reward):
+            raise ValueError(
+                f"sawyer-push: there is no reward {self.variant!r}; choose one of "
+                f"{', '.join(get_args(Reward))}"
+            )
         for name in ("train_goals", "heldout_goals"):
             goals = getattr(self, name)
             if not goals or not all(len(g) == 2 and np.isfinite(g).all() for g in goals):
@@ -85,6 +112,11 @@ class SawyerPush(MujocoFamily):
                     f"sawyer-push: {name} must be one or more finite pairs (x, y) in m, but is "
                     f"{goals!r}; give for example ((0.0, 0.75),)"
                 )
+
+    @property
+    def name(self) -> str:
+        """`sawyer-push`, `sawyer-push-sparse` or `sawyer-push-appendix`."""
+        return "sawyer-push" if self.variant == "dense" else f"sawyer-push-{self.variant}"
 
     def model(self) -> mujoco.MjModel:
         """`qpos`: hand xyz, block xyz (m). The block does not rotate, as in the original, where
@@ -135,7 +167,7 @@ class SawyerPush(MujocoFamily):
             )
         if not 1 <= n <= len(goals):
             raise ValueError(
-                f"sawyer-push: {n} tasks asked for, but the {split} list has {len(goals)}; "
+                f"{self.name}: {n} tasks asked for, but the {split} list has {len(goals)}; "
                 f"ask for 1 to {len(goals)}, or pass a key to draw random goals"
             )
         chosen = np.linspace(0, len(goals) - 1, n).round().astype(int)
@@ -163,16 +195,25 @@ class SawyerPush(MujocoFamily):
     def reward(
         self, task: Float[Array, " 2"], transition: Transition
     ) -> dict[str, Float[Array, ""]]:
-        """`reach`: minus the distance from the block to the fingers' centre, m. `progress`: 100
-        times by how much the block is closer to the goal than at the start, m, at least 0."""
+        """The terms of the variant. d is the distance in the plane from the block to the goal, d0
+        its value at the start, m.
+
+        - `dense` (the released code): `reach`, minus the distance from the block to the fingers'
+          centre, and `progress`, 100 max(0, d0 - d).
+        - `sparse`: `progress` alone, and only where d is at most 0.05 m.
+        - `appendix` (as printed): `reach`, and `progress` 100 |d0 - p| with the fingers' distance
+          p to the goal in the plane in place of the block's. It can be earned without the block.
+        """
         hand, block = jnp.split(transition.next_state.qpos, 2)
         fingers = hand + jnp.array(FINGER_CENTRE)
         start_distance = jnp.linalg.norm(jnp.array(BLOCK_START[:2]) - task)
         distance = jnp.linalg.norm(block[:2] - task)
-        return {
-            "reach": -jnp.linalg.norm(block - fingers),
-            "progress": 100.0 * jnp.maximum(0.0, start_distance - distance),
-        }
+        progress = 100.0 * jnp.maximum(0.0, start_distance - distance)
+        if self.variant == "sparse":
+            return {"progress": jnp.where(distance <= SPARSE_RADIUS, progress, 0.0)}
+        if self.variant == "appendix":
+            progress = 100.0 * jnp.abs(start_distance - jnp.linalg.norm(fingers[:2] - task))
+        return {"reach": -jnp.linalg.norm(block - fingers), "progress": progress}
 
     def outcome(
         self, task: Float[Array, " 2"], states: State, sensors: Float[Array, "t1 0"]
