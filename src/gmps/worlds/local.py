@@ -16,7 +16,7 @@ from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator
 from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
 from gmps.types import Params, Rollout, Shared, Task
-from gmps.worlds.base import Actor, World
+from gmps.worlds.base import Actor, Draws, World
 
 
 def make_world(family: TaskFamily, threads: int | None = None) -> World:
@@ -76,7 +76,7 @@ class PureWorld:
         self._record = functools.partial(_pure_record, family)
 
     def rollout(
-        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""]
+        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         _check_batch(params, tasks, episodes)
@@ -90,12 +90,38 @@ _assemble = jax.jit(ep.assemble, static_argnums=(0, 1))
 
 
 def _draw(
-    family: TaskFamily, actor: Actor, episodes: int, tasks: Task, key: Key[Array, ""]
+    family: TaskFamily, actor: Actor, episodes: int, tasks: Task, key: Key[Array, ""] | Draws
 ) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
     """Everything random in a batch of episodes: start states and the actor's noise."""
+    if isinstance(key, Draws):
+        return _given(family, actor, episodes, tasks, key)
     start_key, noise_key = jax.random.split(key)
     starts = ep.draw_starts(family, episodes, tasks, start_key)
     return starts, ep.draw_noise(family.spec.horizon, len(starts), actor.noise_size, noise_key)
+
+
+def _given(
+    family: TaskFamily, actor: Actor, episodes: int, tasks: Task, draws: Draws
+) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
+    """Given draws as a flat batch."""
+    count = jax.tree.leaves(tasks)[0].shape[0]
+    wanted = [(count, episodes, size) for size in ep.state_sizes(family)]
+    shapes = [tuple(x.shape) for x in draws.starts]
+    if shapes != wanted:
+        raise ValueError(
+            f"The start states have shapes {shapes}; {count} tasks with {episodes} episodes of "
+            f"{family.name} need {wanted}."
+        )
+    steps = draws.noise.shape[2] if draws.noise.ndim == 4 else 0
+    if steps < 1 or draws.noise.shape != (count, episodes, steps, actor.noise_size):
+        raise ValueError(
+            f"The noise has shape {tuple(draws.noise.shape)}; {count} tasks with {episodes} "
+            f"episodes of this actor need ({count}, {episodes}, steps, {actor.noise_size}) with at "
+            "least 1 step."
+        )
+    starts = jnp.concatenate(draws.starts, -1).reshape(count * episodes, -1)
+    noise = jnp.moveaxis(draws.noise.reshape(count * episodes, steps, -1), 1, 0)
+    return starts.astype(jnp.float32), noise.astype(jnp.float32)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -159,7 +185,7 @@ class NativeWorld:
         self._workers = ThreadPoolExecutor(max_workers=min(2, threads))
 
     def rollout(
-        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""]
+        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         count = _check_batch(params, tasks, episodes)
