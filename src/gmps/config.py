@@ -6,6 +6,9 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from gmps.evaluate import EvaluationConfig
+from gmps.experts.sac import SacConfig
+from gmps.experts.sac_training import ExpertConfig
+from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.plain import PlainConfig
 
@@ -20,11 +23,14 @@ class TrainConfig:
     family: Annotated[str, tyro.conf.Suppress]
     """Task family."""
     demos: str | None = None
-    """Demonstrations: an .npz file or a Minari dataset. Without them the family's scripted expert
-    gives trajectories and labels the states that the learner visits."""
+    """Demonstrations: an .npz file or a Minari dataset. Without --expert beside them nobody labels
+    the states that the learner visits."""
+    expert: tuple[str, ...] = ()
+    """Who labels the states that the learner visits: scripted (the family's controller), sac
+    (trained first, in RUN/expert), FILE.py:FUNCTION, or folders of `gmps expert train`. Without
+    demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
-    """With demonstrations: clone them into an expert that sees the task, which labels the states
-    that the learner visits. Without it the outer loop has the demonstrators' own states alone."""
+    """With demonstrations: clone them into an expert that sees the task and labels states."""
     method: Literal["gmps"] = "gmps"
     """Meta-learner."""
     rounds: int = 50
@@ -32,7 +38,7 @@ class TrainConfig:
     seed: int = 0
     """Seed of everything random."""
     expert_episodes: int = 4
-    """Episodes of the scripted expert in each training task, when there are no demonstrations."""
+    """Episodes of the expert in each training task, when there are no demonstrations."""
     expert_std: float = 0.3
     """Action noise in those episodes. The labels are without noise."""
     train_tasks: int | None = None
@@ -43,6 +49,10 @@ class TrainConfig:
     """Checkpoints kept beside the best one."""
     threads: int | None = None
     """Threads of the simulation; by default all that this process may use."""
+    threshold: ExpertThreshold = field(default_factory=ExpertThreshold)
+    """What is expected of the expert; training says loudly where it falls short."""
+    sac: ExpertConfig = field(default_factory=lambda: ExpertConfig(""))
+    """Settings of the experts that the run trains for itself."""
     gmps: GmpsConfig = field(default_factory=GmpsConfig)
     """Settings of the method."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -54,6 +64,8 @@ class TrainConfig:
         for name in ("rounds", "expert_episodes", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.clone and (self.demos is None or self.expert):
+            raise ValueError("--clone makes an expert of --demos; give these, and no --expert.")
 
 
 #: The published recipe (released launchers; appendix D for the ranges).
@@ -77,9 +89,27 @@ PAPER = GmpsConfig(
 
 def preset(family: str, name: Preset = "default") -> TrainConfig:
     """The preset of a family: tuned defaults, or the paper's recipe."""
-    config = TrainConfig(family)
+    config = TrainConfig(family, sac=expert_preset(family))
     tuned = config.gmps
     if family == "sawyer-push":
         config = replace(config, rounds=80)
         tuned = replace(tuned, std=0.3, step_size=0.08)
     return replace(config, gmps=PAPER if name == "paper" else tuned)
+
+
+def expert_preset(family: str) -> ExpertConfig:
+    """Tuned settings of a family's SAC experts."""
+    config = ExpertConfig(family)
+    match family:
+        case "ant-goal":
+            return replace(config, rounds=500)
+        case "sawyer-push":
+            # Rewards of order 1 suit the critics: they are up to 25 a step here.
+            tuned = SacConfig(learning_rate=5e-4, reward_scale=0.03)
+            return replace(config, rounds=200, capacity=10_000, sac=tuned)
+        case "point-goal":
+            return replace(config, rounds=60, tasks=16, gradient_steps=50, sac=_SMALL)
+    return config
+
+
+_SMALL = SacConfig(hidden=(64, 64), learning_rate=1e-3)

@@ -1,5 +1,6 @@
 """From settings to what training and evaluation need: world, tasks, expert, data, levels."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -10,8 +11,10 @@ from jaxtyping import Array, Float, Key
 from gmps.config import TrainConfig
 from gmps.data.demos import DemoSet, load_demos
 from gmps.evaluate import Levels
-from gmps.experts.base import Controller, ExpertActor, label
+from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label, reporting_faults
 from gmps.experts.clone import clone_expert
+from gmps.experts.score import ExpertScore, complaints, score_expert
+from gmps.experts.sources import find_expert
 from gmps.methods.base import env_steps
 from gmps.methods.gmps import Gmps
 from gmps.tasks import make_family
@@ -20,8 +23,10 @@ from gmps.types import Demonstrations, Task, tree_index
 from gmps.worlds.base import World
 from gmps.worlds.local import make_world
 
-#: Two tasks are the same if their contexts differ by less than this.
-SAME_TASK = 1e-3
+#: The folder of the experts that a run trains for itself, inside the run.
+OWN_EXPERT = "expert"
+#: Streams of the run's seed; `gmps.train` takes others.
+_LABELS, _SCORE = 1, 5
 
 
 class Experiment(NamedTuple):
@@ -31,71 +36,136 @@ class Experiment(NamedTuple):
     method: Gmps
     tasks: dict[Split, Task]
     demos: Demonstrations
-    #: The expert of the evaluation: the scripted one, if the family has one.
+    #: Who labels states, if anybody does, and how good it is in the training tasks.
+    expert: Expert | None
+    expert_score: ExpertScore | None
+    #: The expert of the evaluation: one that knows all tasks. A clone is none.
     controller: Controller | None
-    #: Contexts of the demonstrated tasks and their mean returns, where the file has rewards.
-    demonstrated: tuple[Float[np.ndarray, "task ctx"], Float[np.ndarray, " task"]] | None
+    #: Contexts of tasks whose expert's mean return is known, these returns, and whose they are.
+    known_levels: tuple[Float[np.ndarray, "task ctx"], Float[np.ndarray, " task"], str] | None
     #: Environment steps spent so far, by column.
     steps: dict[str, int]
+    #: What is to be said loudly before training starts.
+    warnings: tuple[str, ...] = ()
 
     def levels(self, tasks: Task) -> Levels | None:
-        """The demonstrators' level in each task: theirs, or interpolated between the nearest."""
-        if self.demonstrated is None:
+        """The known expert levels in each task: as measured, or interpolated between the nearest
+        known tasks."""
+        if self.known_levels is None:
             return None
-        known, returns = self.demonstrated
+        known, returns, whose = self.known_levels
         wanted = np.asarray(jax.vmap(self.world.family.context)(tasks))
         expert = np.array([_interpolate(known, returns, c) for c in wanted])
-        source = "the demonstrators' mean return, between their tasks interpolated"
+        source = f"the {whose} mean return, between their tasks interpolated"
         return Levels(np.zeros_like(expert), expert, source)
 
 
-def prepare(config: TrainConfig) -> Experiment:
-    """Set up the experiment; simulates the scripted expert where there are no demonstrations.
+def expert_sources(config: TrainConfig, folder: Path | None) -> tuple[str, ...]:
+    """Who labels states, as `find_expert` takes it; empty: nobody but the demonstrations.
+
+    Without demonstrations and `--expert` it is the family's scripted controller, or SAC that the
+    run trains first, in its own folder.
+    """
+    sources = config.expert
+    if not sources and config.demos is None:
+        sources = ("scripted",) if make_family(config.family).expert is not None else ("sac",)
+    if sources != ("sac",):
+        return sources
+    if folder is None:
+        raise ValueError("Experts are trained within a run; give its folder.")
+    return (str(folder / OWN_EXPERT),)
+
+
+def trains_expert(config: TrainConfig) -> bool:
+    """Whether a run starts with training experts of its own."""
+    return expert_sources(config, Path()) == (OWN_EXPERT,)
+
+
+def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
+    """Set up the experiment: load data, find the expert, score it, let it show the tasks.
+
+    Args:
+        config: the settings.
+        folder: the run's folder, where experts that the run trained for itself lie.
 
     Raises:
-        ValueError: the family has neither a scripted expert nor were demonstrations given, or
-            the demonstrations do not fit (see `load_demos`).
+        ValueError: there is no expert where the settings say, or it gives bad answers, or the
+            demonstrations do not fit (see `load_demos`).
     """
     family = make_family(config.family)
     world = make_world(family, config.threads)
     heldout = family.tasks("heldout")
-    controller = family.expert
+    sources = expert_sources(config, folder)
+    expert = find_expert(sources, family) if sources else None
     steps = {"meta": 0, "expert": 0, "demonstration": 0, "evaluation": 0}
-    if config.demos is not None:
+    levels, demos, controller = None, None, family.expert
+    key = jax.random.key(config.seed)
+    key_labels = jax.random.fold_in(key, _LABELS)
+    if config.demos is None:
+        tasks = _training_tasks(family, config.train_tasks, expert)
+    else:
         demo_set = load_demos(config.demos, family)
-        train = _training_part(demo_set, family, heldout, config.train_tasks)
-        used = demo_set.select(train)
+        used = demo_set.select(_training_part(demo_set, family, heldout, config.train_tasks))
         steps["demonstration"] = int(used.alive.sum())
-        tasks = jnp.asarray(used.tasks)
-        demos, labeller = used.demonstrations(), None
-        if config.clone:
-            key = jax.random.fold_in(jax.random.key(config.seed), 1)
-            labeller = clone_expert(family, tasks, demos, key).controller
-        method = Gmps(config.gmps, world, tasks, labeller)
+        tasks, demos = jnp.asarray(used.tasks), used.demonstrations()
         levels = _demonstrated_returns(demo_set, family)
-        splits: dict[Split, Task] = {"train": tasks, "heldout": heldout}
-        return Experiment(world, method, splits, demos, controller, levels, steps)
-    if controller is None:
-        raise ValueError(
-            f"{config.family} has no scripted expert; give demonstrations with --demos FILE."
+        if config.clone:
+            clone = clone_expert(family, tasks, demos, key_labels)
+            expert = Expert(clone.controller, "a clone of the demonstrations")
+    score, warnings = None, ()
+    if expert is not None and not config.clone:
+        score = score_expert(
+            world, expert, tasks, config.threshold.episodes, jax.random.fold_in(key, _SCORE)
         )
-    tasks = family.tasks("train", config.train_tasks)
-    key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    demos, steps["expert"] = _expert_labels(config, world, tasks, controller, key)
-    method = Gmps(config.gmps, world, tasks, controller)
-    splits = {"train": tasks, "heldout": heldout}
-    return Experiment(world, method, splits, demos, controller, None, steps)
+        warnings = tuple(complaints(world, score, config.threshold))
+        steps["expert"] += expert.env_steps
+        steps["evaluation"] += expert.measured_steps + score.env_steps
+        everywhere = expert.knows(family, heldout).all()
+        controller = expert.controller if everywhere else None
+        if not everywhere:
+            contexts = np.asarray(jax.vmap(family.context)(tasks))
+            levels = (contexts, score.returns.astype(np.float64), "experts'")
+        if demos is None:
+            demos, spent = _expert_labels(config, world, tasks, expert, key_labels)
+            steps["expert"] += spent
+    assert demos is not None  # without demonstrations there is an expert
+    labeller = None if expert is None else expert.controller
+    return Experiment(
+        world=world,
+        method=Gmps(config.gmps, world, tasks, labeller),
+        tasks={"train": tasks, "heldout": heldout},
+        demos=demos,
+        expert=expert,
+        expert_score=score,
+        controller=controller,
+        known_levels=levels,
+        steps=steps,
+        warnings=warnings,
+    )
+
+
+def _training_tasks(family: TaskFamily, limit: int | None, expert: Expert | None) -> Task:
+    """The family's training tasks, but for those that the expert was not trained for."""
+    tasks = family.tasks("train", limit)
+    known = np.flatnonzero(expert.knows(family, tasks)) if expert else []
+    if len(known) < 2:
+        raise ValueError(
+            f"The expert was trained for {len(known)} of the training tasks of {family.name}; "
+            "meta-training needs at least 2."
+        )
+    return tree_index(tasks, known)
 
 
 def _expert_labels(
-    config: TrainConfig, world: World, tasks: Task, controller: Controller, key: Key[Array, ""]
+    config: TrainConfig, world: World, tasks: Task, expert: Expert, key: Key[Array, ""]
 ) -> tuple[Demonstrations, int]:
     """Noisy episodes of the expert, each state labelled with its action without noise."""
     n = jax.tree.leaves(tasks)[0].shape[0]
-    actor = ExpertActor(controller, world.family.spec.act_size)
+    actor = ExpertActor(expert.controller, world.family.spec.act_size)
     std = jnp.full(n, config.expert_std, jnp.float32)
-    data = world.rollout(actor, std, tasks, config.expert_episodes, key).trajectories
-    return label(controller, tasks, data), env_steps(data)
+    with reporting_faults(expert):
+        data = world.rollout(actor, std, tasks, config.expert_episodes, key).trajectories
+        return label(expert.controller, tasks, data), env_steps(data)
 
 
 def _training_part(
@@ -122,7 +192,7 @@ def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> Any:
         return None
     contexts = np.asarray(jax.vmap(family.context)(jnp.asarray(demos.tasks)))
     returns = np.where(demos.alive, demos.reward, 0).sum(-1).mean(-1)
-    return contexts, np.asarray(returns, np.float64)
+    return contexts, np.asarray(returns, np.float64), "demonstrators'"
 
 
 def _interpolate(known: np.ndarray, returns: np.ndarray, context: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from gmps.config import TrainConfig
 from gmps.evaluate import Evaluator, SplitResult, split_scores, task_rows
 from gmps.experiment import Experiment, describe, plot_tasks
+from gmps.experts.score import summary
 from gmps.methods.gmps import GmpsState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.run import Run
@@ -193,6 +194,7 @@ def _scores(
     # All that the run spent, also after the chosen checkpoint: the choice looked at it.
     steps = {name: spent[f"steps/{name}"] for name in metadata["env_steps"]}
     steps["evaluation"] += evaluation_steps + plain.env_steps
+    score = experiment.expert_score
     family, rows = experiment.world.family, []
     for split, result in results.items():
         words = describe(family, result.tasks)
@@ -220,7 +222,11 @@ def _scores(
             "candidates": [c._asdict() for c in plain.candidates],
             "settings": asdict(config.plain),
         },
+        "expert": None
+        if experiment.expert is None or score is None
+        else {"source": experiment.expert.source, **summary(score)},
         "steps": steps,
+        "expert_queries": spent["queries/expert"],
         "tasks": rows,
     }
 

@@ -55,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
     for name in ("episodes", "steps"):
         if getattr(command, name) < 1:
             raise ValueError(f"{name} is {getattr(command, name)}; it must be at least 1.")
-    experiment = prepare(config)
+    experiment = prepare(config, run.path)
     state, metadata = restore(run, config, experiment, command.checkpoint)
     world, size = experiment.world, experiment.world.family.spec.context_size
     if len(command.task) != size:

@@ -38,5 +38,5 @@ def run(argv: Sequence[str]) -> int:
         stored = opened.load_config(TrainConfig)
         command = parse(Eval, options, "eval RUN", Eval(config=stored.evaluation))
         config = replace(stored, evaluation=command.config)
-        judge(opened, config, prepare(config), command.checkpoint)
+        judge(opened, config, prepare(config, opened.path), command.checkpoint)
     return 0

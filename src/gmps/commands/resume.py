@@ -8,12 +8,13 @@ import tyro
 
 from gmps.cli import leading, parse
 from gmps.commands.session import train_and_judge
+from gmps.commands.train import two_phases
 from gmps.config import TrainConfig
-from gmps.experiment import prepare
+from gmps.experiment import prepare, trains_expert
 from gmps.run import Run
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
-FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos")
+FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert")
 
 
 @dataclass(frozen=True)
@@ -40,5 +41,8 @@ def run(argv: Sequence[str]) -> int:
     config = parse(Resume, options, "resume RUN", Resume(stored)).config
     opened.check_config(config, FREE)
     with Run.open(folder, config.keep) as opened:
-        train_and_judge(opened, config, prepare(config))
+        if trains_expert(config):
+            two_phases(opened, config)
+        else:
+            train_and_judge(opened, config, prepare(config))
     return 0

@@ -8,6 +8,8 @@ from rich.table import Table
 from gmps.cli import console
 from gmps.config import TrainConfig
 from gmps.experiment import Experiment
+from gmps.experts.base import reporting_faults
+from gmps.experts.score import summary
 from gmps.report import write_report
 from gmps.run import REPORT, Run
 from gmps.train import Progress as Round
@@ -27,11 +29,18 @@ _ROWS = {
 def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> None:
     """Train to the end, evaluate, write the report and print the table."""
     console.print(f"{config.method} on {config.family}, seed {config.seed} -> {run.path}")
-    if config.demos is None:
-        console.print("Experts: the family's scripted controller, asked for labels (aggregation).")
+    if config.demos is not None:
+        console.print(f"Demonstrations: {config.demos}.")
+    if experiment.expert is None:
+        console.print("Nobody labels the states that the learner visits.")
     else:
-        use = "cloned to label visited states too" if config.clone else "nothing else"
-        console.print(f"Experts: the demonstrations in {config.demos}, {use}.")
+        console.print(f"Expert, asked for labels (aggregation): {experiment.expert.source}.")
+    if experiment.expert_score is not None:
+        mean = summary(experiment.expert_score)["mean"]
+        figures = ", ".join(f"{name.replace('_', ' ')} {x:.4g}" for name, x in mean.items())
+        console.print(f"  in the training tasks: {figures}.")
+    for warning in experiment.warnings:
+        console.print(f"WARNING: {warning}", style="bold red")
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(6),
@@ -51,7 +60,8 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
                 )
                 progress.update(bar, completed=done.round + 1, figures=figures)
 
-            train(run, config, experiment, watch)
+            with reporting_faults(experiment.expert):
+                train(run, config, experiment, watch)
     except KeyboardInterrupt:
         console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
         raise

@@ -1,15 +1,16 @@
 """`gmps train FAMILY`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import tyro
 
-from gmps.cli import leading, parse
+from gmps.cli import console, leading, parse
+from gmps.commands.expert import train_in
 from gmps.commands.session import train_and_judge
 from gmps.config import PRESETS, Preset, TrainConfig, preset
-from gmps.experiment import prepare
+from gmps.experiment import OWN_EXPERT, prepare, trains_expert
 from gmps.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
 
@@ -20,6 +21,8 @@ class Train:
 
     example:
       gmps train sawyer-push --rounds 60 --seed 0 --run runs/push
+      gmps train ant-goal
+      gmps train ant-goal --expert runs/ant-expert
       gmps train ant-goal --demos ant-goal-demos.npz --gmps.std 0.5
     """
 
@@ -41,11 +44,23 @@ def run(argv: Sequence[str]) -> int:
     config = command.config
     folder = command.run or f"runs/{config.family}-{config.method}-seed{config.seed}"
     refuse_taken(folder)
+    if trains_expert(config):
+        with Run.create(folder, config, config.keep) as opened:
+            two_phases(opened, config)
+        return 0
     # Bad data are said before the folder exists.
     experiment = prepare(config)
     with Run.create(folder, config, config.keep) as opened:
         train_and_judge(opened, config, experiment)
     return 0
+
+
+def two_phases(run: Run, config: TrainConfig) -> None:
+    """Train experts in the run's folder, or go on there, then the meta-learner."""
+    console.print("Phase 1 of 2: no demonstrations and no expert are given, so SAC makes experts.")
+    train_in(run.path / OWN_EXPERT, replace(config.sac, threads=config.threads))
+    console.print("Phase 2 of 2: the meta-learner imitates them.")
+    train_and_judge(run, config, prepare(config, run.path))
 
 
 def _preset_of(options: Sequence[str]) -> Preset:

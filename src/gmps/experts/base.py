@@ -1,17 +1,58 @@
-"""Experts as actors: on their own, and in DAgger's mixture with a learner's policy."""
+"""Experts: what they are, how they act, and how they label states."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
+from gmps.tasks.base import TaskFamily
 from gmps.types import Demonstrations, Params, Task, Trajectories
 from gmps.worlds.base import Actor
 
 #: A controller that sees the task: `(task, obs) -> act`, one state at a time, pure JAX.
 Controller = Callable[[Task, Float[Array, " obs"]], Float[Array, " act"]]
+
+#: Two tasks are the same if their contexts differ by less than this.
+SAME_TASK = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Expert:
+    """Anything that can say what to do in a state of a task."""
+
+    controller: Controller
+    #: What it is, in words that complete "Expert: ".
+    source: str
+    #: The task parameters that it was trained for; None if it can be asked in any task.
+    contexts: Float[np.ndarray, "n ctx"] | None = None
+    #: Environment steps that its training took: to learn, and to measure it.
+    env_steps: int = 0
+    measured_steps: int = 0
+    #: What was wrong with its answers, in one sentence; see `reporting_faults`.
+    faults: list[ValueError] = field(default_factory=list)
+
+    def knows(self, family: TaskFamily, tasks: Task) -> Bool[np.ndarray, " task"]:
+        """In which of the stacked tasks it can be asked."""
+        wanted = np.asarray(jax.vmap(family.context)(tasks))
+        if self.contexts is None:
+            return np.ones(len(wanted), bool)
+        gap = np.abs(wanted[:, None] - self.contexts[None]).max(-1)
+        return gap.min(1) < SAME_TASK
+
+
+@contextmanager
+def reporting_faults(expert: Expert | None) -> Iterator[None]:
+    """Raise the ValueError of an expert's bad answer, where JAX would wrap it in a long trace."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError:
+        if expert is not None and expert.faults:
+            raise expert.faults[0] from None
+        raise
 
 
 def label(controller: Controller, tasks: Task, visited: Trajectories) -> Demonstrations:

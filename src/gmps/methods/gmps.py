@@ -204,6 +204,8 @@ class Gmps:
             "return/before": float(collected[0].returns.mean()),
             "return/after": float(visited.returns.mean()),
             "data/labels": float(state.data.count.sum()),
+            # In states that others visited; the expert's own steps are counted as steps.
+            "queries/expert": float(state.data.offered.sum()),
         }
         return state, Gathered(tuple(batches), metrics, steps)
 

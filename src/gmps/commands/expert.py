@@ -1,0 +1,189 @@
+"""`gmps expert train FAMILY` and `gmps expert eval SOURCE ...`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import tyro
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gmps.cli import console, leading, parse
+from gmps.config import expert_preset
+from gmps.experts.curves import draw_curve
+from gmps.experts.sac_training import (
+    EXPERT_FILE,
+    ExpertConfig,
+    ExpertTraining,
+    Measurement,
+    train_expert,
+)
+from gmps.experts.score import ExpertScore, score_expert, summary
+from gmps.experts.sources import find_expert
+from gmps.run import CONFIG, Run, refuse_taken
+from gmps.tasks import family_names, make_family
+from gmps.tasks.base import TaskFamily
+from gmps.types import Task, tree_index
+from gmps.worlds.local import make_world
+
+#: Settings that may differ when a training goes on: none of them changes a round that was done.
+FREE = ("rounds", "threads", "checkpoint_every", "keep")
+CURVE = "curve.png"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train SAC experts that see the task: one for all tasks, or one for each.
+
+    A folder that holds an interrupted training goes on.
+
+    example:
+      gmps expert train sawyer-push --run runs/push-expert
+      gmps expert train sawyer-push --kind per-task --tasks 5
+      gmps train sawyer-push --expert runs/push-expert
+    """
+
+    run: str | None = None
+    """Folder of the run, by default runs/FAMILY-KIND-expert-seedS."""
+    config: Annotated[ExpertConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: ExpertConfig("")
+    )
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure an expert in each task, without action noise.
+
+    example:
+      gmps expert eval sawyer-push --expert runs/push-expert
+      gmps expert eval sawyer-push --expert my_policy.py:act --split train
+    """
+
+    expert: tuple[str, ...] = ("scripted",)
+    """scripted, FILE.py:FUNCTION, or folders of `gmps expert train`."""
+    split: Literal["train", "heldout", "both"] = "both"
+    """The family's lists of tasks."""
+    random: int | None = None
+    """Instead: this many random tasks of the family."""
+    episodes: int = 4
+    """Episodes of each task."""
+    seed: int = 0
+    """Seed of the episodes, and of random tasks."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run `train` or `eval`."""
+    word, options = leading(argv, "expert", "train|eval", "`train` makes experts, `eval` measures.")
+    if word not in ("train", "eval"):
+        raise ValueError(
+            f"There is no command 'expert {word}'; use `expert train` or `expert eval`."
+        )
+    rule = f"Families: {', '.join(family_names())}."
+    family, options = leading(options, f"expert {word}", "FAMILY", rule)
+    make_family(family)  # an unknown one is said before anything else
+    if word == "train":
+        default = Train(None, expert_preset(family))
+        command = parse(Train, options, f"expert train {family}", default)
+        config = command.config
+        train_in(Path(command.run or _folder(config)), config)
+    else:
+        _evaluate(family, parse(Eval, options, f"expert eval {family}"))
+    return 0
+
+
+def _folder(config: ExpertConfig) -> str:
+    part = "".join(f"-{i}" for i in config.only)
+    return f"runs/{config.family}-{config.kind}-expert{part}-seed{config.seed}"
+
+
+def train_in(folder: Path, config: ExpertConfig) -> None:
+    """Train experts in a folder, or go on there; nothing is done where they are finished."""
+    family = make_family(config.family)
+    training = ExpertTraining(config, make_world(family, config.threads))
+    if (folder / CONFIG).is_file():
+        opened = Run.open(folder, config.keep)
+        opened.check_config(config, FREE)
+        rows = opened.metrics()
+        if rows and rows[-1]["round"] + 1 >= config.rounds and (folder / EXPERT_FILE).is_file():
+            console.print(f"Experts: trained already, in {folder}.")
+            return
+    else:
+        refuse_taken(folder)
+        opened = Run.create(folder, config, config.keep)
+    who = "one that sees the task" if config.kind == "contextual" else f"{len(training.indices)}"
+    console.print(f"SAC experts ({who}) on {config.family}, seed {config.seed} -> {folder}")
+    with opened:
+        try:
+            _with_progress(opened, training)
+        except KeyboardInterrupt:
+            console.print(f"Stopped and saved. The same command goes on in {folder}.")
+            raise
+        draw_curve(opened, folder / CURVE)
+    console.print(f"experts {folder / EXPERT_FILE}\ncurve   {folder / CURVE}")
+
+
+def _with_progress(run: Run, training: ExpertTraining) -> None:
+    columns = (
+        TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
+        BarColumn(6),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=training.config.rounds, figures="setting up")
+
+        def watch(done: Any) -> None:
+            figures = f"return {done.metrics['return/collected']:.0f}"
+            if done.measured is not None:
+                figures += "  measured " + _in_words(training.family, done.measured)
+            progress.update(bar, completed=done.round + 1, figures=figures)
+
+        train_expert(run, training, watch)
+
+
+def _in_words(family: TaskFamily, measured: Measurement) -> str:
+    worst = int(measured.returns.argmin())
+    task = family.describe(tree_index(measured.tasks, worst))
+    return f"{measured.returns.mean():.0f} (least {measured.returns[worst]:.0f}, {task})"
+
+
+def _evaluate(name: str, command: Eval) -> None:
+    family = make_family(name)
+    for option in ("episodes", "random"):
+        if getattr(command, option) is not None and getattr(command, option) < 1:
+            raise ValueError(f"{option} is {getattr(command, option)}; it must be at least 1.")
+    world, expert = make_world(family), find_expert(command.expert, family)
+    key_tasks, key = jax.random.split(jax.random.key(command.seed))
+    console.print(f"Expert: {expert.source}.")
+    for split, tasks in _tasks(family, command, key_tasks).items():
+        known = expert.knows(family, tasks)
+        if not known.any():
+            console.print(f"{split}: it was trained for none of these tasks.")
+            continue
+        score = score_expert(world, expert, tree_index(tasks, known), command.episodes, key)
+        print_score(family, split, score)
+
+
+def _tasks(family: TaskFamily, command: Eval, key: Any) -> dict[str, Task]:
+    if command.random is not None:
+        return {"random": family.tasks("train", command.random, key)}
+    splits: Any = ("train", "heldout") if command.split == "both" else (command.split,)
+    return {split: family.tasks(split) for split in splits}
+
+
+def print_score(family: TaskFamily, split: str, score: ExpertScore) -> None:
+    """A table of the expert's figures in each task."""
+    figures = {"return": score.returns, **score.outcome}
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{split} tasks")
+    for name in figures:
+        table.add_column(name.replace("_", " "), justify="right")
+    for i in range(len(score.returns)):
+        row = [f"{x[i]:.4g}" for x in figures.values()]
+        table.add_row(family.describe(tree_index(score.tasks, i)), *row)
+    means = summary(score)["mean"]
+    table.add_row("mean", *(f"{x:.4g}" for x in means.values()), style="bold")
+    console.print(table)

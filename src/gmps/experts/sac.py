@@ -1,0 +1,285 @@
+"""Soft actor-critic on a task family: an expert that sees the task.
+
+Haarnoja et al. 2018 (arXiv:1812.05905): tanh-Gaussian actor, twin critics with target networks,
+temperature tuned to a target entropy or fixed. All updates between two collections are one
+compiled scan.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from gmps.dist import gaussian_log_prob
+from gmps.experts.replay import Batch, Replay, sample
+from gmps.methods.base import descend
+from gmps.types import Task
+
+#: Bounds of the actor's log standard deviation before the tanh.
+LOG_STD = (-5.0, 2.0)
+#: Smallest scale of a normalised input.
+_MIN_SCALE = 0.03
+
+
+@dataclass(frozen=True)
+class SacConfig:
+    """Settings of the learner."""
+
+    hidden: tuple[int, ...] = (256, 256)
+    """Units of the hidden layers of actor and critics."""
+    learning_rate: float = 3e-4
+    """Adam's step size for actor, critics and temperature."""
+    batch: int = 256
+    """Transitions per gradient step."""
+    discount: float = 0.99
+    """Discount per control step."""
+    n_step: int = 1
+    """Steps of reward before the value of the next state."""
+    polyak: float = 0.005
+    """How far the target critics move to the critics after each step."""
+    temperature: float | None = None
+    """Weight of the entropy; by default tuned so that the entropy meets its target."""
+    target_entropy: float = -1.0
+    """Target of the entropy per action dimension, in nats."""
+    reward_scale: float = 1.0
+    """Rewards are multiplied by this (GMPS, appendix D: 10, 50 or 100, with temperature 1)."""
+    layer_norm: bool = True
+    """Normalise the hidden layers of the critics."""
+
+    def __post_init__(self):
+        for name in ("learning_rate", "reward_scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("batch", "n_step"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.discount <= 1 or not 0 < self.polyak <= 1:
+            raise ValueError(
+                f"discount is {self.discount} and polyak {self.polyak}; both lie in [0, 1], and "
+                "polyak is above 0."
+            )
+        if self.temperature is not None and self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}; it must be at least 0.")
+
+
+class Mlp(eqx.Module):
+    """ReLU layers, each optionally followed by a layer normalisation before the ReLU."""
+
+    layers: tuple[eqx.nn.Linear, ...]
+    norms: tuple[eqx.nn.LayerNorm, ...]
+
+    def __init__(self, key: Key[Array, ""], sizes: tuple[int, ...], layer_norm: bool):
+        keys = jax.random.split(key, len(sizes) - 1)
+        self.layers = tuple(
+            eqx.nn.Linear(n_in, n_out, key=k)
+            for n_in, n_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        )
+        self.norms = tuple(eqx.nn.LayerNorm(n) for n in sizes[1:-1]) if layer_norm else ()
+
+    def __call__(self, x: Float[Array, " _in"]) -> Float[Array, " _out"]:
+        """The last layer's output."""
+        *hidden, last = self.layers
+        for i, layer in enumerate(hidden):
+            x = layer(x)
+            x = jax.nn.relu(self.norms[i](x) if self.norms else x)
+        return last(x)
+
+
+class SacActorNet(eqx.Module):
+    """The actor with the normalisation of its input `[observation, context]`."""
+
+    mlp: Mlp
+    mean: Float[Array, " in"]
+    scale: Float[Array, " in"]
+
+    def __call__(self, seen: Float[Array, " in"]) -> tuple[Float[Array, " act"], ...]:
+        """Mean and log standard deviation of the action before the tanh."""
+        mean, raw = jnp.split(self.mlp((seen - self.mean) / self.scale), 2)
+        low, high = LOG_STD
+        return mean, low + (high - low) * 0.5 * (jnp.tanh(raw) + 1)
+
+
+class Moments(NamedTuple):
+    """Running mean and variance of the networks' input."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, " in"]
+    var: Float[Array, " in"]
+
+
+class SacState(NamedTuple):
+    """One learner."""
+
+    actor: Mlp
+    critics: tuple[Mlp, Mlp]
+    targets: tuple[Mlp, Mlp]
+    log_temperature: Float[Array, ""]
+    opt_state: Any
+    moments: Moments
+
+
+def init_sac(
+    key: Key[Array, ""], config: SacConfig, obs_size: int, context_size: int, act_size: int
+) -> SacState:
+    """A learner before its first step."""
+    seen = obs_size + context_size
+    key_actor, *key_critics = jax.random.split(key, 3)
+    actor = Mlp(key_actor, (seen, *config.hidden, 2 * act_size), False)
+    sizes = (seen + act_size, *config.hidden, 1)
+    one, two = (Mlp(k, sizes, config.layer_norm) for k in key_critics)
+    start = 1.0 if config.temperature is None else config.temperature
+    log_temperature = jnp.log(jnp.asarray(max(start, 1e-8), jnp.float32))
+    learned = (actor, (one, two), log_temperature)
+    moments = Moments(jnp.zeros(()), jnp.zeros(seen), jnp.ones(seen))
+    return SacState(
+        actor, (one, two), (one, two), log_temperature, _optimiser(config).init(learned), moments
+    )
+
+
+def actor_net(state: SacState) -> SacActorNet:
+    """The actor as it is run."""
+    scale = jnp.maximum(jnp.sqrt(state.moments.var), _MIN_SCALE)
+    return SacActorNet(state.actor, state.moments.mean, scale)
+
+
+def observe_inputs(moments: Moments, seen: Float[Array, "n in"], valid: Array) -> Moments:
+    """Moments with the valid rows added (Chan et al. 1979)."""
+    weight = valid.astype(jnp.float32)[:, None]
+    n = weight.sum()
+    mean = (weight * seen).sum(0) / n
+    var = (weight * (seen - mean) ** 2).sum(0) / n
+    total = moments.count + n
+    gap = mean - moments.mean
+    share = n / total
+    return Moments(
+        total,
+        moments.mean + gap * share,
+        (1 - share) * moments.var + share * var + share * (1 - share) * gap**2,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def update(
+    config: SacConfig, state: SacState, replay: Replay, steps: int, key: Key[Array, ""]
+) -> tuple[SacState, dict[str, Float[Array, ""]]]:
+    """`steps` gradient steps; returns the mean of each figure."""
+    ends = jnp.cumsum(replay.length)
+
+    def one(state: SacState, key: Key[Array, ""]):
+        key_batch, key_next, key_now = jax.random.split(key, 3)
+        batch = sample(replay, ends, config.batch, config.n_step, config.discount, key_batch)
+        return _step(config, state, batch, key_next, key_now)
+
+    state, figures = jax.lax.scan(one, state, jax.random.split(key, steps))
+    return state, jax.tree.map(jnp.mean, figures)
+
+
+def _step(
+    config: SacConfig,
+    state: SacState,
+    batch: Batch,
+    key_next: Key[Array, ""],
+    key_now: Key[Array, ""],
+) -> tuple[SacState, dict[str, Float[Array, ""]]]:
+    net = actor_net(state)
+    normalise = lambda obs: (  # noqa: E731
+        (jnp.concatenate([obs, batch.context], -1) - net.mean) / net.scale
+    )
+    seen, next_seen = normalise(batch.obs), normalise(batch.next_obs)
+    temperature = jnp.exp(state.log_temperature)
+    next_act, next_log_prob = _draw(net, next_seen, key_next)
+    next_value = _values(state.targets, next_seen, next_act).min(0) - temperature * next_log_prob
+    target = config.reward_scale * batch.reward + batch.discount * next_value
+
+    def loss(learned):
+        actor, critics, log_temperature = learned
+        values = _values(critics, seen, batch.act)
+        critic_loss = jnp.mean((values - target) ** 2, 1).sum()
+        act, log_prob = _draw(eqx.tree_at(lambda n: n.mlp, net, actor), seen, key_now)
+        # The actor's loss must not move the critics, nor the temperature.
+        frozen = jax.lax.stop_gradient(critics)
+        actor_loss = jnp.mean(temperature * log_prob - _values(frozen, seen, act).min(0))
+        entropy = -jax.lax.stop_gradient(log_prob).mean()
+        excess = entropy - config.target_entropy * batch.act.shape[-1]
+        temperature_loss = log_temperature * excess if config.temperature is None else 0.0
+        figures = {
+            "loss/critic": critic_loss,
+            "loss/actor": actor_loss,
+            "value": values.mean(),
+            "entropy": entropy,
+            "temperature": temperature,
+        }
+        return critic_loss + actor_loss + temperature_loss, figures
+
+    learned = (state.actor, state.critics, state.log_temperature)
+    gradient, figures = jax.grad(loss, has_aux=True)(learned)
+    learned, opt_state = descend(_optimiser(config), gradient, state.opt_state, learned)
+    actor, critics, log_temperature = learned
+    targets = jax.tree.map(
+        lambda old, new: old + config.polyak * (new - old), state.targets, critics
+    )
+    new = SacState(actor, critics, targets, log_temperature, opt_state, state.moments)
+    return new, figures
+
+
+def _optimiser(config: SacConfig) -> optax.GradientTransformation:
+    return optax.adam(config.learning_rate)
+
+
+def _values(
+    critics: tuple[Mlp, Mlp], seen: Float[Array, "b in"], act: Float[Array, "b act"]
+) -> Float[Array, "2 b"]:
+    x = jnp.concatenate([seen, act], -1)
+    return jnp.stack([jax.vmap(critic)(x)[:, 0] for critic in critics])
+
+
+def _draw(
+    net: SacActorNet, seen: Float[Array, "b in"], key: Key[Array, ""]
+) -> tuple[Float[Array, "b act"], Float[Array, " b"]]:
+    """Actions and log densities for inputs that are normalised already."""
+    raw_net = eqx.tree_at(
+        lambda n: (n.mean, n.scale), net, (jnp.zeros_like(net.mean), jnp.ones_like(net.scale))
+    )
+    mean, log_std = jax.vmap(raw_net)(seen)
+    noise = jax.random.normal(key, mean.shape, mean.dtype)
+    return jax.vmap(squash)(mean, log_std, noise)
+
+
+def squash(
+    mean: Float[Array, " act"], log_std: Float[Array, " act"], noise: Float[Array, " act"]
+) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+    """`tanh(mean + std * noise)` and its log density."""
+    raw = mean + jnp.exp(log_std) * noise
+    # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2 x)), without cancellation.
+    volume = 2 * (math.log(2) - raw - jax.nn.softplus(-2 * raw)).sum()
+    return jnp.tanh(raw), gaussian_log_prob(raw, mean, log_std) - volume
+
+
+@dataclass(frozen=True)
+class SacActor:
+    """Runs a `SacActorNet` on `[observation, context]`; `stochastic=False` takes tanh(mean)."""
+
+    family: Any
+    stochastic: bool = True
+
+    @property
+    def noise_size(self) -> int:
+        """One normal number for each action dimension."""
+        return self.family.spec.act_size
+
+    def __call__(
+        self,
+        params: SacActorNet,
+        task: Task,
+        obs: Float[Array, " obs"],
+        noise: Float[Array, " noise"],
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action in (-1, 1) and its log density."""
+        mean, log_std = params(jnp.concatenate([obs, self.family.context(task)]))
+        return squash(mean, log_std, noise if self.stochastic else jnp.zeros_like(noise))

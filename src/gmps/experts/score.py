@@ -1,0 +1,103 @@
+"""How good an expert is in each task: asked before anything learns from it."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from gmps.experts.base import Expert, ExpertActor, reporting_faults
+from gmps.methods.base import env_steps
+from gmps.types import Task, tree_index
+from gmps.worlds.base import World
+
+#: Tasks that a complaint names.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ExpertThreshold:
+    """What is expected of an expert in every training task."""
+
+    mean_return: float | None = None
+    """Least mean return of an expert in a task; by default nothing is expected of it."""
+    success: float = 0.5
+    """Least share of successful episodes in a task."""
+    episodes: int = 4
+    """Episodes of each task that measure it, without action noise."""
+
+
+class ExpertScore(NamedTuple):
+    """Figures of an expert, each `(task,)`: means over its episodes."""
+
+    tasks: Task
+    returns: Float[np.ndarray, " task"]
+    #: The family's figures: `success` and errors.
+    outcome: dict[str, Float[np.ndarray, " task"]]
+    env_steps: int
+
+
+def score_expert(
+    world: World, expert: Expert, tasks: Task, episodes: int, key: Key[Array, ""]
+) -> ExpertScore:
+    """Run the expert without action noise.
+
+    Raises:
+        ValueError: it is asked in a task that it was not trained for, or gives a bad answer.
+    """
+    family = world.family
+    known = expert.knows(family, tasks)
+    if not known.all():
+        task = tree_index(tasks, int(known.argmin()))
+        raise ValueError(
+            f"The expert ({expert.source}) was not trained for {family.describe(task)}; train an "
+            "expert for that task, or a contextual one."
+        )
+    actor = ExpertActor(expert.controller, family.spec.act_size)
+    with reporting_faults(expert):
+        roll = world.rollout(actor, jnp.zeros(len(known)), tasks, episodes, key)
+    return ExpertScore(
+        tasks,
+        np.asarray(roll.trajectories.returns).mean(1),
+        {name: np.asarray(x).mean(1) for name, x in roll.outcome.items()},
+        env_steps(roll.trajectories),
+    )
+
+
+def complaints(world: World, score: ExpertScore, threshold: ExpertThreshold) -> list[str]:
+    """One sentence for each expectation that the expert does not meet, naming the worst tasks."""
+    wanted = {"success": threshold.success, "mean return": threshold.mean_return}
+    measured = {"success": score.outcome["success"], "mean return": score.returns}
+    sentences = []
+    for name, least in wanted.items():
+        below = np.flatnonzero(measured[name] < least) if least is not None else []
+        if len(below):
+            worst = sorted(below, key=lambda i: measured[name][i])[:_NAMED]
+            named = "; ".join(
+                f"{world.family.describe(tree_index(score.tasks, int(i)))}: {measured[name][i]:.4g}"
+                for i in worst
+            )
+            sentences.append(
+                f"The expert's {name} is below {least:g} in {len(below)} of {len(score.returns)} "
+                f"tasks, worst in {named}. What is learned from it will be no better there."
+            )
+    return sentences
+
+
+def summary(score: ExpertScore) -> dict[str, Any]:
+    """The score as plain numbers, for `scores.json` and tables."""
+    figures = {"return": score.returns, **score.outcome}
+    contexts = [
+        np.ravel(np.concatenate([np.ravel(x) for x in jax.tree.leaves(task)]))
+        for task in (tree_index(score.tasks, i) for i in range(len(score.returns)))
+    ]
+    return {
+        "mean": {name: float(x.mean()) for name, x in figures.items()},
+        "worst": {"return": float(score.returns.min())},
+        "tasks": [
+            {"task": [float(x) for x in context], **{n: float(x[i]) for n, x in figures.items()}}
+            for i, context in enumerate(contexts)
+        ],
+    }

@@ -1,0 +1,120 @@
+"""Experts of a user: any Python function that labels a batch of states.
+
+    def act(task, obs):
+        # task: (n, context), obs: (n, obs); returns actions (n, act) in [-1, 1]
+        return my_torch_policy(np.concatenate([obs, task], -1))
+
+The function runs on the host; closed loops call it once a step for all episodes.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gmps.experts.base import Expert
+from gmps.tasks.base import TaskFamily
+from gmps.types import Task
+
+#: A user's function: task parameters `(n, context)` and observations `(n, obs)` to actions.
+BatchFunction = Callable[[Float[np.ndarray, "n ctx"], Float[np.ndarray, "n obs"]], np.ndarray]
+
+
+def from_function(function: BatchFunction, family: TaskFamily, name: str | None = None) -> Expert:
+    """An expert from a Python function of NumPy arrays.
+
+    Every answer is checked.
+
+    Args:
+        function: see the module docstring; also called with other batch sizes than before.
+        family: the family whose states it labels.
+        name: what errors call it; by default the function's own name.
+
+    Raises (when it is asked):
+        ValueError: the answer is not `(n, act)`, not finite, or outside [-1, 1]; names the task.
+    """
+    called = name or str(getattr(function, "__name__", type(function).__name__))
+    size = family.spec.act_size
+    faults: list[ValueError] = []
+
+    def ask(context: np.ndarray, obs: np.ndarray) -> np.ndarray:
+        lead = obs.shape[:-1]
+        flat_context = np.array(np.broadcast_to(context, (*lead, context.shape[-1])))
+        flat_context = flat_context.reshape(-1, context.shape[-1])
+        flat_obs = np.array(obs).reshape(-1, obs.shape[-1])
+        try:
+            act = checked_actions(function(flat_context, flat_obs), flat_context, size, called)
+        except ValueError as error:
+            faults.append(error)
+            raise
+        return act.reshape(*lead, size)
+
+    def controller(task: Task, obs: Float[Array, " obs"]) -> Float[Array, " act"]:
+        shape = jax.ShapeDtypeStruct((size,), jnp.float32)
+        context = family.context(task)
+        return jax.pure_callback(ask, shape, context, obs, vmap_method="broadcast_all")
+
+    return Expert(controller, f"the function {called}", faults=faults)
+
+
+def checked_actions(
+    act: object, context: Float[np.ndarray, "n ctx"], size: int, name: str
+) -> Float[np.ndarray, "n act"]:
+    """A user's answer as float32, or a ValueError that says what is wrong with it."""
+    try:
+        array = np.asarray(act, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The expert {name} returned a {type(act).__name__}; it must return an array "
+            f"({len(context)}, {size}) of actions."
+        ) from None
+    if array.shape != (len(context), size):
+        raise ValueError(
+            f"The expert {name} returned an array of shape {array.shape} for {len(context)} states "
+            f"(the first in {_words(context[0])}); it must return ({len(context)}, {size})."
+        )
+    bad = ~np.isfinite(array).all(-1)
+    if bad.any():
+        raise ValueError(
+            f"The expert {name} returned an action that is not finite in "
+            f"{_words(context[bad.argmax()])}; every number must be finite."
+        )
+    outside = (np.abs(array) > 1 + 1e-5).any(-1)
+    if outside.any():
+        row = int(outside.argmax())
+        worst = array[row, np.abs(array[row]).argmax()]
+        raise ValueError(
+            f"The expert {name} returned an action of {worst:.4g} in {_words(context[row])}; "
+            "actions lie in [-1, 1]: scale or clip them."
+        )
+    return array
+
+
+def load_function(spec: str) -> BatchFunction:
+    """The function of `FILE.py:NAME`.
+
+    Raises:
+        ValueError: no such file or name, or it cannot be called.
+    """
+    path, _, name = spec.rpartition(":")
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"There is no file {path or spec}; give an expert as FILE.py:FUNCTION.")
+    module_spec = importlib.util.spec_from_file_location(file.stem, file)
+    if module_spec is None or module_spec.loader is None:
+        raise ValueError(f"{file} is not a Python file; give an expert as FILE.py:FUNCTION.")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    function: Any = getattr(module, name, None)
+    if not callable(function):
+        raise ValueError(f"{file} has no function {name}; give an expert as FILE.py:FUNCTION.")
+    return function
+
+
+def _words(context: np.ndarray) -> str:
+    return "task (" + ", ".join(f"{x:.4g}" for x in context) + ")"
