@@ -15,7 +15,6 @@ from gmps.tasks.base import State, Transition
 from gmps.tasks.sawyer_push import (
     AUTHORS_HELDOUT_GOALS,
     AUTHORS_TRAIN_GOALS,
-    FINGER_CENTRE,
     GOAL_HIGH,
     GOAL_LOW,
     SawyerPush,
@@ -107,7 +106,7 @@ def test_target_moves_by_a_centimetre_and_stays_in_its_box():
 def test_reward_by_hand():
     # d0 = 0.2; the block is 0.05 from the goal and 0.03, 0.04 from the fingers: 100 * 0.15 - 0.05.
     fingers = np.array([0.03, 0.63, 0.02])
-    hand = fingers - np.array(FINGER_CENTRE)
+    hand = fingers - np.array(sawyer.FINGER_CENTRE)
     terms = rewards(jnp.array([0.0, 0.72]), jnp.array([np.r_[hand, 0, 0.67, 0.02]] * 2))
     assert float(terms["reach"][0]) == pytest.approx(-0.05, rel=1e-5)
     assert float(terms["progress"][0]) == pytest.approx(15.0, rel=1e-5)
@@ -120,7 +119,7 @@ def test_sparse_and_printed_rewards_by_hand():
     # d0 = 0.2. Block 0.04, then 0.06 from the goal; fingers 0.05 from it, 0.03 and 0.01 behind.
     goal = jnp.array([0.0, 0.72])
     fingers = np.array([0.03, 0.76, 0.02])
-    hand = fingers - np.array(FINGER_CENTRE)
+    hand = fingers - np.array(sawyer.FINGER_CENTRE)
     qpos = jnp.array([np.r_[hand, 0, y, 0.02] for y in (0, 0.76, 0.78)], jnp.float32)
     sparse = rewards(goal, qpos, SawyerPush(variant="sparse"))
     assert set(sparse) == {"progress"}

@@ -12,6 +12,8 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "ant-goal": ("gmps.tasks.ant_goal:AntGoal", {}),
     "ant-goal-sparse": ("gmps.tasks.ant_goal:AntGoal", {"sparse": True}),
     "point-goal": ("gmps.tasks.point_goal:PointGoal", {}),
+    "sawyer-door": ("gmps.tasks.sawyer_door:SawyerDoor", {}),
+    "sawyer-door-appendix": ("gmps.tasks.sawyer_door:SawyerDoor", {"always_paid": True}),
     "sawyer-push": ("gmps.tasks.sawyer_push:SawyerPush", {}),
     "sawyer-push-appendix": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "appendix"}),
     "sawyer-push-sparse": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "sparse"}),

@@ -31,6 +31,8 @@ FINGER_SIZE = (0.015, 0.005, 0.045)
 #: front one stands where the authors' gripper is pushed back to within 0.3 s of contact.
 FRONT_FINGER_Y = 0.02
 REAR_FINGER_Y = -0.05
+#: Midpoint between the finger tips relative to the hand, m.
+FINGER_CENTRE = (0.0, (FRONT_FINGER_Y + REAR_FINGER_Y) / 2, -0.03)
 
 #: Half sizes of the table and its centre, m.
 TABLE_SIZE = (0.4, 0.4, 0.5)

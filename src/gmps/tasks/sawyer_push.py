@@ -27,8 +27,6 @@ BLOCK_START = (0.0, 0.52, 0.02)
 #: Half the edge of the block, m, and its mass, kg.
 BLOCK_SIZE = 0.02
 BLOCK_MASS = 0.01
-#: Midpoint between the finger tips relative to the hand, m.
-FINGER_CENTRE = (0.0, (sawyer.FRONT_FINGER_Y + sawyer.REAR_FINGER_Y) / 2, -0.03)
 #: A final block error below this is a success, m.
 SUCCESS_RADIUS = 0.05
 #: The sparse reward is paid with the block this close to the goal, m.
@@ -205,7 +203,7 @@ class SawyerPush(MujocoFamily):
           p to the goal in the plane in place of the block's. It can be earned without the block.
         """
         hand, block = jnp.split(transition.next_state.qpos, 2)
-        fingers = hand + jnp.array(FINGER_CENTRE)
+        fingers = hand + jnp.array(sawyer.FINGER_CENTRE)
         start_distance = jnp.linalg.norm(jnp.array(BLOCK_START[:2]) - task)
         distance = jnp.linalg.norm(block[:2] - task)
         progress = 100.0 * jnp.maximum(0.0, start_distance - distance)
