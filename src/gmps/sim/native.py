@@ -1,4 +1,4 @@
-"""MuJoCo on CPU threads, for a flat batch of worlds that share one model.
+"""MuJoCo on CPU threads, for a flat batch of worlds that share one model or its edited copies.
 
 Warm starts of the constraint solver are switched off in the simulator's copy of the model. Then
 the next state is a function of the state and the control alone (a Markov step): chained one-step
@@ -10,6 +10,8 @@ Automatic resets are switched off too: a diverging world is reported, not silent
 start.
 """
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import mujoco
@@ -29,6 +31,15 @@ def markov_model(model: mujoco.MjModel) -> mujoco.MjModel:
     """Switch warm starts and automatic resets off; changes `model` and returns it."""
     flags = mujoco.mjtDisableBit.mjDSBL_WARMSTART | mujoco.mjtDisableBit.mjDSBL_AUTORESET
     model.opt.disableflags |= int(flags)
+    return model
+
+
+def edited_model(model: mujoco.MjModel, edit: Callable[[mujoco.MjModel], None]) -> mujoco.MjModel:
+    """A copy of `model` changed by `edit`, with the constants that follow from masses and
+    positions computed anew. `edit` must not change sizes or the time step."""
+    model = copy.copy(model)
+    edit(model)
+    mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
 
 
@@ -65,11 +76,17 @@ class NativeSimulator:
         """Length of a control vector: `ctrl`, then the mocap positions."""
         return self.model.nu + 3 * self.model.nmocap
 
-    def start(self, positions: Float[np.ndarray, "b nq_nv"]) -> None:
-        """Begin a batch from `[qpos, qvel]`; any float dtype, simulated in float64."""
+    def start(
+        self, positions: Float[np.ndarray, "b nq_nv"], models: list[mujoco.MjModel] | None = None
+    ) -> None:
+        """Begin a batch from `[qpos, qvel]`; any float dtype, simulated in float64.
+
+        `models` are copies of the simulator's model, one for each world: see `edited_model`.
+        """
         batch = len(positions)
         if batch != self._batch:
             self._allocate(batch)
+        self._models = [self.model] * batch if models is None else models
         self._state[:, 0] = 0
         self._state[:, 1:] = positions
         self._first[...] = self._state
@@ -79,7 +96,6 @@ class NativeSimulator:
         model, skip = self.model, self.frame_skip
         size = 1 + model.nq + model.nv
         self._batch = batch
-        self._models = [model] * batch
         self._state, self._first = np.zeros((batch, size)), np.zeros((batch, size))
         self._states = np.zeros((batch, skip, size))
         self._controls = np.zeros((batch, skip, self.control_size))

@@ -9,9 +9,11 @@ from gmps.tasks.base import TaskFamily
 #: Where each family lives, and the options that make a variant of it. Imported on demand, so that
 #: a family's optional packages stay optional.
 _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ant-gear": ("gmps.tasks.ant_gear:AntGear", {}),
     "ant-goal": ("gmps.tasks.ant_goal:AntGoal", {}),
     "ant-goal-sparse": ("gmps.tasks.ant_goal:AntGoal", {"sparse": True}),
     "point-goal": ("gmps.tasks.point_goal:PointGoal", {}),
+    "push-dynamics": ("gmps.tasks.push_dynamics:PushDynamics", {}),
     "sawyer-door": ("gmps.tasks.sawyer_door:SawyerDoor", {}),
     "sawyer-door-appendix": ("gmps.tasks.sawyer_door:SawyerDoor", {"always_paid": True}),
     "sawyer-push": ("gmps.tasks.sawyer_push:SawyerPush", {}),

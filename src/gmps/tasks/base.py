@@ -128,14 +128,24 @@ class TaskFamily(abc.ABC):
 
 
 class MujocoFamily(TaskFamily):
-    """A family whose dynamics are a MuJoCo model, shared by all its tasks."""
+    """A family whose dynamics are a MuJoCo model, shared by all its tasks or edited for each."""
 
     #: Physics steps per control step.
     frame_skip: int
+    #: Whether tasks change the model, by `edit_model`.
+    edits_model: ClassVar[bool] = False
 
     @abc.abstractmethod
     def model(self) -> mujoco.MjModel:
         """The compiled model. Simulators switch warm starts off: see `gmps.sim.native`."""
+
+    def edit_model(self, model: mujoco.MjModel, task: Task) -> None:
+        """Change a copy of the model in place into that of `task`, whose leaves are NumPy arrays.
+
+        Called where `edits_model` is set. May change numbers, not sizes and not the time step;
+        what follows from masses and positions is computed afterwards.
+        """
+        del model, task
 
     @abc.abstractmethod
     def control(self, state: State, act: Float[Array, " act"]) -> Control:

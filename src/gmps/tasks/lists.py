@@ -24,3 +24,13 @@ def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
         )
     index = np.round(np.linspace(0, length - 1, n)).astype(int)
     return jax.tree.map(lambda x: x[index], tasks)
+
+
+def lattice(n: int, dimensions: int) -> np.ndarray:
+    """`n` points spread evenly over the unit cube, `(n, dimensions)`: Roberts' R sequence, a
+    lattice whose coordinates are all different."""
+    root = 2.0
+    for _ in range(60):  # the real root above 1 of x^(d + 1) = x + 1
+        root = (1 + root) ** (1 / (dimensions + 1))
+    steps = root ** -np.arange(1.0, dimensions + 1)
+    return (0.5 + np.arange(1, n + 1)[:, None] * steps) % 1.0

@@ -252,7 +252,11 @@ _PUSH_HEIGHT, _PASS_HEIGHT = 0.055, 0.102
 _CONTENT_PUSHING, _CONTENT_AWAY = 0.002, 0.018
 
 
-def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Array, " 3"]:
+def push_expert(
+    goal: Float[Array, " 2"],
+    obs: Float[Array, " 6"],
+    deceleration: Float[Array, ""] | None = None,
+) -> Float[Array, " 3"]:
     """Scripted controller: a smooth function of the goal and the observation, without memory.
 
     The front finger goes behind the block, as seen from the goal, and pushes along the line to
@@ -260,6 +264,9 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     the block back, the hand comes down with the block between its fingers. When the block has
     arrived, the hand backs off 1.6 cm and stays. Every decision is a sigmoid of a
     distance, so that a network can imitate it and label any state that a poor learner visits.
+
+    With the `deceleration` in m/s^2 of a block that slides on by itself, it pushes no faster than
+    lets the block stop at the goal.
 
     Returns an action in [-1, 1]^3.
     """
@@ -291,6 +298,9 @@ def push_expert(goal: Float[Array, " 2"], obs: Float[Array, " 6"]) -> Float[Arra
     course = (short_of + 0.03 * ready) * along - correction * across
     course = course / jnp.maximum(jnp.abs(course).max(), 0.012)
     brake = jnp.minimum(30.0 * distance, 1.0)
+    if deceleration is not None:
+        top_speed = sawyer.STEP_SIZE / (sawyer.TIMESTEP * sawyer.FRAME_SKIP)
+        brake = jnp.minimum(brake, jnp.sqrt(2 * deceleration * distance) / top_speed)
     course = course * (1 - near * ready * (1 - brake)) * (1 - lift * (1 - passing))
     height = _PUSH_HEIGHT + (_PASS_HEIGHT - _PUSH_HEIGHT) * lift
     climb = jnp.clip(60.0 * (height - hand[2]), -1.0, 1.0)

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.sim import episodes as ep
-from gmps.sim.native import NativeSimulator
+from gmps.sim.native import NativeSimulator, edited_model
 from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
-from gmps.types import Params, Rollout, Shared, Task
+from gmps.types import Params, Rollout, Shared, Task, tree_index
 from gmps.worlds.base import Actor, Draws, World
 
 
@@ -190,6 +191,7 @@ class NativeWorld:
         """See `gmps.worlds.base.World.rollout`."""
         count = _check_batch(params, tasks, episodes)
         starts, noise = jax.device_get(_draw(self.family, actor, episodes, tasks, key))
+        models = self._models(tasks, episodes)
         tape = self._tape(starts, noise)
         leaves, structure = jax.tree.flatten((params, tasks))
         shared = jax.tree.structure(params).num_leaves if isinstance(params, Shared) else 0
@@ -202,7 +204,8 @@ class NativeWorld:
             decide = _decider(self._mujoco_family, actor, structure, shape)
             # Compile here, once: two threads that meet the same new shape would both compile it.
             decide(mine, tape.inputs[0, rows])
-            jobs.append((simulator, functools.partial(decide, mine), tape, rows, stop))
+            own = models and models[rows]
+            jobs.append((simulator, own, functools.partial(decide, mine), tape, rows, stop))
         futures = [self._workers.submit(_simulate, *job) for job in jobs]
         try:
             for future in futures:
@@ -215,6 +218,21 @@ class NativeWorld:
         record = tape.recording(self.family.spec, starts.shape[1])
         ep.require_finite(self.family, episodes, record)
         return _assemble(self.family, episodes, tasks, record)
+
+    def _models(self, tasks: Task, episodes: int) -> list[mujoco.MjModel] | None:
+        """The model of each row of the batch; None if all share one."""
+        family = self._mujoco_family
+        if not family.edits_model:
+            return None
+        tasks = jax.device_get(tasks)
+        models = [
+            edited_model(
+                self._simulators[0].model,
+                functools.partial(family.edit_model, task=tree_index(tasks, i)),
+            )
+            for i in range(jax.tree.leaves(tasks)[0].shape[0])
+        ]
+        return [model for model in models for _ in range(episodes)]
 
     def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "_Tape":
         model, spec = self._simulators[0].model, self.family.spec
@@ -310,6 +328,7 @@ def _decide(
 
 def _simulate(
     simulator: NativeSimulator,
+    models: list[mujoco.MjModel] | None,
     decide: Callable[[np.ndarray], Array],
     tape: _Tape,
     rows: slice,
@@ -319,7 +338,7 @@ def _simulate(
     model, controls = simulator.model, simulator.control_size
     moving = model.nq + model.nv
     packed = moving + 3 * model.nmocap
-    simulator.start(tape.inputs[0, rows, :moving])
+    simulator.start(tape.inputs[0, rows, :moving], models)
     for t in range(len(tape.diverged)):
         if stop.is_set():
             return
