@@ -1,0 +1,298 @@
+"""A certificate for a trained run: how far the adapted policies can be from their expert.
+
+Everything is measured on held-out tasks. Policy and expert act with the same Gaussian noise; the
+figures are those of `gmps.theory.estimate`, in units of undiscounted return.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from gmps.checkpoint import write_atomically
+from gmps.config import TrainConfig
+from gmps.experiment import Experiment, describe, plot_tasks
+from gmps.experts.base import Controller, ExpertActor
+from gmps.experts.clone import clone_expert
+from gmps.methods.base import env_steps, stack
+from gmps.methods.gmps import GmpsState
+from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.run import Run
+from gmps.stats import stratified_bootstrap
+from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
+from gmps.theory.sample import SamplingConfig, answers, collect, with_std
+from gmps.train import restore
+from gmps.types import Rollout, Task, tree_index
+
+CERTIFICATE = "certificate.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class CertifyConfig:
+    """Settings of `gmps certify`."""
+
+    tasks: int | None = None
+    """Held-out tasks, evenly chosen; all by default."""
+    std: float | None = None
+    """Standard deviation with which policy and expert act; by default the policy's own."""
+    adaptation_episodes: int = 20
+    """Episodes of own experience for the adaptation step."""
+    history: int = 0
+    """Also certify this many evenly chosen checkpoints of those that the run has kept."""
+    seed: int = 0
+    """Seed of everything random."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self):
+        if self.std is not None and not self.std > 0:
+            raise ValueError(f"std is {self.std}; the KL needs policies with noise, a std above 0.")
+        for name, least in (("adaptation_episodes", 1), ("history", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+
+
+def certify_run(
+    run: Run,
+    config: TrainConfig,
+    experiment: Experiment,
+    settings: CertifyConfig,
+    checkpoint: str = "best",
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Certify a run's best or latest checkpoint; writes and returns `certificate.json`.
+
+    Raises:
+        ValueError: the run has no checkpoint yet.
+    """
+    state, metadata = restore(run, config, experiment, checkpoint)
+    say("finding the expert")
+    controller, source = find_controller(config, experiment)
+    tasks = experiment.tasks["heldout"]
+    n = jax.tree.leaves(tasks)[0].shape[0]
+    tasks = tree_index(tasks, plot_tasks(tasks, min(n, settings.tasks or n)))
+    certifier = _Certifier(experiment, controller, tasks, settings)
+    untrained = experiment.method.untrained(jax.random.key(config.seed), experiment.demos)
+    say(f"certifying round {metadata['round']}")
+    result = certifier.certify(state, untrained)
+    history = []
+    for step in _spread(run.checkpoints.steps(), settings.history):
+        say(f"certifying round {step}")
+        earlier, _ = run.checkpoints.load(step, state)
+        found = certifier.estimates(earlier)[0]
+        history.append({"round": step, "figures": _figures(found)})
+    certificate = {
+        "format": FORMAT,
+        "family": config.family,
+        "method": config.method,
+        "seed": config.seed,
+        "checkpoint_round": metadata["round"],
+        "expert": source,
+        "horizon": experiment.world.family.spec.horizon,
+        "settings": asdict(settings),
+        **result,
+        "history": history,
+        "env_steps": certifier.env_steps,
+    }
+    text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
+    write_atomically(run.path / CERTIFICATE, text.encode())
+    return certificate
+
+
+def find_controller(config: TrainConfig, experiment: Experiment) -> tuple[Controller, str]:
+    """The expert that can be asked in held-out tasks, in words too.
+
+    It is the one of the evaluation; where there is none, the demonstrations cloned into one policy
+    that sees the task.
+    """
+    if experiment.controller is not None:
+        expert = experiment.expert
+        if expert is not None and expert.controller is experiment.controller:
+            return expert.controller, expert.source
+        return experiment.controller, "the family's scripted controller"
+    if config.clone and experiment.expert is not None:
+        return experiment.expert.controller, experiment.expert.source
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    clone = clone_expert(experiment.world.family, experiment.tasks["train"], experiment.demos, key)
+    return clone.controller, "a clone of the demonstrations"
+
+
+class _Certifier:
+    """Runs the measurements on fixed tasks, and counts environment steps."""
+
+    def __init__(
+        self, experiment: Experiment, controller: Controller, tasks: Task, settings: CertifyConfig
+    ):
+        self.experiment, self.controller, self.settings = experiment, controller, settings
+        self.world, self.tasks = experiment.world, tasks
+        self.count = jax.tree.leaves(tasks)[0].shape[0]
+        self.units = self.count * settings.sampling.repeats
+        self.unit_tasks = jax.tree.map(
+            lambda x: jnp.repeat(x, settings.sampling.repeats, axis=0), tasks
+        )
+        self.env_steps = 0
+
+    def std(self, policy: GaussianPolicy) -> Float[Array, " act"]:
+        """Standard deviations of the certified policies."""
+        own = jnp.exp(policy.floored_log_std)
+        return own if self.settings.std is None else jnp.full_like(own, self.settings.std)
+
+    def estimates(self, state: GmpsState) -> tuple[Estimates, Samples]:
+        """Adapt to every task and measure."""
+        key_adapt, key = jax.random.split(jax.random.key(self.settings.seed))
+        before = self.experiment.method.policy(state)
+        std = self.std(before)
+        policies = stack(before, self.units)
+        data = self.world.rollout(
+            PolicyActor(len(std)),
+            policies,
+            self.unit_tasks,
+            self.settings.adaptation_episodes,
+            key_adapt,
+        ).trajectories
+        self.env_steps += env_steps(data)
+        adapted = self.experiment.method.adapt(state, policies, data)
+        samples, spent = collect(
+            self.world, self.controller, adapted, self.unit_tasks, std, self.settings.sampling, key
+        )
+        self.env_steps += spent
+        return estimate(samples, self.world.family.spec.horizon), samples
+
+    def certify(self, state: GmpsState, untrained: GaussianPolicy) -> dict[str, Any]:
+        """Estimates, levels, verdicts and a row for each task."""
+        found, samples = self.estimates(state)
+        before = self.experiment.method.policy(state)
+        std, horizon = self.std(before), self.world.family.spec.horizon
+        key_untrained, key_quiet, key_before = jax.random.split(
+            jax.random.key(self.settings.seed + 1), 3
+        )
+        none = self._by_task(self._act(stack(untrained, self.units), std, key_untrained))
+        start, kl_before = self._before(stack(before, self.units), std, key_before)
+        quiet = self._quiet_expert(key_quiet)
+        levels = {
+            "expert": samples.expert_return,
+            "adapted": samples.policy_return,
+            "before": start,
+            "untrained": none,
+            "quiet_expert": quiet,
+        }
+        room = float(samples.expert_return.mean() - none.mean())
+        verdicts = {k: v._asdict() for k, v in judge(found, room, horizon).items()}
+        return {
+            "tasks": self.count,
+            "std": [float(x) for x in std],
+            "figures": _figures(found),
+            "levels": {name: _level(x) for name, x in levels.items()},
+            "mean_kl_before": kl_before,
+            "room": room,
+            "verdicts": verdicts,
+            "rows": self._rows(samples, levels),
+        }
+
+    def _act(
+        self, policies: GaussianPolicy, std: Float[Array, " act"], key: Key[Array, ""]
+    ) -> Rollout:
+        actor, episodes = PolicyActor(len(std)), self.settings.sampling.episodes
+        return self.world.rollout(actor, with_std(policies, std), self.unit_tasks, episodes, key)
+
+    def _before(
+        self, policies: GaussianPolicy, std: Float[Array, " act"], key: Key[Array, ""]
+    ) -> tuple[np.ndarray, float]:
+        """Return and mean KL of the policy before adaptation."""
+        visited = self._act(policies, std, key)
+        found = answers(self.controller, policies, self.unit_tasks, std, visited)
+        return self._by_task(visited), float(found.kl.mean())
+
+    def _quiet_expert(self, key: Key[Array, ""]) -> np.ndarray:
+        actor = ExpertActor(self.controller, self.world.family.spec.act_size)
+        episodes = self.settings.sampling.episodes
+        return self._by_task(
+            self.world.rollout(actor, jnp.zeros(self.units), self.unit_tasks, episodes, key)
+        )
+
+    def _by_task(self, roll: Rollout) -> np.ndarray:
+        """Mean returns of each repeat, `(task, repeat)`; counts the steps."""
+        data = roll.trajectories
+        self.env_steps += env_steps(data)
+        return np.asarray(data.returns.mean(-1), np.float64).reshape(self.count, -1)
+
+    def _rows(self, samples: Samples, levels: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+        horizon, parts = self.world.family.spec.horizon, unit_figures(samples)
+        words = describe(self.world.family, self.tasks)
+        return [
+            {
+                "task": text,
+                **{name: float(x[i].mean()) for name, x in levels.items()},
+                "gap": float(levels["expert"][i].mean() - levels["adapted"][i].mean()),
+                "sharp": horizon * float(parts["weighted_span"][i].mean()),
+                "mean_kl": float(parts["mean_kl"][i].mean()),
+                "delta": float(parts["top_span"][i].max()),
+            }
+            for i, text in enumerate(words)
+        ]
+
+
+def _figures(found: Estimates) -> dict[str, dict[str, float]]:
+    return {name: figure._asdict() for name, figure in found._asdict().items()}
+
+
+def _level(returns: Float[np.ndarray, "task repeat"]) -> dict[str, float]:
+    low, high = stratified_bootstrap(lambda x: x.mean((-1, -2)), returns)
+    return {"value": float(returns.mean()), "low": low, "high": high}
+
+
+def _spread(steps: list[int], n: int) -> list[int]:
+    """Up to `n` of the steps, evenly chosen, the ends among them."""
+    if n == 0 or not steps:
+        return []
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(n, len(steps))).round().astype(int))
+    return [steps[i] for i in chosen]
+
+
+def in_words(certificate: dict[str, Any]) -> list[str]:
+    """What the certificate says, in sentences."""
+    f, levels = certificate["figures"], certificate["levels"]
+    noise = levels["quiet_expert"]["value"] - levels["expert"]["value"]
+    gap = f["gap"]
+    text = [
+        f"On {certificate['tasks']} held-out tasks the adapted policy lacks {_show(gap)} of the "
+        f"expert's return of {levels['expert']['value']:.4g}, both with action noise: that is what "
+        f"imitation loses. The noise itself costs the expert {noise:.3g}.",
+        f"Measured in the states that the policy visits (mean KL {f['mean_kl']['value']:.3g} nats, "
+        f"actions are worth up to {f['delta']['value']:.3g} more or less), the loss adds up to "
+        f"{_show(f['decomposition'])}; the sharp bound is {_show(f['sharp'])}.",
+    ]
+    for name, label in (("sharp", "The sharp bound"), ("published", "The bound as printed")):
+        verdict = certificate["verdicts"][name]
+        text.append(_verdict(label, verdict, certificate))
+    return text
+
+
+def _verdict(label: str, verdict: dict[str, Any], certificate: dict[str, Any]) -> str:
+    room, f = certificate["room"], certificate["figures"]
+    if room <= 0:
+        return (
+            f"{label} cannot say anything: the expert is not better than an untrained policy in "
+            "these tasks."
+        )
+    share = f"{100 * verdict['ratio']:,.0f} % of the {room:.3g} that separate the expert from an "
+    if not verdict["vacuous"]:
+        return f"{label} is not vacuous: {share}untrained policy."
+    text = f"{label} is vacuous: {verdict['bound']:,.4g} is {share}untrained policy."
+    if verdict["informative_kl"] is not None:
+        error = (2 * f["epsilon"]["value"]) ** 0.5
+        text += (
+            f" With this delta it would speak below a KL of {verdict['informative_kl']:.2g} nats, "
+            f"mean actions {verdict['informative_error']:.2g} standard deviations apart, in every "
+            f"state; the largest found is {f['epsilon']['value']:.3g} nats ({error:.2g})."
+        )
+    return text
+
+
+def _show(figure: dict[str, float]) -> str:
+    return f"{figure['value']:.3g} [{figure['low']:.3g}, {figure['high']:.3g}]"
