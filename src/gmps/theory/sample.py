@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import env_steps
@@ -187,20 +187,18 @@ def _compare(
     """
     horizon, size = world.family.spec.horizon, world.family.spec.act_size
     units, episodes, _ = found.tv.shape
-    key_t, key_ep, key_act, key_noise = jax.random.split(key, 4)
-    u = jax.random.uniform(key_t, (units,))
+    u, ep, pushes, normal = _random(config, units, episodes, horizon, size, key)
     first = (stratum * _LENGTHS // config.states) * horizon // _LENGTHS
     t = jnp.floor((stratum + u) * horizon / config.states).astype(jnp.int32)
     t = jnp.clip(t, first, horizon - 1)
-    at = (jnp.arange(units), jax.random.randint(key_ep, (units,), 0, episodes), t)
-    noise = std * jax.random.normal(key_act, (units, config.pairs, size))
+    at = (jnp.arange(units), ep, t)
+    noise = std * pushes
     acts = jnp.concatenate(
         [found.policy[at][:, None] + noise, found.expert[at][:, None] + noise], 1
     )
     steps, count, more = horizon - first, 2 * config.pairs, config.continuations
-    normal = jax.random.normal(key_noise, (units, 1, more, steps, size))
     # All actions share the noise of what follows.
-    normal = jnp.broadcast_to(normal, (units, count, more, steps, size))
+    normal = jnp.broadcast_to(normal[:, None, :, :steps], (units, count, more, steps, size))
     given = jnp.broadcast_to(acts[:, :, None, None], normal.shape)
     taken = jnp.broadcast_to((jnp.arange(steps) == 0)[:, None], (*normal.shape[:-1], 1))
     rows = jnp.concatenate([normal, given, taken], -1).reshape(units, count * more, steps, -1)
@@ -215,3 +213,28 @@ def _compare(
     value = jnp.where(left, data.reward, 0).sum(-1).reshape(units, count, more).mean(-1)
     value = jnp.where(visited.trajectories.alive[at][:, None], value, 0)
     return found.tv[at], value, env_steps(data)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _random(
+    config: SamplingConfig,
+    units: int,
+    episodes: int,
+    horizon: int,
+    size: int,
+    key: Key[Array, ""],
+) -> tuple[
+    Float[Array, " unit"],
+    Int[Array, " unit"],
+    Float[Array, "unit pair act"],
+    Float[Array, "unit more t act"],
+]:
+    """Of one visited state: its place in its part of the horizon in [0, 1), its episode, normal
+    numbers of the compared actions and of what follows them."""
+    key_t, key_ep, key_act, key_noise = jax.random.split(key, 4)
+    return (
+        jax.random.uniform(key_t, (units,)),
+        jax.random.randint(key_ep, (units,), 0, episodes),
+        jax.random.normal(key_act, (units, config.pairs, size)),
+        jax.random.normal(key_noise, (units, config.continuations, horizon, size)),
+    )
