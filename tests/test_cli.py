@@ -7,9 +7,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from gmps.cli import COMMANDS, main
 from gmps.policy_file import load_policy
+from gmps.render_files import CAPTION, GAP
 
 QUICK = [
     "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
@@ -59,6 +61,21 @@ def test_eval_adapt_report_and_resume(run: Path, tmp_path: Path, capsys):
     assert main(["resume", str(run), "--rounds", "3"]) == 0
     rows = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
     assert [r["round"] for r in rows] == [0, 1, 2]
+
+
+def test_render_shows_before_after_and_expert(run: Path, tmp_path: Path, capsys):
+    out = tmp_path / "a.gif"
+    command = ["render", str(run), "--task", "0.6", "0.8", "--out", str(out)]
+    assert main([*command, "--episodes", "4", "--width", "100", "--height", "80"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "point-goal, 53 deg"
+    assert [x.split(":")[0].strip() for x in lines[1:4]] == ["before", "after 1 step", "expert"]
+    with Image.open(out) as image:
+        assert image.size == (3 * 100 + 2 * GAP, 80 + CAPTION)
+        assert image.n_frames > 5
+    assert "already exists; choose another file with --out." in said(capsys, *command)
+    other = ["render", str(run), "--task", "1", "--out", str(tmp_path / "b.gif")]
+    assert "--task has 1 numbers, but a task of point-goal has 2" in said(capsys, *other)
 
 
 def test_an_existing_run_is_never_overwritten(run: Path, capsys):

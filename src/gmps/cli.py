@@ -19,6 +19,7 @@ COMMANDS = {
     "eval": "Judge a run on held-out tasks, beside its controls.",
     "adapt": "Adapt a trained policy to one task and write the adapted policy.",
     "certify": "Bound what the adapted policies of a run lose to their expert.",
+    "render": "Show a policy in one task before and after the update, as an animation.",
     "report": "Write one HTML page about one run or several.",
     "expert": "Train SAC experts, or measure an expert in each task.",
     "demos": "Import or record demonstrations, or say what is in them.",

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.tasks.ant_goal import RADIUS, AntGoal
-from gmps.tasks.base import Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import lattice, select_evenly
 from gmps.types import Task
 
@@ -56,6 +56,7 @@ class AntGear(MujocoFamily):
         obs_size=38, act_size=8, context_size=4, horizon=200, control_dt=0.01
     )
     frame_skip: ClassVar[int] = 1
+    camera: ClassVar[Camera | None] = AntGoal.camera
     edits_model: ClassVar[bool] = True
 
     def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:

@@ -21,7 +21,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.tasks.base import Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
 from gmps.types import Task
 
@@ -86,6 +86,7 @@ class AntGoal(MujocoFamily):
         obs_size=38, act_size=8, context_size=2, horizon=200, control_dt=0.01
     )
     frame_skip: ClassVar[int] = 1
+    camera: ClassVar[Camera] = Camera((0.9, 0.9, 0.0), 5.0, 45.0, -50.0)
 
     @property
     def name(self) -> str:

@@ -49,6 +49,18 @@ class Transition(NamedTuple):
     next_sensors: Float[Array, " sensor"]
 
 
+class Camera(NamedTuple):
+    """From where a family is drawn."""
+
+    #: The point in the middle of the picture, m.
+    lookat: tuple[float, float, float]
+    #: From there, m.
+    distance: float
+    #: Angles in degrees: seen along +x for azimuth 0, along +y for 90; below 0 from above.
+    azimuth: float
+    elevation: float
+
+
 @dataclass(frozen=True)
 class Spec:
     """Sizes and durations of a family. Actions are in [-1, 1] in every family."""
@@ -134,6 +146,8 @@ class MujocoFamily(TaskFamily):
     frame_skip: int
     #: Whether tasks change the model, by `edit_model`.
     edits_model: ClassVar[bool] = False
+    #: From where to draw it; None shows the whole model.
+    camera: ClassVar[Camera | None] = None
 
     @abc.abstractmethod
     def model(self) -> mujoco.MjModel:
@@ -150,6 +164,10 @@ class MujocoFamily(TaskFamily):
     @abc.abstractmethod
     def control(self, state: State, act: Float[Array, " act"]) -> Control:
         """What the clipped action commands."""
+
+    def goal_marker(self, task: Task) -> Float[Array, " 3"]:
+        """Where in the scene to draw the goal, m: by default `goal_point` on the ground."""
+        return jax.numpy.append(self.goal_point(task), 0.0)
 
 
 class PureFamily(TaskFamily):

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.tasks import sawyer
-from gmps.tasks.base import Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import lattice, select_evenly
 from gmps.tasks.sawyer_push import SawyerPush, push_expert
 
@@ -55,6 +55,7 @@ class PushDynamics(MujocoFamily):
         control_dt=sawyer.TIMESTEP * sawyer.FRAME_SKIP,
     )
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
+    camera: ClassVar[Camera | None] = SawyerPush.camera
     edits_model: ClassVar[bool] = True
 
     def tasks(

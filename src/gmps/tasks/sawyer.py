@@ -63,6 +63,16 @@ def scene() -> mujoco.MjSpec:
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 3.0
     spec.option.tolerance = 1e-6
+    spec.visual.headlight.ambient = [0.35] * 3
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.85, 0.9, 0.95],
+        rgb2=[0.55, 0.6, 0.65],
+        width=32,
+        height=192,
+    )
     spec.worldbody.add_light(pos=[0.0, 0.6, 2.0], dir=[0.0, 0.0, -1.0], castshadow=False)
     spec.worldbody.add_geom(
         name="table",

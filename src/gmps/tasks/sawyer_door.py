@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.tasks import sawyer
-from gmps.tasks.base import Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
 
 Angles = tuple[float, ...]
@@ -104,6 +104,7 @@ class SawyerDoor(MujocoFamily):
         control_dt=sawyer.TIMESTEP * sawyer.FRAME_SKIP,
     )
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
+    camera: ClassVar[Camera] = Camera((0.0, 0.8, 0.22), 1.15, 60.0, -35.0)
 
     def __post_init__(self) -> None:
         """Raises ValueError where a list of angles is empty or not of finite numbers."""
@@ -227,6 +228,10 @@ class SawyerDoor(MujocoFamily):
     def goal_point(self, task: Float[Array, " 1"]) -> Float[Array, " 2"]:
         """Where the handle is at the target angle, m."""
         return handle_at(task[0])[:2]
+
+    def goal_marker(self, task: Float[Array, " 1"]) -> Float[Array, " 3"]:
+        """Where the handle's centre is at the target angle, m."""
+        return handle_at(task[0])
 
     def describe(self, task: Float[Array, " 1"]) -> str:
         """The target, as in `open by 30.0 deg`."""

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.tasks import sawyer
-from gmps.tasks.base import Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 
 Goals = tuple[tuple[float, float], ...]
 
@@ -95,6 +95,7 @@ class SawyerPush(MujocoFamily):
         control_dt=sawyer.TIMESTEP * sawyer.FRAME_SKIP,
     )
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
+    camera: ClassVar[Camera] = Camera((0.0, 0.64, 0.03), 0.75, 60.0, -40.0)
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown reward, or goals that are not finite pairs."""
