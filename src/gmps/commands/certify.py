@@ -13,7 +13,8 @@ from gmps.experiment import prepare
 from gmps.experts.base import reporting_faults
 from gmps.report import write_report
 from gmps.run import REPORT, Run
-from gmps.theory.certify import CERTIFICATE, CertifyConfig, certify_run, in_words
+from gmps.theory.certificate import CERTIFICATE, in_words
+from gmps.theory.certify import CertifyConfig, certify_run
 
 
 @dataclass(frozen=True)

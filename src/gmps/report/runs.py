@@ -12,6 +12,7 @@ import numpy as np
 from gmps.config_json import flatten_config
 from gmps.report.aggregate import combine_scores
 from gmps.run import Run
+from gmps.theory.certificate import read_certificate
 
 SCORES_FORMAT = 1
 
@@ -28,6 +29,8 @@ class RunData:
     #: None before an evaluation.
     scores: dict[str, Any] | None
     paths: dict[str, np.ndarray] | None
+    #: None without `gmps certify`.
+    certificate: dict[str, Any] | None = None
 
     @property
     def seed(self) -> Any:
@@ -79,7 +82,14 @@ def load_run(folder: str | Path) -> RunData:
             f"gmps reads format {SCORES_FORMAT}; evaluate again with `gmps eval {run.path}`."
         )
     return RunData(
-        run.path, run.config, run.versions, run.metrics(), run.timing(), scores, run.read_paths()
+        run.path,
+        run.config,
+        run.versions,
+        run.metrics(),
+        run.timing(),
+        scores,
+        run.read_paths(),
+        read_certificate(run.path),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from gmps.config_json import flatten_config
 from gmps.evaluate import MODES
 from gmps.report.aggregate import SPLITS
+from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend
 from gmps.report.runs import Group, RunData
@@ -150,6 +151,9 @@ def group_section(group: Group, titled: bool) -> str:
             if split in scores:
                 parts.append(_split(scores, split, heading))
     parts.append(_pictures(group, heading))
+    certified = next((run for run in group.runs if run.certificate is not None), None)
+    if certified is not None:
+        parts.append(certificate_section(certified, heading))
     if not titled:
         parts.append(curves_section([group]))
     parts.append(_facts(group, heading))

@@ -24,13 +24,11 @@ from gmps.methods.gmps import GmpsState
 from gmps.nets import GaussianPolicy, PolicyActor
 from gmps.run import Run
 from gmps.stats import stratified_bootstrap
+from gmps.theory.certificate import CERTIFICATE, FORMAT
 from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
 from gmps.theory.sample import SamplingConfig, answers, collect, with_std
 from gmps.train import restore
 from gmps.types import Rollout, Task, tree_index
-
-CERTIFICATE = "certificate.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -252,47 +250,3 @@ def _spread(steps: list[int], n: int) -> list[int]:
         return []
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(n, len(steps))).round().astype(int))
     return [steps[i] for i in chosen]
-
-
-def in_words(certificate: dict[str, Any]) -> list[str]:
-    """What the certificate says, in sentences."""
-    f, levels = certificate["figures"], certificate["levels"]
-    noise = levels["quiet_expert"]["value"] - levels["expert"]["value"]
-    gap = f["gap"]
-    text = [
-        f"On {certificate['tasks']} held-out tasks the adapted policy lacks {_show(gap)} of the "
-        f"expert's return of {levels['expert']['value']:.4g}, both with action noise: that is what "
-        f"imitation loses. The noise itself costs the expert {noise:.3g}.",
-        f"Measured in the states that the policy visits (mean KL {f['mean_kl']['value']:.3g} nats, "
-        f"actions are worth up to {f['delta']['value']:.3g} more or less), the loss adds up to "
-        f"{_show(f['decomposition'])}; the sharp bound is {_show(f['sharp'])}.",
-    ]
-    for name, label in (("sharp", "The sharp bound"), ("published", "The bound as printed")):
-        verdict = certificate["verdicts"][name]
-        text.append(_verdict(label, verdict, certificate))
-    return text
-
-
-def _verdict(label: str, verdict: dict[str, Any], certificate: dict[str, Any]) -> str:
-    room, f = certificate["room"], certificate["figures"]
-    if room <= 0:
-        return (
-            f"{label} cannot say anything: the expert is not better than an untrained policy in "
-            "these tasks."
-        )
-    share = f"{100 * verdict['ratio']:,.0f} % of the {room:.3g} that separate the expert from an "
-    if not verdict["vacuous"]:
-        return f"{label} is not vacuous: {share}untrained policy."
-    text = f"{label} is vacuous: {verdict['bound']:,.4g} is {share}untrained policy."
-    if verdict["informative_kl"] is not None:
-        error = (2 * f["epsilon"]["value"]) ** 0.5
-        text += (
-            f" With this delta it would speak below a KL of {verdict['informative_kl']:.2g} nats, "
-            f"mean actions {verdict['informative_error']:.2g} standard deviations apart, in every "
-            f"state; the largest found is {f['epsilon']['value']:.3g} nats ({error:.2g})."
-        )
-    return text
-
-
-def _show(figure: dict[str, float]) -> str:
-    return f"{figure['value']:.3g} [{figure['low']:.3g}, {figure['high']:.3g}]"
