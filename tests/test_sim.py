@@ -364,5 +364,5 @@ def test_bad_batches_are_explained():
         world.rollout(ConstantActor(), params, jnp.zeros((0, 1)), 1, key)
     with pytest.raises(ValueError, match="threads is 0; physics needs at least 1"):
         make_world(Cart(), threads=0)
-    with pytest.raises(TypeError, match="derive it from PureFamily or MujocoFamily"):
+    with pytest.raises(TypeError, match="derive it from PureFamily or MujocoFamily, or from Gymn"):
         make_world(object())

@@ -39,9 +39,7 @@ class Recording(NamedTuple):
 @functools.cache
 def state_sizes(family: TaskFamily) -> tuple[int, int, int]:
     """Sizes of `qpos`, `qvel` and `mocap_pos` of a family."""
-    task = jax.tree.map(lambda x: x[0], family.tasks("train", 1))
-    shape = jax.eval_shape(family.reset, jax.random.key(0), task)
-    return shape.qpos.shape[0], shape.qvel.shape[0], shape.mocap_pos.shape[0]
+    return family.state_sizes
 
 
 def pack(state: State) -> Float[Array, " state"]:
@@ -144,6 +142,9 @@ def assemble(family: TaskFamily, episodes: int, tasks: Task, record: Recording) 
         states=states,
         sensors=sensors,
     )
+
+
+assemble_jit = jax.jit(assemble, static_argnums=(0, 1))
 
 
 def reward_terms(

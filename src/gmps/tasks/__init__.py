@@ -1,7 +1,10 @@
 """Task families and their registry."""
 
 import difflib
+import functools
 import importlib
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 from gmps.tasks.base import TaskFamily
@@ -28,11 +31,16 @@ def family_names() -> tuple[str, ...]:
 
 
 def make_family(name: str) -> TaskFamily:
-    """The family of that name with its default options.
+    """The family of that name with its default options, or a user's own.
+
+    `FILE.py:NAME` is a user's: a `TaskFamily`, or a class or function that gives one when it is
+    called without arguments.
 
     Raises:
         ValueError: no such family; lists what exists and the nearest name.
     """
+    if ".py:" in name:
+        return _load_family(*name.rsplit(":", 1))
     if name not in _FAMILIES:
         close = difflib.get_close_matches(name, _FAMILIES, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -42,3 +50,27 @@ def make_family(name: str) -> TaskFamily:
     where, options = _FAMILIES[name]
     module, _, attribute = where.partition(":")
     return getattr(importlib.import_module(module), attribute)(**options)
+
+
+def _load_family(file: str, attribute: str) -> TaskFamily:
+    if not Path(file).is_file():
+        raise ValueError(f"There is no file {file}; give a family of your own as FILE.py:NAME.")
+    found: Any = getattr(_load_module(str(Path(file).resolve())), attribute, None)
+    family = found() if callable(found) else found
+    if not isinstance(family, TaskFamily):
+        raise ValueError(
+            f"{attribute} in {file} is not a task family; give a TaskFamily, or a class or "
+            "function that gives one without arguments."
+        )
+    return family
+
+
+@functools.cache
+def _load_module(file: str) -> Any:
+    """A user's file, executed once: a class that exists twice would be two families."""
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file} cannot be loaded as a Python module.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -134,6 +134,13 @@ class TaskFamily(abc.ABC):
         return " ".join(f"{float(x):.3g}" for x in self.context(task))
 
     @property
+    def state_sizes(self) -> tuple[int, int, int]:
+        """Sizes of `qpos`, `qvel` and `mocap_pos`, by default those of a start state."""
+        task = jax.tree.map(lambda x: x[0], self.tasks("train", 1))
+        start = jax.eval_shape(self.reset, jax.random.key(0), task)
+        return start.qpos.shape[0], start.qvel.shape[0], start.mocap_pos.shape[0]
+
+    @property
     def expert(self) -> "Callable[[Task, Float[Array, ' obs']], Float[Array, ' act']] | None":
         """A scripted controller `(task, obs) -> action` in pure JAX, or None."""
         return None

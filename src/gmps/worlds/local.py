@@ -16,28 +16,33 @@ from jaxtyping import Array, Bool, Float, Key
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
+from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.types import Params, Rollout, Shared, Task, tree_index
 from gmps.worlds.base import Actor, Draws, World
+from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 
 def make_world(family: TaskFamily, threads: int | None = None) -> World:
     """The world that runs a family on this machine.
 
     Args:
-        family: a `PureFamily` or a `MujocoFamily`.
-        threads: CPU threads for physics; default all that this process may use. Results do not
-            depend on it.
+        family: a `PureFamily`, a `MujocoFamily` or a `GymnasiumFamily`.
+        threads: CPU threads for physics; default all that this process may use. For Gymnasium
+            environments, processes; default none. Results do not depend on it.
 
     Raises:
-        TypeError: the family is of neither kind.
+        TypeError: the family is of none of these kinds.
         ValueError: `threads` is below 1.
     """
     if isinstance(family, PureFamily):
         return PureWorld(family)
     if isinstance(family, MujocoFamily):
         return NativeWorld(family, threads)
+    if isinstance(family, GymnasiumFamily):
+        return GymnasiumWorld(family, processes=threads or 0)
     raise TypeError(
-        f"{type(family).__name__} has no dynamics; derive it from PureFamily or MujocoFamily."
+        f"{type(family).__name__} has no dynamics; derive it from PureFamily or MujocoFamily, or "
+        "from GymnasiumFamily."
     )
 
 
@@ -48,7 +53,12 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _check_batch(params: Params, tasks: Task, episodes: int) -> int:
+def check_batch(params: Params, tasks: Task, episodes: int) -> int:
+    """The number of tasks, if parameters and tasks belong together.
+
+    Raises:
+        ValueError: they do not, or `episodes` is below 1.
+    """
     own = () if isinstance(params, Shared) else params
     counts, axes = (
         sorted({x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(tree)})
@@ -80,14 +90,11 @@ class PureWorld:
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
-        _check_batch(params, tasks, episodes)
+        check_batch(params, tasks, episodes)
         draws = _draw(self.family, actor, episodes, tasks, key)
         record = self._record(actor, episodes, params, tasks, *draws)
         ep.require_finite(self.family, episodes, record)
-        return _assemble(self.family, episodes, tasks, record)
-
-
-_assemble = jax.jit(ep.assemble, static_argnums=(0, 1))
+        return ep.assemble_jit(self.family, episodes, tasks, record)
 
 
 def _draw(
@@ -189,7 +196,7 @@ class NativeWorld:
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
-        count = _check_batch(params, tasks, episodes)
+        count = check_batch(params, tasks, episodes)
         starts, noise = jax.device_get(_draw(self.family, actor, episodes, tasks, key))
         models = self._models(tasks, episodes)
         tape = self._tape(starts, noise)
@@ -217,7 +224,7 @@ class NativeWorld:
             raise
         record = tape.recording(self.family.spec, starts.shape[1])
         ep.require_finite(self.family, episodes, record)
-        return _assemble(self.family, episodes, tasks, record)
+        return ep.assemble_jit(self.family, episodes, tasks, record)
 
     def _models(self, tasks: Task, episodes: int) -> list[mujoco.MjModel] | None:
         """The model of each row of the batch; None if all share one."""

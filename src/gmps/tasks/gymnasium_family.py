@@ -1,0 +1,84 @@
+"""Families whose tasks are played in a user's `gymnasium.Env`.
+
+The environment draws its own starts and computes its own rewards, on the host; see
+`gmps.worlds.gymnasium_world`.
+"""
+
+import abc
+from typing import Any
+
+import gymnasium
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from gmps.tasks.base import State, TaskFamily, Transition
+from gmps.types import Task
+
+
+class GymnasiumFamily(TaskFamily):
+    """A `gymnasium.Env` and a function that sets its task.
+
+    A subclass gives `name`, `spec`, `tasks`, `goal_point`, `make_env` and `set_task`. Actions in
+    [-1, 1] are scaled to the bounds of the environment's action space. An observation is the
+    environment's, flattened; it must not contain the task.
+
+    A `State` holds in `qpos` the observation and a last number, 1 once the environment has
+    terminated. The two sensors are the reward that led to a state, and the `success` (or
+    `is_success`) of the environment's info, 0 without one.
+    """
+
+    @abc.abstractmethod
+    def make_env(self) -> gymnasium.Env:
+        """A new environment. Its time limit, if it has one, is at least `spec.horizon`."""
+
+    @abc.abstractmethod
+    def set_task(self, env: gymnasium.Env, task: Any) -> None:
+        """Put an environment of `make_env` into a task, whose leaves are NumPy arrays.
+
+        Called before each of its resets.
+        """
+
+    def context(self, task: Task) -> Float[Array, " ctx"]:
+        """The task, if it is one array; override for any other."""
+        return task
+
+    def reset(self, key: Key[Array, ""], task: Task) -> State:
+        """Not available: the environment draws its start itself, from a seed of the world.
+
+        Raises:
+            TypeError: always.
+        """
+        del key, task
+        raise TypeError(f"{self.name}: the environment draws its starts itself; use its world.")
+
+    @property
+    def state_sizes(self) -> tuple[int, int, int]:
+        """The observation, and whether the environment has terminated."""
+        return self.spec.obs_size + 1, 0, 0
+
+    def observe(self, state: State) -> Float[Array, " obs"]:
+        """The environment's observation."""
+        return state.qpos[:-1]
+
+    def terminated(self, state: State) -> Bool[Array, ""]:
+        """Whether the environment has said so."""
+        return state.qpos[-1] > 0.5
+
+    def reward(self, task: Task, transition: Transition) -> dict[str, Float[Array, ""]]:
+        """`reward`: the environment's, whatever `task` says: it is that of the episode."""
+        del task
+        return {"reward": transition.next_sensors[0]}
+
+    def outcome(
+        self, task: Task, states: State, sensors: Float[Array, "t1 2"]
+    ) -> dict[str, Float[Array, ""]]:
+        """`success`: 1 if the environment's info ever said so."""
+        del task, states
+        return {"success": (sensors[:, 1].max() > 0.5).astype(jnp.float32)}
+
+    def paths(
+        self, states: State, sensors: Float[Array, "t1 2"]
+    ) -> dict[str, Float[Array, "t1 2"]]:
+        """The first two numbers of the observation."""
+        del sensors
+        return {"observation": jnp.stack([states.qpos[:, 0], states.qpos[:, 1]], -1)}
