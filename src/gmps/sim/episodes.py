@@ -167,15 +167,39 @@ def reward_terms(
     return {name: jnp.where(alive, x, 0) for name, x in reward(tasks, transitions).items()}
 
 
+def finish(family: TaskFamily, episodes: int, tasks: Task, record: Recording) -> Rollout:
+    """Episodes, rewards and outcomes, checked.
+
+    Raises:
+        FloatingPointError: see `require_finite`; or a reward term is not finite.
+    """
+    require_finite(family, episodes, record)
+    rollout = assemble_jit(family, episodes, tasks, record)
+    if not np.isfinite(np.asarray(rollout.trajectories.reward)).all():
+        for name, term in rollout.terms.items():
+            for task, episode, step in np.argwhere(~np.isfinite(np.asarray(term)))[:1]:
+                raise FloatingPointError(
+                    f"{family.name}: the reward term {name!r} is not finite (task {task}, episode "
+                    f"{episode}, step {step}); look at what it divides by or takes a root of."
+                )
+    return rollout
+
+
 def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None:
-    """Raise unless all actions are finite and every divergence is an end that the family defines.
+    """Raise unless observations and actions are finite and every divergence is an end that the
+    family defines.
 
     What happens after the end of an episode does not matter.
 
     Raises:
         FloatingPointError: names the family, the task's index, the episode and the step.
     """
+    fine = np.isfinite(np.asarray(record.states[:-1])).all(-1)
+    hints = "look for NaN or huge numbers in the policy's parameters", "look at observe"
     faults = {
+        "the observation of a finite state is not finite": (
+            fine & ~np.isfinite(np.asarray(record.obs[:-1])).all(-1)
+        ),
         "the actor's action is not finite": ~np.isfinite(np.asarray(record.act)).all(-1),
         "the state became non-finite, and this family has no such end": (
             np.zeros(0) if ends_on_divergence(family) else np.asarray(record.diverged)
@@ -191,5 +215,5 @@ def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None
         for t, b in np.argwhere(fault & alive)[:1]:
             raise FloatingPointError(
                 f"{family.name}: {what} (task {b // episodes}, episode {b % episodes}, step {t}); "
-                "look for NaN or huge numbers in the policy's parameters."
+                f"{hints['observation' in what]}."
             )

@@ -36,9 +36,18 @@ def markov_model(model: mujoco.MjModel) -> mujoco.MjModel:
 
 def edited_model(model: mujoco.MjModel, edit: Callable[[mujoco.MjModel], None]) -> mujoco.MjModel:
     """A copy of `model` changed by `edit`, with the constants that follow from masses and
-    positions computed anew. `edit` must not change sizes or the time step."""
+    positions computed anew.
+
+    Raises:
+        ValueError: `edit` changed the time step.
+    """
+    step = model.opt.timestep
     model = copy.copy(model)
     edit(model)
+    if model.opt.timestep != step:
+        raise ValueError(
+            f"the time step may not change, but went from {step} to {model.opt.timestep} s"
+        )
     mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
 

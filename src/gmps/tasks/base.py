@@ -5,6 +5,7 @@ The task parameter is never part of an observation.
 """
 
 import abc
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -172,9 +173,34 @@ class MujocoFamily(TaskFamily):
     def control(self, state: State, act: Float[Array, " act"]) -> Control:
         """What the clipped action commands."""
 
+    def sensor(self, name: str) -> slice:
+        """Where the numbers of a sensor stand in the sensor data.
+
+        Raises:
+            ValueError: the model has no sensor of that name; lists what it has.
+        """
+        return _sensor_slices(self)(name)
+
     def goal_marker(self, task: Task) -> Float[Array, " 3"]:
         """Where in the scene to draw the goal, m: by default `goal_point` on the ground."""
         return jax.numpy.append(self.goal_point(task), 0.0)
+
+
+@functools.cache
+def _sensor_slices(family: MujocoFamily) -> Callable[[str], slice]:
+    model = family.model()
+    sensors = [model.sensor(i) for i in range(model.nsensor)]
+    found = {s.name: slice(int(s.adr[0]), int(s.adr[0] + s.dim[0])) for s in sensors}
+
+    def find(name: str) -> slice:
+        if name not in found:
+            raise ValueError(
+                f"{family.name}: the model has no sensor {name!r}; it has "
+                f"{', '.join(found) or 'none'}."
+            )
+        return found[name]
+
+    return find
 
 
 class PureFamily(TaskFamily):

@@ -125,8 +125,7 @@ class GymnasiumWorld:
         for start in range(0, batch, width):
             rows = np.arange(start, min(start + width, batch))
             self._play(actor, params, tasks, episodes, first, np.asarray(noise), rows, record)
-        ep.require_finite(self.family, episodes, record)
-        return ep.assemble_jit(self.family, episodes, tasks, record)
+        return ep.finish(self.family, episodes, tasks, record)
 
     def _play(
         self,

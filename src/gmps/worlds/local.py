@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Key
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
+from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.types import Params, Rollout, Shared, Task, tree_index
 from gmps.worlds.base import Actor, Draws, World
@@ -32,8 +33,11 @@ def make_world(family: TaskFamily, threads: int | None = None) -> World:
 
     Raises:
         TypeError: the family is of none of these kinds.
-        ValueError: `threads` is below 1.
+        ValueError: `threads` is below 1, or one of the family's functions does not return what it
+            must.
     """
+    if isinstance(family, PureFamily | MujocoFamily | GymnasiumFamily):
+        check_functions(family)
     if isinstance(family, PureFamily):
         return PureWorld(family)
     if isinstance(family, MujocoFamily):
@@ -93,8 +97,7 @@ class PureWorld:
         check_batch(params, tasks, episodes)
         draws = _draw(self.family, actor, episodes, tasks, key)
         record = self._record(actor, episodes, params, tasks, *draws)
-        ep.require_finite(self.family, episodes, record)
-        return ep.assemble_jit(self.family, episodes, tasks, record)
+        return ep.finish(self.family, episodes, tasks, record)
 
 
 def _draw(
@@ -188,7 +191,7 @@ class NativeWorld:
         # A whole pool for each half: cores that one half leaves idle serve the other.
         pool = threads if threads > 1 else 0
         self._simulators = [
-            NativeSimulator(family.model(), family.frame_skip, pool) for _ in range(2)
+            NativeSimulator(compile_model(family), family.frame_skip, pool) for _ in range(2)
         ]
         self._workers = ThreadPoolExecutor(max_workers=min(2, threads))
 
@@ -223,8 +226,7 @@ class NativeWorld:
             wait(futures)
             raise
         record = tape.recording(self.family.spec, starts.shape[1])
-        ep.require_finite(self.family, episodes, record)
-        return ep.assemble_jit(self.family, episodes, tasks, record)
+        return ep.finish(self.family, episodes, tasks, record)
 
     def _models(self, tasks: Task, episodes: int) -> list[mujoco.MjModel] | None:
         """The model of each row of the batch; None if all share one."""
@@ -232,13 +234,15 @@ class NativeWorld:
         if not family.edits_model:
             return None
         tasks = jax.device_get(tasks)
-        models = [
-            edited_model(
-                self._simulators[0].model,
-                functools.partial(family.edit_model, task=tree_index(tasks, i)),
-            )
-            for i in range(jax.tree.leaves(tasks)[0].shape[0])
-        ]
+        models = []
+        for i in range(jax.tree.leaves(tasks)[0].shape[0]):
+            edit = functools.partial(family.edit_model, task=tree_index(tasks, i))
+            try:
+                models.append(edited_model(self._simulators[0].model, edit))
+            except Exception as error:
+                raise ValueError(
+                    f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
+                ) from error
         return [model for model in models for _ in range(episodes)]
 
     def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "_Tape":
