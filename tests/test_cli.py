@@ -12,6 +12,7 @@ from PIL import Image
 from gmps.cli import COMMANDS, main
 from gmps.policy_file import load_policy
 from gmps.render_files import CAPTION, GAP
+from gmps.tasks import family_names
 
 QUICK = [
     "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
@@ -186,7 +187,19 @@ def test_doctor_names_the_package_where_opengl_is_missing(monkeypatch):
 
 def test_tasks_and_doctor(capsys):
     assert main(["tasks"]) == 0
-    assert "sawyer-push" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert all(f"{name}: " in text for name in family_names())
+    assert max(map(len, text.splitlines())) <= 100
+    assert main(["tasks", "push-dynamics"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  spaces   observation 6, action 3 in [-1, 1]",
+        "  horizon  50 steps of 0.05 s",
+        "  reward   progress + reach",
+        "  tasks    20 training, 16 held out, or random",
+        "           --task 0.03 0.01  means: friction 0.03, 10 g",
+        "  expert   scripted",
+        "  runs on  MuJoCo on CPU threads, each task its own model",
+    ]
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("ok") for line in lines) == 4

@@ -2,44 +2,64 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
-from rich.table import Table
+import numpy as np
+import tyro
 
 from gmps.cli import console, parse
 from gmps.tasks import family_names, make_family
+from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
+from gmps.tasks.check import reward_names
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """List the task families: spaces, horizon, task lists, expert, and what a task is.
+    """List the task families: spaces, horizon, rewards, task lists, experts, simulators.
 
     example:
       gmps tasks
+      gmps tasks sawyer-door examples/own_mjcf_family.py:CartGoal
     """
+
+    families: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Which ones, also your own as FILE.py:NAME; by default all that come with gmps."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Print the table."""
-    parse(Tasks, argv, "tasks")
-    table = Table(box=None, pad_edge=False)
-    for name in ("family", "obs", "act", "horizon", "train", "held out", "expert", "a task"):
-        table.add_column(name)
-    for name in family_names():
-        family = make_family(name)
-        train, heldout = family.tasks("train"), family.tasks("heldout")
-        first = jax.tree.map(lambda x: x[0], heldout)
-        numbers = " ".join(f"{float(x):.3g}" for x in family.context(first))
-        spec = family.spec
-        table.add_row(
-            name,
-            str(spec.obs_size),
-            str(spec.act_size),
-            f"{spec.horizon} x {spec.control_dt:g} s",
-            str(jax.tree.leaves(train)[0].shape[0]),
-            str(jax.tree.leaves(heldout)[0].shape[0]),
-            "scripted" if family.expert else "demos",
-            f"--task {numbers}: {family.describe(first)}",
-        )
-    console.print(table)
+    """Print a few lines about each family."""
+    command = parse(Tasks, argv, "tasks")
+    for name in command.families or family_names():
+        for line in describe(make_family(name)):
+            console.print(line, markup=False, soft_wrap=True)
     return 0
+
+
+def describe(family: TaskFamily) -> list[str]:
+    """What a user needs to know to choose a family, in lines of at most 80 characters or so."""
+    spec = family.spec
+    counts = {
+        split: jax.tree.leaves(family.tasks(split))[0].shape[0] for split in ("train", "heldout")
+    }
+    first = jax.tree.map(lambda x: x[0], family.tasks("heldout"))
+    numbers = " ".join(f"{x:.3g}" for leaf in jax.tree.leaves(first) for x in np.ravel(leaf))
+    return [
+        f"{family.name}: {family.summary}",
+        f"  spaces   observation {spec.obs_size}, action {spec.act_size} in [-1, 1]",
+        f"  horizon  {spec.horizon} steps of {spec.control_dt:g} s",
+        f"  reward   {' + '.join(reward_names(family))}",
+        f"  tasks    {counts['train']} training, {counts['heldout']} held out, or random",
+        f"           --task {numbers}  means: {family.describe(first)}",
+        f"  expert   {'scripted' if family.expert else 'none scripted: train one, or give demos'}",
+        f"  runs on  {_backend(family)}",
+    ]
+
+
+def _backend(family: TaskFamily) -> str:
+    if isinstance(family, MujocoFamily):
+        tasks = "each task its own model" if family.edits_model else "one model for all tasks"
+        return f"MuJoCo on CPU threads, {tasks}"
+    if isinstance(family, PureFamily):
+        return "JAX, a whole rollout as one compiled scan"
+    return "Gymnasium's vector environments"

@@ -93,6 +93,12 @@ class AntGoal(MujocoFamily):
         """`ant-goal` or `ant-goal-sparse`."""
         return "ant-goal-sparse" if self.sparse else "ant-goal"
 
+    @property
+    def summary(self) -> str:
+        """The variant in words."""
+        paid = "the way is paid for only near it" if self.sparse else "dense reward"
+        return f"An ant that must find a goal on a quarter circle; {paid}."
+
     def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:
         """Goals `(n, 2)`; random ones have a uniform angle in both splits."""
         if key is not None:

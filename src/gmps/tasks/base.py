@@ -6,6 +6,7 @@ The task parameter is never part of an observation.
 
 import abc
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -133,6 +134,13 @@ class TaskFamily(abc.ABC):
     def describe(self, task: Task) -> str:
         """A task in words, for tables."""
         return " ".join(f"{float(x):.3g}" for x in self.context(task))
+
+    @property
+    def summary(self) -> str:
+        """One line about the family: by default the first of its module's or its own words."""
+        module = inspect.getmodule(type(self))
+        text = inspect.getdoc(module) or inspect.getdoc(type(self)) or ""
+        return text.partition("\n")[0]
 
     @property
     def state_sizes(self) -> tuple[int, int, int]:

@@ -55,13 +55,10 @@ def check_functions(family: TaskFamily) -> None:
     Raises:
         ValueError: one fails, or returns something of another structure or shape than it must.
     """
-    task = _tasks(family)
+    task, (state, sensor, act) = _tasks(family), _inputs(family)
     look = functools.partial(_traced, family)
     _same(family, "context", look("context", task), (family.spec.context_size,), "context_size")
     _same(family, "goal_point", look("goal_point", task), (2,))
-    nq, nv, mocap = _sizes(family)
-    state = State(_floats(nq), _floats(nv), _floats(mocap))
-    act, sensor = _floats(family.spec.act_size), _floats(_sensors(family))
     obs = look("observe", state)
     _same(family, "observe", obs, (family.spec.obs_size,), "obs_size")
     if isinstance(family, PureFamily):
@@ -82,6 +79,20 @@ def check_functions(family: TaskFamily) -> None:
     if family.expert is not None:
         expert = _traced(family, "expert", task, obs, function=family.expert)
         _same(family, "expert", expert, (family.spec.act_size,), "act_size")
+
+
+def reward_names(family: TaskFamily) -> tuple[str, ...]:
+    """The names of the terms of a family's reward."""
+    state, sensor, act = _inputs(family)
+    transition = Transition(state, sensor, act, state, sensor)
+    return tuple(_traced(family, "reward", _tasks(family), transition))
+
+
+def _inputs(family: TaskFamily) -> tuple[State, Any, Any]:
+    """What stands for a state, sensor data and an action."""
+    nq, nv, mocap = _sizes(family)
+    state = State(_floats(nq), _floats(nv), _floats(mocap))
+    return state, _floats(_sensors(family)), _floats(family.spec.act_size)
 
 
 def _tasks(family: TaskFamily) -> Task:

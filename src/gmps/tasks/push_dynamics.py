@@ -1,4 +1,4 @@
-"""Pushing a hidden block: the tasks differ in its mass and in how it slides, not in the goal.
+"""Pushing a block: the tasks differ in its hidden mass and friction, not in the goal.
 
 The scene of `gmps.tasks.sawyer_push`, always with the same goal; a task is `(friction, mass)`. A
 block with little friction slides on when the hand stops, by up to 7 cm; a heavy one on rough

@@ -121,6 +121,12 @@ class SawyerDoor(MujocoFamily):
         """`sawyer-door` or `sawyer-door-appendix`."""
         return "sawyer-door-appendix" if self.always_paid else "sawyer-door"
 
+    @property
+    def summary(self) -> str:
+        """The variant in words."""
+        paid = "always rewarded" if self.always_paid else "rewarded with the hand at the handle"
+        return f"A robot hand opens a door to a hidden angle; {paid}."
+
     def model(self) -> mujoco.MjModel:
         """`qpos`: hand xyz (m), door angle (rad)."""
         spec = sawyer.scene()

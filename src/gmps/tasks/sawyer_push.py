@@ -117,6 +117,16 @@ class SawyerPush(MujocoFamily):
         """`sawyer-push`, `sawyer-push-sparse` or `sawyer-push-appendix`."""
         return "sawyer-push" if self.variant == "dense" else f"sawyer-push-{self.variant}"
 
+    @property
+    def summary(self) -> str:
+        """The variant in words."""
+        rewards = {
+            "dense": "reward of the released code",
+            "sparse": "rewarded only near it",
+            "appendix": "reward as the paper prints it",
+        }
+        return f"A robot hand pushes a block to a hidden goal; {rewards[self.variant]}."
+
     def model(self) -> mujoco.MjModel:
         """`qpos`: hand xyz, block xyz (m). The block does not rotate, as in the original, where
         its moment of inertia is 1e5 kg m^2."""
