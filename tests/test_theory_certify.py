@@ -102,6 +102,16 @@ def test_a_bound_that_says_nothing_is_said_to():
     )
 
 
+def test_estimates_that_contradict_each_other_are_said_to():
+    case = example(0.2)
+    assert not any("should agree" in sentence for sentence in in_words(case))
+    case["figures"]["decomposition"] = {"value": 5.0, "low": 4.0, "high": 6.0}
+    assert in_words(case)[2] == (
+        "These two should agree and do not: compare more states with --sampling.states before "
+        "trusting the bounds."
+    )
+
+
 def test_the_picture_takes_a_gap_that_is_not_positive():
     case = example(0.2)
     case["figures"]["gap"] = {"value": -1.0, "low": -2.0, "high": 0.5}

@@ -77,8 +77,12 @@ def print_certificate(certificate: dict[str, Any]) -> None:
     table.add_column("95 % interval", justify="right", no_wrap=True)
     for name, words in ROWS.items():
         figure = certificate["figures"][name]
-        low, high = f"{figure['low']:.4g}", f"{figure['high']:.4g}"
-        table.add_row(words, f"{figure['value']:.4g}", f"[{low}, {high}]".replace("[", "\\["))
+        value, low, high = (_cell(figure[end]) for end in ("value", "low", "high"))
+        table.add_row(words, value, f"\\[{low}, {high}]")
     console.print(table)
     for sentence in in_words(certificate):
         console.print(sentence)
+
+
+def _cell(x: float) -> str:
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"

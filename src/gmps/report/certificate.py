@@ -10,11 +10,11 @@ from gmps.theory.certificate import in_words
 
 #: The picture's rows: name, words, class.
 _BARS = (
-    ("gap", "observed gap", "after"),
-    ("decomposition", "from action values", "after"),
-    ("sharp", "sharp bound", "expert"),
-    ("averaged", "with mean KL", "plain"),
-    ("published", "as printed", "control"),
+    ("gap", "Observed gap", "after"),
+    ("decomposition", "From action values", "after"),
+    ("sharp", "Sharp bound", "expert"),
+    ("averaged", "With the mean KL", "plain"),
+    ("published", "As printed", "control"),
 )
 _PARTS = {
     "delta": "δ, largest span of Q",
@@ -24,7 +24,7 @@ _PARTS = {
     "mean_tv": "Mean total variation",
 }
 #: Of the picture, in its own units: width, room for words, height of a row.
-_WIDTH, _WORDS, _ROW = 640, 140, 28
+_WIDTH, _WORDS, _ROW = 760, 160, 26
 
 
 def certificate_section(run: RunData, heading: str) -> str:
@@ -62,7 +62,7 @@ def picture(certificate: dict[str, Any]) -> str:
 
     def x(value: float) -> float:
         place = (math.log10(max(value, 10.0**first)) - first) / (last - first)
-        return _WORDS + place * (_WIDTH - _WORDS - 20)
+        return _WORDS + place * (_WIDTH - _WORDS - 40)
 
     bottom = _ROW * len(_BARS) + 4
     parts = []
@@ -71,7 +71,7 @@ def picture(certificate: dict[str, Any]) -> str:
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="4" y2="{bottom}" stroke="var(--line)"/>'
             f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle" fill="var(--muted)" '
-            f'font-size="12">{10.0**power:g}</text>'
+            f'font-size="12">{_power(power)}</text>'
         )
     if room > 0:
         parts.append(
@@ -89,7 +89,8 @@ def picture(certificate: dict[str, Any]) -> str:
         )
     label = ", ".join(f"{words} {figures[name]['value']:.3g}" for name, words, _ in _BARS)
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {bottom + 22}" role="img" aria-label="{escape(label)}">'
+        f'<svg viewBox="0 0 {_WIDTH} {bottom + 22}" style="max-width:{_WIDTH}px" role="img" '
+        f'aria-label="{escape(label)}">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -97,7 +98,7 @@ def picture(certificate: dict[str, Any]) -> str:
 def _history(certificate: dict[str, Any]) -> str:
     if not certificate["history"]:
         return ""
-    names = {"gap": "gap", "sharp": "sharp bound", "published": "as printed", **_PARTS}
+    names = {"gap": "Gap", "sharp": "Sharp bound", "published": "As printed", **_PARTS}
     head = "".join(f"<th>{escape(label)}</th>" for label in names.values())
     body = "".join(
         f'<tr><th scope="row">round {row["round"]}</th>'
@@ -114,6 +115,10 @@ def _history(certificate: dict[str, Any]) -> str:
 def _interval(figure: dict[str, float]) -> str:
     low, high = number(figure["low"]), number(figure["high"])
     return f'<b>{number(figure["value"])}</b> <span class="ci">{low} to {high}</span>'
+
+
+def _power(power: int) -> str:
+    return f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
 
 
 def _std(std: list[float]) -> str:

@@ -42,10 +42,19 @@ def in_words(certificate: dict[str, Any]) -> list[str]:
         f"actions are worth up to {f['delta']['value']:.3g} more or less), the loss adds up to "
         f"{_show(f['decomposition'])}; the sharp bound is {_show(f['sharp'])}.",
     ]
+    if not _overlap(gap, f["decomposition"]):
+        text.append(
+            "These two should agree and do not: compare more states with --sampling.states before "
+            "trusting the bounds."
+        )
     for name, label in (("sharp", "The sharp bound"), ("published", "The bound as printed")):
         verdict = certificate["verdicts"][name]
         text.append(_verdict(label, verdict, certificate))
     return text
+
+
+def _overlap(a: dict[str, float], b: dict[str, float]) -> bool:
+    return a["low"] <= b["high"] and b["low"] <= a["high"]
 
 
 def _verdict(label: str, verdict: dict[str, Any], certificate: dict[str, Any]) -> str:
@@ -55,10 +64,12 @@ def _verdict(label: str, verdict: dict[str, Any], certificate: dict[str, Any]) -
             f"{label} cannot say anything: the expert is not better than an untrained policy in "
             "these tasks."
         )
-    share = f"{100 * verdict['ratio']:,.0f} % of the {room:.3g} that separate the expert from an "
+    share = (
+        f"{100 * verdict['ratio']:,.0f} % of the {_number(room)} that separate the expert from an "
+    )
     if not verdict["vacuous"]:
         return f"{label} is not vacuous: {share}untrained policy."
-    text = f"{label} is vacuous: {verdict['bound']:,.4g} is {share}untrained policy."
+    text = f"{label} is vacuous: {_number(verdict['bound'])} is {share}untrained policy."
     if verdict["informative_kl"] is not None:
         error = (2 * f["epsilon"]["value"]) ** 0.5
         text += (
@@ -70,4 +81,10 @@ def _verdict(label: str, verdict: dict[str, Any], certificate: dict[str, Any]) -
 
 
 def _show(figure: dict[str, float]) -> str:
-    return f"{figure['value']:.3g} [{figure['low']:.3g}, {figure['high']:.3g}]"
+    value, low, high = (_number(figure[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _number(x: float) -> str:
+    """Three significant digits, without an exponent for large numbers."""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
