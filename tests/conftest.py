@@ -1,10 +1,13 @@
 """Shared by all tests: arguments of the pure core are checked for shape and type at run time."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import pytest
 from jaxtyping import config, install_import_hook
+
+import gmps.versions
 
 CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient")
 install_import_hook([f"gmps.{name}" for name in CORE], "beartype.beartype")
@@ -23,3 +26,10 @@ def unchecked() -> Iterator[None]:
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def frozen_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that are resumed in a test see one commit, whatever is committed meanwhile."""
+    commit = gmps.versions._commit(Path(__file__).parents[1])
+    monkeypatch.setattr(gmps.versions, "_commit", lambda _: commit)

@@ -16,6 +16,7 @@ from gmps.methods.plain import PlainConfig
 from gmps.run import Run
 from gmps.train import _start, evaluate_run, train
 
+pytestmark = pytest.mark.usefixtures("frozen_commit")
 SMALL = replace(
     preset("point-goal"),
     rounds=4,

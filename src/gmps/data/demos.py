@@ -14,7 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gmps.data.minari_io import Episodes, dataset_id, find_dataset, read_dataset, write_dataset
+from gmps.data.minari_io import (
+    Episodes,
+    dataset_id,
+    find_dataset,
+    read_dataset,
+    refuse_dataset,
+    write_dataset,
+)
 from gmps.data.npz import read_npz
 from gmps.tasks.base import TaskFamily
 from gmps.types import Demonstrations
@@ -185,9 +192,7 @@ def import_npz(path: str | Path, family: TaskFamily, out: str | Path) -> DemoRep
         ValueError: see `load_demos`; also if `out` is taken or `path` is no `.npz` file.
     """
     out = Path(out)
-    dataset_id(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} already exists; choose another name with --out.")
+    refuse_dataset(out)
     if Path(path).is_dir():
         raise ValueError(f"{path} is not an .npz file: it is a folder.")
     demos = load_demos(path, family)

@@ -42,18 +42,38 @@ def dataset_id(out: str | Path) -> str:
     return name if re.search(r"-v\d+$", name) else f"{name}-v0"
 
 
-def write_dataset(out: str | Path, episodes: Episodes, family: str, source: str) -> None:
+def refuse_dataset(out: str | Path) -> None:
+    """Raise ValueError, in one sentence, where a new dataset cannot go."""
+    out = Path(out)
+    dataset_id(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} already exists; choose another name with --out.")
+
+
+class Ends(NamedTuple):
+    """How episodes end, where that is known."""
+
+    #: Observation after the last step.
+    last_obs: Float[np.ndarray, "task ep obs"]
+    #: Whether the last state is terminal; otherwise time was up.
+    terminated: Bool[np.ndarray, "task ep"]
+
+
+def write_dataset(
+    out: str | Path, episodes: Episodes, family: str, source: str, ends: Ends | None = None
+) -> None:
     """Write a dataset folder; it appears under its name only when it is complete.
 
     The options of each episode hold `task` (the task parameter), `task_index`, `rewards` (whether
-    they are real; if not they are NaN) and `last_observation` = "repeated": Minari keeps one
-    observation more than actions, our arrays do not.
+    they are real; if not they are NaN) and `last_observation`: "real", or "repeated" without
+    `ends`. Minari keeps one observation more than actions, our arrays do not.
 
     Args:
         out: folder to write; must not exist, or be empty.
         episodes: the arrays.
         family: name of the task family, for the description.
         source: where the data come from, for the description.
+        ends: how the episodes end.
 
     Raises:
         ValueError: if `out` is taken or has no name that Minari takes.
@@ -62,8 +82,7 @@ def write_dataset(out: str | Path, episodes: Episodes, family: str, source: str)
     from minari import create_dataset_from_buffers
 
     out, name = Path(out), dataset_id(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} already exists; choose another name with --out.")
+    refuse_dataset(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=".importing-"))
     try:
@@ -72,11 +91,11 @@ def write_dataset(out: str | Path, episodes: Episodes, family: str, source: str)
             warnings.filterwarnings("ignore", r".*is set to None|env_spec is None", UserWarning)
             create_dataset_from_buffers(
                 name,
-                list(_buffers(episodes)),
+                list(_buffers(episodes, ends)),
                 observation_space=Box(-np.inf, np.inf, episodes.obs.shape[3:], np.float32),
                 action_space=Box(-1, 1, episodes.act.shape[3:], np.float32),
                 algorithm_name="demonstrations",
-                description=f"Demonstrations of the task family {family}, imported from {source}.",
+                description=f"Demonstrations of the task family {family}, from {source}.",
             )
         os.replace(staging / name, out)
     finally:
@@ -180,7 +199,7 @@ def _padded(groups: list[list[Any]], tasks: list[np.ndarray], has_reward: bool) 
     return Episodes(obs, act, reward if has_reward else None, np.stack(tasks), alive)
 
 
-def _buffers(episodes: Episodes) -> Iterator[Any]:
+def _buffers(episodes: Episodes, ends: Ends | None) -> Iterator[Any]:
     from minari.data_collector import EpisodeBuffer
 
     for i, j in np.argwhere(episodes.alive.any(-1)):
@@ -189,18 +208,20 @@ def _buffers(episodes: Episodes) -> Iterator[Any]:
         no_reward = np.full(steps, np.nan, np.float32)
         reward = no_reward if episodes.reward is None else episodes.reward[i, j, :steps]
         last = np.arange(steps) == steps - 1
+        after = obs[-1:] if ends is None else ends.last_obs[i, j][None]
+        terminal = ends is not None and bool(ends.terminated[i, j])
         yield EpisodeBuffer(
             options={
                 "task": episodes.tasks[i],
                 "task_index": int(i),
                 "rewards": episodes.reward is not None,
-                "last_observation": "repeated",
+                "last_observation": "repeated" if ends is None else "real",
             },
-            observations=np.concatenate([obs, obs[-1:]]),  # pyright: ignore[reportArgumentType]
+            observations=np.concatenate([obs, after]),  # pyright: ignore[reportArgumentType]
             actions=act,  # pyright: ignore[reportArgumentType]
             rewards=reward,  # pyright: ignore[reportArgumentType]
-            terminations=np.zeros(steps, bool),  # pyright: ignore[reportArgumentType]
-            truncations=last,  # pyright: ignore[reportArgumentType]
+            terminations=last & terminal,  # pyright: ignore[reportArgumentType]
+            truncations=last & (not terminal),  # pyright: ignore[reportArgumentType]
         )
 
 

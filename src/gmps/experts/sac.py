@@ -135,11 +135,10 @@ def init_sac(
     one, two = (Mlp(k, sizes, config.layer_norm) for k in key_critics)
     start = 1.0 if config.temperature is None else config.temperature
     log_temperature = jnp.log(jnp.asarray(max(start, 1e-8), jnp.float32))
-    learned = (actor, (one, two), log_temperature)
+    learned: Any = (actor, (one, two), log_temperature)
+    opt_state = _optimiser(config).init(learned)
     moments = Moments(jnp.zeros(()), jnp.zeros(seen), jnp.ones(seen))
-    return SacState(
-        actor, (one, two), (one, two), log_temperature, _optimiser(config).init(learned), moments
-    )
+    return SacState(actor, (one, two), (one, two), log_temperature, opt_state, moments)
 
 
 def actor_net(state: SacState) -> SacActorNet:

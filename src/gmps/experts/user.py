@@ -113,7 +113,7 @@ def load_function(spec: str) -> BatchFunction:
     function: Any = getattr(module, name, None)
     if not callable(function):
         raise ValueError(f"{file} has no function {name}; give an expert as FILE.py:FUNCTION.")
-    return function
+    return function  # pyright: ignore[reportReturnType]
 
 
 def _words(context: np.ndarray) -> str:

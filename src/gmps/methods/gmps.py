@@ -90,6 +90,9 @@ class GmpsConfig:
     """Steps of plain imitation, without the task, before the first round."""
     pretrain_labels: int = 30
     """Expert labels of each task in one step of it."""
+    aggregate: bool = True
+    """Whether the expert, where there is one, labels the states that the learner visits (DAgger).
+    Without it the outer loop imitates the expert's own episodes alone."""
     beta: Literal["zero", "linear", "geometric"] = "zero"
     """Schedule of the expert's share when states are collected for aggregation."""
     beta_rounds: int = 20
@@ -135,7 +138,7 @@ class Gmps:
         """Meta-parameters, pretrained by plain imitation of `demos`."""
         config = self.config
         key_init, key_pretrain = jax.random.split(key)
-        data = start_aggregate(demos, config.capacity if self.controller else 0)
+        data = start_aggregate(demos, config.capacity if self._labels else 0)
         policy, _ = imitate(
             self.untrained(key_init, demos),
             data,
@@ -194,9 +197,9 @@ class Gmps:
 
         visited = self._visit(policies, expert_share(config, int(state.round)), visit_key)
         steps = {"meta": sum(map(env_steps, collected)), "evaluation": 0}
-        # Without an expert the visits only measure.
-        steps["meta" if self.controller else "evaluation"] += env_steps(visited)
-        if self.controller:
+        # Where nobody labels them the visits only measure.
+        steps["meta" if self._labels else "evaluation"] += env_steps(visited)
+        if self._labels:
             state = state._replace(
                 data=self._aggregate(state.data, collected[0], visited, label_key)
             )
@@ -209,10 +212,15 @@ class Gmps:
         }
         return state, Gathered(tuple(batches), metrics, steps)
 
+    @property
+    def _labels(self) -> bool:
+        """Whether visited states are labelled."""
+        return self.controller is not None and self.config.aggregate
+
     def _visit(self, policies: GaussianPolicy, share: float, key: Key[Array, ""]) -> Trajectories:
         """Episodes of `share * expert + (1 - share) * adapted policy`."""
         actor, episodes = PolicyActor(self.world.family.spec.act_size), self.config.visit_episodes
-        if self.controller is None or share == 0:
+        if self.controller is None or not self._labels or share == 0:
             return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
         mixture = MixtureActor(self.controller, actor)
         beta = jnp.full(policies.log_std.shape[0], share, jnp.float32)
