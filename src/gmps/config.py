@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
+from gmps.cluster import Place
 from gmps.evaluate import EvaluationConfig
 from gmps.experts.sac import SacConfig
 from gmps.experts.sac_training import ExpertConfig
@@ -49,6 +50,11 @@ class TrainConfig:
     """Checkpoints kept beside the best one."""
     threads: int | None = None
     """Threads of the simulation; by default all that this process may use."""
+    on: Place = "here"
+    """Where rollouts run: here, or spread over a Ray cluster, a few tasks to a piece. The episodes
+    of the two differ by their random numbers."""
+    address: str | None = None
+    """The cluster, HOST:PORT; by default one of this machine alone, started for the run."""
     threshold: ExpertThreshold = field(default_factory=ExpertThreshold)
     """What is expected of the expert; training says loudly where it falls short."""
     sac: ExpertConfig = field(default_factory=lambda: ExpertConfig(""))
@@ -102,7 +108,7 @@ def expert_preset(family: str) -> ExpertConfig:
     config = ExpertConfig(family)
     match family:
         case "ant-goal":
-            return replace(config, rounds=500)
+            return replace(config, rounds=350)
         case "sawyer-push":
             # Rewards of order 1 suit the critics: they are up to 25 a step here.
             tuned = SacConfig(learning_rate=5e-4, reward_scale=0.03)

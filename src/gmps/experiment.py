@@ -93,7 +93,7 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
             demonstrations do not fit (see `load_demos`).
     """
     family = make_family(config.family)
-    world = make_world(family, config.threads)
+    world = _world(config, family)
     heldout = family.tasks("heldout")
     sources = expert_sources(config, folder)
     expert = find_expert(sources, family) if sources else None
@@ -142,6 +142,14 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
         steps=steps,
         warnings=warnings,
     )
+
+
+def _world(config: TrainConfig, family: TaskFamily) -> World:
+    if config.on == "ray":
+        from gmps.worlds.ray_world import RayWorld
+
+        return RayWorld(family, config.address)
+    return make_world(family, config.threads)
 
 
 def _training_tasks(family: TaskFamily, limit: int | None, expert: Expert | None) -> Task:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from gmps.cli import console, leading, parse
+from gmps.cluster import Place
 from gmps.config import expert_preset
 from gmps.experts.curves import draw_curve
 from gmps.experts.sac_training import (
@@ -18,18 +19,18 @@ from gmps.experts.sac_training import (
     ExpertConfig,
     ExpertTraining,
     Measurement,
+    open_training,
+    per_task,
     train_expert,
 )
 from gmps.experts.score import ExpertScore, score_expert, summary
 from gmps.experts.sources import find_expert
-from gmps.run import CONFIG, Run, refuse_taken
+from gmps.run import Run
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import TaskFamily
 from gmps.types import Task, tree_index
 from gmps.worlds.local import make_world
 
-#: Settings that may differ when a training goes on: none of them changes a round that was done.
-FREE = ("rounds", "threads", "checkpoint_every", "keep")
 CURVE = "curve.png"
 
 
@@ -41,12 +42,16 @@ class Train:
 
     example:
       gmps expert train sawyer-push --run runs/push-expert
-      gmps expert train sawyer-push --kind per-task --tasks 5
+      gmps expert train sawyer-push --kind per-task --tasks 5 --on ray
       gmps train sawyer-push --expert runs/push-expert
     """
 
     run: str | None = None
     """Folder of the run, by default runs/FAMILY-KIND-expert-seedS."""
+    on: Place = "here"
+    """Where to train per-task experts: side by side here, or each as a task of a Ray cluster."""
+    address: str | None = None
+    """The cluster, HOST:PORT; by default one of this machine alone, started for this."""
     config: Annotated[ExpertConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: ExpertConfig("")
     )
@@ -84,10 +89,12 @@ def run(argv: Sequence[str]) -> int:
     family, options = leading(options, f"expert {word}", "FAMILY", rule)
     make_family(family)  # an unknown one is said before anything else
     if word == "train":
-        default = Train(None, expert_preset(family))
+        default = Train(config=expert_preset(family))
         command = parse(Train, options, f"expert train {family}", default)
         config = command.config
-        train_in(Path(command.run or _folder(config)), config)
+        if command.on == "ray" and config.kind != "per-task":
+            raise ValueError("Only per-task experts are trained on a cluster; add --kind per-task.")
+        train_in(Path(command.run or _folder(config)), config, command.on, command.address)
     else:
         _evaluate(family, parse(Eval, options, f"expert eval {family}"))
     return 0
@@ -98,30 +105,52 @@ def _folder(config: ExpertConfig) -> str:
     return f"runs/{config.family}-{config.kind}-expert{part}-seed{config.seed}"
 
 
-def train_in(folder: Path, config: ExpertConfig) -> None:
+def train_in(
+    folder: Path, config: ExpertConfig, place: Place = "here", address: str | None = None
+) -> None:
     """Train experts in a folder, or go on there; nothing is done where they are finished."""
     family = make_family(config.family)
-    training = ExpertTraining(config, make_world(family, config.threads))
-    if (folder / CONFIG).is_file():
-        opened = Run.open(folder, config.keep)
-        opened.check_config(config, FREE)
-        rows = opened.metrics()
-        if rows and rows[-1]["round"] + 1 >= config.rounds and (folder / EXPERT_FILE).is_file():
-            console.print(f"Experts: trained already, in {folder}.")
-            return
-    else:
-        refuse_taken(folder)
-        opened = Run.create(folder, config, config.keep)
-    who = "one that sees the task" if config.kind == "contextual" else f"{len(training.indices)}"
+    n = 1 if config.kind == "contextual" else len(per_task(family, config)[0])
+    opened = open_training(folder, config)
+    if opened is None:
+        console.print(f"Experts: trained already, in {folder}.")
+        return
+    who = "one that sees the task" if config.kind == "contextual" else f"{n}, one for each task"
     console.print(f"SAC experts ({who}) on {config.family}, seed {config.seed} -> {folder}")
     with opened:
         try:
-            _with_progress(opened, training)
+            if place == "ray":
+                _on_ray(folder, config, address)
+                return
+            _with_progress(opened, ExpertTraining(config, make_world(family, config.threads)))
         except KeyboardInterrupt:
             console.print(f"Stopped and saved. The same command goes on in {folder}.")
             raise
         draw_curve(opened, folder / CURVE)
     console.print(f"experts {folder / EXPERT_FILE}\ncurve   {folder / CURVE}")
+
+
+def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
+    from gmps.experts.apart import train_apart
+
+    columns = (
+        TextColumn("round {task.completed:.0f}/{task.total:.0f} of all"),
+        BarColumn(6),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console) as bars:
+        bar = bars.add_task("", total=None, figures="starting")
+
+        def watch(parts: dict[int, tuple[int, float | None]]) -> None:
+            told = [f"{i}: {x:.0f}" for i, (_, x) in parts.items() if x is not None]
+            figures = "returns by task " + " ".join(told) if told else "starting"
+            rounds = sum(done for done, _ in parts.values())
+            bars.update(bar, completed=rounds, total=config.rounds * len(parts), figures=figures)
+
+        train_apart(folder, config, address, watch)
+    console.print(f"experts {folder}/task-*/{EXPERT_FILE}")
 
 
 def _with_progress(run: Run, training: ExpertTraining) -> None:

@@ -14,7 +14,7 @@ from gmps.experiment import prepare, trains_expert
 from gmps.run import Run
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
-FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert")
+FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert", "address")
 
 
 @dataclass(frozen=True)

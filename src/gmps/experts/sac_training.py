@@ -8,6 +8,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -20,8 +21,9 @@ from gmps.checkpoint import save
 from gmps.experts import sac
 from gmps.experts.replay import Replay, add, start_replay
 from gmps.experts.sac import SacActor, SacActorNet, SacConfig, SacState, actor_net, init_sac
+from gmps.interrupts import held_interrupts
 from gmps.methods.base import env_steps
-from gmps.run import Run
+from gmps.run import CONFIG, Run, refuse_taken
 from gmps.sim.episodes import reward_terms
 from gmps.tasks.base import TaskFamily
 from gmps.types import Rollout, Shared, Task, tree_index
@@ -30,6 +32,8 @@ from gmps.worlds.base import World
 Kind = Literal["contextual", "per-task"]
 #: The trained actors of a run, for whoever asks them later.
 EXPERT_FILE = "expert.safetensors"
+#: Settings that may differ when a training goes on: none of them changes a round that was done.
+FREE = ("rounds", "threads", "checkpoint_every", "keep")
 #: Separate streams of the run's seed.
 _INIT, _ROUNDS, _MEASURE = 0, 1, 2
 
@@ -276,6 +280,22 @@ def _learn(
     return jax.vmap(lambda *x: one(x))(learners, replay, keys)
 
 
+def open_training(folder: Path, config: ExpertConfig) -> Run | None:
+    """A new run in `folder`, or the one that is there, to go on; None where it is finished.
+
+    Raises:
+        ValueError: the folder holds something else, or a training with other settings.
+    """
+    if not (folder / CONFIG).is_file():
+        refuse_taken(folder)
+        return Run.create(folder, config, config.keep)
+    run = Run.open(folder, config.keep)
+    run.check_config(config, FREE)
+    rows = run.metrics()
+    finished = rows and rows[-1]["round"] + 1 >= config.rounds and (folder / EXPERT_FILE).is_file()
+    return None if finished else run
+
+
 def train_expert(run: Run, training: ExpertTraining, watch: Watcher | None = None) -> None:
     """Train to the last round, from the last checkpoint where there is one.
 
@@ -287,33 +307,36 @@ def train_expert(run: Run, training: ExpertTraining, watch: Watcher | None = Non
     restored = run.restore(state)
     if restored is not None:
         state, first = restored.tree, restored.step + 1
-        steps = restored.metadata["env_steps"]
+        steps = {name: restored.metadata["env_steps"][name] for name in steps}
     best, measured, saved = _best(run), None, first - 1
-    try:
-        for round_ in range(first, config.rounds):
-            state, metrics, seconds = training.round(state)
-            steps["expert"] += int(metrics.pop("steps/expert"))
-            last = round_ + 1 == config.rounds
-            if last or (round_ + 1) % config.evaluate_every == 0:
-                measured = training.measure(state)
-                steps["evaluation"] += measured.env_steps
-                metrics |= _figures(measured)
-                score = metrics["evaluation/return"]
-                if score >= best:
-                    best = score
-                    save_experts(run, training, state, round_, score)
-            metrics |= {f"steps/{name}": n for name, n in steps.items()}
-            run.log(round_, metrics, seconds)
-            if watch is not None:
-                watch(Progress(round_, config.rounds, metrics, measured))
-            if last or (round_ + 1) % config.checkpoint_every == 0:
-                run.save(round_, state, None, {"env_steps": steps})
-                saved = round_
-    except KeyboardInterrupt:
-        done = int(state.round) - 1
-        if done > saved:
-            run.save(done, state, None, {"env_steps": steps})
-        raise
+    # A round overwrites the buffers of the state before it: it is not to be broken off.
+    with held_interrupts() as raise_pressed:
+        try:
+            for round_ in range(first, config.rounds):
+                state, metrics, seconds = training.round(state)
+                steps["expert"] += int(metrics.pop("steps/expert"))
+                last = round_ + 1 == config.rounds
+                if last or (round_ + 1) % config.evaluate_every == 0:
+                    measured = training.measure(state)
+                    steps["evaluation"] += measured.env_steps
+                    metrics |= _figures(measured)
+                    score = metrics["evaluation/return"]
+                    if score >= best:
+                        best = score
+                        save_experts(run, training, state, round_, score)
+                metrics |= {f"steps/{name}": n for name, n in steps.items()}
+                run.log(round_, metrics, seconds)
+                if watch is not None:
+                    watch(Progress(round_, config.rounds, metrics, measured))
+                if last or (round_ + 1) % config.checkpoint_every == 0:
+                    run.save(round_, state, None, {"env_steps": steps})
+                    saved = round_
+                raise_pressed()
+        except KeyboardInterrupt:
+            done = int(state.round) - 1
+            if done > saved:
+                run.save(done, state, None, {"env_steps": steps})
+            raise
 
 
 def save_experts(

@@ -65,9 +65,19 @@ def find_expert(sources: Sequence[str], family: TaskFamily) -> Expert:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The folder itself, or the folders of the experts that were trained apart in it."""
-    apart = sorted(path.parent for path in folder.glob(f"task-*/{EXPERT_FILE}"))
-    return apart or [folder]
+    """The folder itself, or the folders of the experts that were trained apart in it.
+
+    Raises:
+        ValueError: some of those have no expert yet.
+    """
+    parts = sorted(folder.glob("task-*"))
+    unfinished = [part.name for part in parts if not (part / EXPERT_FILE).is_file()]
+    if unfinished:
+        raise ValueError(
+            f"In {folder} there is no expert yet in {', '.join(unfinished)}; go on with the "
+            "command that trains them."
+        )
+    return parts or [folder]
 
 
 def _read(folder: Path, family: TaskFamily) -> tuple[ExpertConfig, SacActorNet]:

@@ -1,0 +1,49 @@
+"""A Ray cluster, where one is wanted. Nothing else imports Ray, which is an extra: `gmps[ray]`."""
+
+from typing import Any, Literal
+
+#: Where work runs: in this process, or on a Ray cluster.
+Place = Literal["here", "ray"]
+
+#: One core for each piece of work: pieces run beside each other.
+_ENVIRONMENT = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+def connect(address: str | None = None) -> Any:
+    """The module `ray`, connected to a cluster; connecting twice is connecting once.
+
+    Args:
+        address: `HOST:PORT` of an existing cluster, or `auto` for the one on this machine. By
+            default a cluster of this machine alone, listening on the loopback address.
+
+    Raises:
+        ValueError: Ray is not installed, or there is no cluster at the address.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ValueError(
+            "Work on a cluster needs the package ray, which is not installed; install gmps[ray]."
+        ) from None
+    if ray.is_initialized():
+        return ray
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if address is None:
+        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        raise ValueError(
+            f"There is no Ray cluster at {address}; start one with `ray start --head`, or leave "
+            f"--address away. ({error})"
+        ) from None
+    return ray
+
+
+def remote(ray: Any, function: Any, retries: int = 3) -> Any:
+    """A function as a Ray task of one core, started again elsewhere when its worker dies."""
+    options = {"num_cpus": 1, "max_retries": retries, "runtime_env": {"env_vars": _ENVIRONMENT}}
+    return ray.remote(**options)(function)
