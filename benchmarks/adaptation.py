@@ -30,7 +30,7 @@ class Adaptation:
     demos: str | None = None
     """Demonstrations; their file name is kept in the results, their folder is not."""
     options: str = ""
-    """Further options of `gmps train`, as in --options="--rounds 50"."""
+    """Further options of `gmps train`, as in --options="--rounds 50"; {seed} stands for the seed."""
     runs: str = "runs/bench"
     """Folder of the runs."""
     name: str | None = None
@@ -47,13 +47,17 @@ def study(settings: Adaptation) -> None:
         if (folder / CONFIG).exists() and not (folder / "scores.json").exists():
             status = main(["resume", str(folder)])
         elif not folder.exists():
-            options = ["--seed", str(seed), "--run", str(folder), *shlex.split(settings.options)]
+            options = ["--seed", str(seed), "--run", str(folder), *shlex.split(options_of(settings, seed))]
             if settings.demos:
                 options += ["--demos", settings.demos]
             status = main(["train", settings.family, *options])
         if status:
             raise SystemExit(status)
         write(settings, name, {s: f for s, f in folders.items() if (f / "scores.json").exists()})
+
+
+def options_of(settings: Adaptation, seed: int) -> str:
+    return settings.options.replace("{seed}", str(seed))
 
 
 def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
