@@ -30,7 +30,7 @@ class Adaptation:
     demos: str | None = None
     """Demonstrations; their file name is kept in the results, their folder is not."""
     options: str = ""
-    """Further options of `gmps train`, as in --options="--rounds 50"; {seed} stands for the seed."""
+    """Options of `gmps train`, as in --options="--rounds 50"; {seed} stands for the seed."""
     runs: str = "runs/bench"
     """Folder of the runs."""
     name: str | None = None
@@ -47,7 +47,13 @@ def study(settings: Adaptation) -> None:
         if (folder / CONFIG).exists() and not (folder / "scores.json").exists():
             status = main(["resume", str(folder)])
         elif not folder.exists():
-            options = ["--seed", str(seed), "--run", str(folder), *shlex.split(options_of(settings, seed))]
+            options = [
+                "--seed",
+                str(seed),
+                "--run",
+                str(folder),
+                *shlex.split(options_of(settings, seed)),
+            ]
             if settings.demos:
                 options += ["--demos", settings.demos]
             status = main(["train", settings.family, *options])

@@ -61,7 +61,7 @@ class ExpertConfig:
     """Gradient steps after each collection."""
     relabel: int = 1
     """Contextual: store each episode also with the rewards and the parameter of this many other
-    tasks. For families whose tasks share their dynamics."""
+    tasks. Only where no task changes how the world moves."""
     capacity: int = 3000
     """Episodes in each learner's replay buffer; the newest replace the oldest."""
     evaluate_every: int = 20
@@ -125,7 +125,7 @@ class ExpertTraining:
     """SAC experts of one family, being trained."""
 
     def __init__(self, config: ExpertConfig, world: World):
-        """Raises ValueError where `only` or `relabel` does not fit the family."""
+        """Raises ValueError where `only` does not fit the family."""
         self.config, self.world, self.family = config, world, world.family
         if config.kind == "per-task":
             self.indices, self.own = per_task(self.family, config)
@@ -167,7 +167,7 @@ class ExpertTraining:
         start = time.perf_counter()
         if self.own is None:
             tasks = self.family.tasks("train", config.tasks, key_tasks)
-            count = config.tasks * config.relabel
+            count = config.tasks * config.relabel * self.family.shares_dynamics
             others = self.family.tasks("train", count, key_others) if count else None
         else:
             tasks, others = self.own, None

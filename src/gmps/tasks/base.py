@@ -136,6 +136,12 @@ class TaskFamily(abc.ABC):
         return " ".join(f"{float(x):.3g}" for x in self.context(task))
 
     @property
+    def shares_dynamics(self) -> bool:
+        """Whether `reward` also scores what happened in another task: no task changes how the
+        world moves."""
+        return True
+
+    @property
     def summary(self) -> str:
         """One line about the family: by default the first of its module's or its own words."""
         module = inspect.getmodule(type(self))
@@ -180,6 +186,11 @@ class MujocoFamily(TaskFamily):
     @abc.abstractmethod
     def control(self, state: State, act: Float[Array, " act"]) -> Control:
         """What the clipped action commands."""
+
+    @property
+    def shares_dynamics(self) -> bool:
+        """True unless tasks change the model."""
+        return not self.edits_model
 
     def sensor(self, name: str) -> slice:
         """Where the numbers of a sensor stand in the sensor data.

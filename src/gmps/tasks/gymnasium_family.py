@@ -52,6 +52,11 @@ class GymnasiumFamily(TaskFamily):
         raise TypeError(f"{self.name}: the environment draws its starts itself; use its world.")
 
     @property
+    def shares_dynamics(self) -> bool:
+        """False: the environment's reward is that of the episode's own task."""
+        return False
+
+    @property
     def state_sizes(self) -> tuple[int, int, int]:
         """The observation, and whether the environment has terminated."""
         return self.spec.obs_size + 1, 0, 0

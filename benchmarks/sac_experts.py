@@ -1,0 +1,145 @@
+"""SAC experts from nothing: how good they are, after how long, over seeds.
+
+Trains `gmps expert train FAMILY` with each seed (resumable), then measures the best actors on the
+family's lists, on the authors' 40 angles for the ant, and on 200 random tasks. `--side-by-side`
+measures instead how long per-task learners take together and alone.
+
+Example:
+    python benchmarks/sac_experts.py ant-goal --out benchmarks/results/ant-goal-experts.json
+    python benchmarks/sac_experts.py sawyer-push --side-by-side 5
+"""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from gmps.commands.expert import train_in
+from gmps.config import expert_preset
+from gmps.experts.sac_training import ExpertTraining
+from gmps.experts.score import score_expert, summary
+from gmps.experts.sources import find_expert
+from gmps.run import Run
+from gmps.tasks import make_family
+from gmps.types import Task
+from gmps.versions import collect_versions
+from gmps.worlds.local import make_world, usable_cores
+
+#: Rounds that a timing skips, because they compile, and rounds that it measures.
+WARM, TIMED = 2, 10
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Settings."""
+
+    family: tyro.conf.Positional[str]
+    """Task family."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds."""
+    runs: str = "runs/experts"
+    """Folder of the runs, each FAMILY-SEED in it."""
+    episodes: int = 4
+    """Episodes of each task in the measurement."""
+    side_by_side: int | None = None
+    """Instead: time this many per-task learners together, and one alone."""
+    out: Path | None = None
+    """File of the results."""
+
+
+def main(settings: Experts) -> None:
+    if settings.side_by_side:
+        results = side_by_side(settings)
+    else:
+        results = {str(seed): one_seed(settings, seed) for seed in settings.seeds}
+    report = {
+        "benchmark": "sac_experts",
+        "about": __doc__,
+        "family": settings.family,
+        "cores": usable_cores(),
+        "results": results,
+        "versions": collect_versions(),
+    }
+    if settings.out:
+        settings.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def task_sets(name: str) -> dict[str, Task]:
+    family = make_family(name)
+    sets = {"train": family.tasks("train"), "heldout": family.tasks("heldout")}
+    if name == "ant-goal":
+        from gmps.tasks.ant_goal import goal_at
+
+        sets["the authors' 40 angles"] = goal_at(jnp.linspace(0, np.pi / 2, 40))
+    sets["200 random"] = family.tasks("train", 200, jax.random.key(7))
+    return sets
+
+
+def one_seed(settings: Experts, seed: int) -> dict[str, Any]:
+    folder = Path(settings.runs) / f"{settings.family}-{seed}"
+    train_in(folder, replace(expert_preset(settings.family), seed=seed))
+    run = Run.open(folder)
+    family = make_family(settings.family)
+    world, expert = make_world(family), find_expert((str(folder),), family)
+    measured = {}
+    for name, tasks in task_sets(settings.family).items():
+        score = score_expert(world, expert, tasks, settings.episodes, jax.random.key(1))
+        figures = summary(score)
+        measured[name] = {k: figures[k] for k in ("mean", "worst")}
+        if "final_error" in score.outcome:
+            within = float((score.outcome["final_error"] <= 0.03).mean())
+            measured[name]["share within 3 cm"] = within
+        print(seed, name, measured[name], flush=True)
+    rows, timing = run.metrics(), run.timing()
+    seconds = np.cumsum([t["seconds/collect"] + t["seconds/learn"] for t in timing])
+    curve = [
+        {"minutes": float(seconds[i]) / 60, **{
+            k: row[k] for k in ("steps/expert", "evaluation/return", "evaluation/worst")
+        }}
+        for i, row in enumerate(rows)
+        if "evaluation/return" in row
+    ]  # fmt: skip
+    return {
+        "minutes": float(seconds[-1]) / 60,
+        "cores_while_training": run.versions["cores"],
+        "commit": run.versions["commit"],
+        "config": run.config,
+        "env_steps": expert.env_steps,
+        "measured": measured,
+        "curve": curve,
+    }
+
+
+def side_by_side(settings: Experts) -> dict[str, Any]:
+    """Seconds per round and task."""
+    assert settings.side_by_side
+    family = make_family(settings.family)
+    world, results = make_world(family), {}
+    for n in (settings.side_by_side, 1):
+        config = replace(
+            expert_preset(settings.family), kind="per-task", tasks=n, episodes=40, capacity=1000
+        )
+        training = ExpertTraining(config, world)
+        state = training.init()
+        for i in range(WARM + TIMED):
+            if i == WARM:
+                start = time.perf_counter()
+            state, _, _ = training.round(state)
+        seconds = (time.perf_counter() - start) / TIMED
+        results[f"{n} learners"] = {
+            "seconds of a round": seconds,
+            "seconds of a round and task": seconds / n,
+            "gradient steps per round and task": config.gradient_steps,
+        }
+        print(n, results[f"{n} learners"], flush=True)
+    return results
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Experts, description=__doc__))
