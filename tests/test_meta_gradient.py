@@ -186,3 +186,14 @@ def test_one_trace_inside_an_update():
     carry, more = block(*carry)
     assert len(traces) == 1
     assert more[-1] < 0.8 * losses[0]
+
+
+def test_the_order_of_tasks_does_not_matter(x64):
+    params, batches, demos = problem()
+    swapped = jax.tree.map(lambda x: x[::-1], (batches, demos))
+    (value, _), gradient = meta_value_and_grad(params, batches, demos)
+    (other_value, _), other_gradient = meta_value_and_grad(params, *swapped)
+    assert not jnp.allclose(batches[0].obs[0], batches[0].obs[1])
+    np.testing.assert_allclose(other_value, value, rtol=1e-12)
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(other_gradient), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
