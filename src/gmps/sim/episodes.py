@@ -194,12 +194,12 @@ def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None
     Raises:
         FloatingPointError: names the family, the task's index, the episode and the step.
     """
-    fine = np.isfinite(np.asarray(record.states[:-1])).all(-1)
+    unseen = ~np.isfinite(np.asarray(record.obs[:-1])).all(-1)
+    if unseen.any():
+        unseen &= np.isfinite(np.asarray(record.states[:-1])).all(-1)
     hints = "look for NaN or huge numbers in the policy's parameters", "look at observe"
     faults = {
-        "the observation of a finite state is not finite": (
-            fine & ~np.isfinite(np.asarray(record.obs[:-1])).all(-1)
-        ),
+        "the observation of a finite state is not finite": unseen,
         "the actor's action is not finite": ~np.isfinite(np.asarray(record.act)).all(-1),
         "the state became non-finite, and this family has no such end": (
             np.zeros(0) if ends_on_divergence(family) else np.asarray(record.diverged)
