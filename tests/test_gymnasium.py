@@ -274,3 +274,17 @@ def test_each_episode_of_an_environment_has_a_new_task():
     assert len(np.unique(np.array(tasks).reshape(-1, 2), axis=0)) == 12
     with pytest.raises(ValueError, match="tasks need a leading axis of num_envs = 3"):
         as_gymnasium_vector(make_world(make_family("point-goal")), 3, jnp.zeros((2, 2)))
+
+
+def test_a_new_task_brings_a_new_model():
+    envs = as_gymnasium_vector(make_world(make_family("push-dynamics")), 2)
+    push, reached = np.tile([0.0, 1.0, 0.0], (2, 1)), []
+    envs.reset(seed=3)
+    for _ in range(3):
+        for _ in range(envs.family.spec.horizon):
+            obs, *_, truncated, _ = envs.step(push)
+        assert truncated.all()
+        reached.append(obs[:, 4])
+        envs.step(push)
+    # The block ends elsewhere with every friction and mass.
+    assert len(np.unique(np.round(reached, 5))) > 4

@@ -125,7 +125,7 @@ class FamilyVectorEnv(VectorEnv):
                 drawn,
                 old,
             )
-            self._stepper.tasks_changed()
+            self._stepper.tasks_changed(rows)
         starts = np.asarray(ep.draw_starts(self.family, 1, self._tasks, start_key))
         self._state = np.where(rows[:, None], starts, self._state)
         self._steps[rows] = 0
@@ -168,8 +168,9 @@ class _PureStepper:
     def __init__(self, family: PureFamily):
         self.family = family
 
-    def tasks_changed(self) -> None:
+    def tasks_changed(self, rows: Bool[np.ndarray, " b"]) -> None:
         """The tasks do not matter to the dynamics."""
+        del rows
 
     def step(self, tasks: Task, state: np.ndarray, act: np.ndarray) -> tuple[np.ndarray, ...]:
         """The next states, sensors before and after, and what diverged."""
@@ -186,29 +187,24 @@ class _NativeStepper:
     def __init__(self, family: MujocoFamily):
         self.family = family
         self._simulator = NativeSimulator(family.model(), family.frame_skip)
-        self._models: Any = None
+        self._models: dict[int, Any] = {}
         self._exact = np.zeros((0, 0))
 
-    def tasks_changed(self) -> None:
-        """Forget the models of the old tasks."""
-        self._models = None
+    def tasks_changed(self, rows: Bool[np.ndarray, " b"]) -> None:
+        """Forget the models of these rows."""
+        for row in np.flatnonzero(rows):
+            self._models.pop(int(row), None)
 
     def step(self, tasks: Task, state: np.ndarray, act: np.ndarray) -> tuple[np.ndarray, ...]:
         """The next states, sensors before and after, and what diverged."""
         simulator = self._simulator
         model = simulator.model
-        if self.family.edits_model and self._models is None:
-            numbers = jax.device_get(tasks)
-            edits = [
-                functools.partial(self.family.edit_model, task=tree_index(numbers, i))
-                for i in range(len(state))
-            ]
-            self._models = [edited_model(model, edit) for edit in edits]
+        models = self._edited(tasks, len(state)) if self.family.edits_model else None
         control = np.asarray(_control(self.family, state, act))
         moving = model.nq + model.nv
         new = state.copy()
         before, after = (np.zeros((len(state), model.nsensordata), np.float32) for _ in range(2))
-        simulator.start(self._unrounded(state[:, :moving]), self._models)
+        simulator.start(self._unrounded(state[:, :moving]), models)
         self._exact = np.empty((len(state), moving))
         diverged = simulator.step(control, self._exact, before)
         simulator.sense(after)
@@ -217,6 +213,15 @@ class _NativeStepper:
             diverged = np.zeros(len(state), bool)
         new[diverged], after[diverged] = state[diverged], before[diverged]
         return new, before, after, diverged
+
+    def _edited(self, tasks: Task, count: int) -> list[Any]:
+        """The model of each row, made where its task is new."""
+        missing = [i for i in range(count) if i not in self._models]
+        numbers = jax.device_get(tasks) if missing else None
+        for i in missing:
+            edit = functools.partial(self.family.edit_model, task=tree_index(numbers, i))
+            self._models[i] = edited_model(self._simulator.model, edit)
+        return [self._models[i] for i in range(count)]
 
     def _unrounded(self, moving: Float[np.ndarray, "b nq_nv"]) -> Float[np.ndarray, "b nq_nv"]:
         """What the simulator reached, where a state is still that; so a chain of steps is exact."""
