@@ -27,7 +27,7 @@ class Certificates:
     """Settings."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
-    """Run folders with a certificate that has a history."""
+    """Run folders with a certificate; those with a history are drawn."""
     out: str = "benchmarks/results/theory_certificates.json"
     """File of the results."""
     figure: str = "docs/images/theory-certificates.png"
@@ -71,7 +71,7 @@ def plot(certificates: list[dict[str, Any]], file: str) -> None:
 def main(settings: Certificates) -> None:
     certificates = [gather(folder) for folder in settings.runs]
     Path(settings.out).write_text(json.dumps(certificates, indent=1) + "\n", encoding="utf-8")
-    plot(certificates, settings.figure)
+    plot([c for c in certificates if c["history"]], settings.figure)
 
 
 if __name__ == "__main__":
