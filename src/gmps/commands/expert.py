@@ -102,7 +102,8 @@ def run(argv: Sequence[str]) -> int:
 
 def _folder(config: ExpertConfig) -> str:
     part = "".join(f"-{i}" for i in config.only)
-    return f"runs/{config.family}-{config.kind}-expert{part}-seed{config.seed}"
+    family = make_family(config.family).name
+    return f"runs/{family}-{config.kind}-expert{part}-seed{config.seed}"
 
 
 def train_in(
@@ -127,7 +128,16 @@ def train_in(
             console.print(f"Stopped and saved. The same command goes on in {folder}.")
             raise
         draw_curve(opened, folder / CURVE)
+    _report(family, folder)
     console.print(f"experts {folder / EXPERT_FILE}\ncurve   {folder / CURVE}")
+
+
+def _report(family: TaskFamily, folder: Path) -> None:
+    """The best actors' figures in the training tasks that they were trained for."""
+    expert, tasks = find_expert((str(folder),), family), family.tasks("train")
+    tasks = tree_index(tasks, expert.knows(family, tasks))
+    score = score_expert(make_world(family), expert, tasks, Eval.episodes, jax.random.key(0))
+    print_score(family, "training", score)
 
 
 def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
@@ -150,6 +160,7 @@ def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
             bars.update(bar, completed=rounds, total=config.rounds * len(parts), figures=figures)
 
         train_apart(folder, config, address, watch)
+    _report(make_family(config.family), folder)
     console.print(f"experts {folder}/task-*/{EXPERT_FILE}")
 
 

@@ -38,11 +38,11 @@ class Train:
 def run(argv: Sequence[str]) -> int:
     """Train, evaluate, report."""
     family, options = leading(argv, "train", "FAMILY", f"Families: {', '.join(family_names())}.")
-    make_family(family)  # an unknown one is said before anything else
+    name_of_family = make_family(family).name  # an unknown one is said before anything else
     name = _preset_of(options)
     command = parse(Train, options, f"train {family}", Train(None, name, preset(family, name)))
     config = command.config
-    folder = command.run or f"runs/{config.family}-{config.method}-seed{config.seed}"
+    folder = command.run or f"runs/{name_of_family}-{config.method}-seed{config.seed}"
     refuse_taken(folder)
     if trains_expert(config):
         with Run.create(folder, config, config.keep) as opened:
