@@ -14,6 +14,7 @@ from gmps.policy_file import load_policy
 from gmps.render_files import CAPTION, GAP
 from gmps.tasks import family_names
 
+pytestmark = pytest.mark.usefixtures("frozen_commit")
 QUICK = [
     "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
     "--gmps.episodes", "4", "--gmps.hidden", "8", "--gmps.outer-steps", "2",
