@@ -1,0 +1,141 @@
+"""Outer steps that raise the return of each task's policy: TRPO, or clipped surrogates (PPO).
+
+A caller says how the policies of all tasks follow from the parameters; what it learns may be one
+policy for all, or what an inner step starts from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
+
+from gmps.losses import InnerBatch
+from gmps.methods.base import descend
+from gmps.nets import GaussianPolicy
+from gmps.surrogates import action_distributions, clipped_ratio_loss, mean_kl, ratio_loss
+from gmps.trust_region import TrustRegionConfig, fisher_product, trust_region_step
+
+P = TypeVar("P")
+Outer = Literal["trpo", "ppo"]
+Metrics = dict[str, Float[Array, ""]]
+
+
+@dataclass(frozen=True)
+class PpoConfig:
+    """Settings of the clipped outer steps."""
+
+    steps: int = 5
+    """Adam steps on the same episodes."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    clip: float = 0.3
+    """How far the ratio of the policies may pay off, from 1."""
+    kl_weight: float = 5e-4
+    """Weight of the KL between the old and the new policy before the update; MAML only."""
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; it must be at least 1.")
+
+
+def check_outer(outer: str) -> None:
+    """Raise ValueError unless `outer` is an outer step."""
+    if outer not in ("trpo", "ppo"):
+        raise ValueError(f"outer is {outer!r}; it must be 'trpo' or 'ppo'.")
+
+
+def start_optimiser(outer: Outer, config: PpoConfig, params: Any) -> optax.OptState:
+    """State of the outer optimiser: Adam's for `ppo`, none for `trpo`."""
+    check_outer(outer)
+    return optax.adam(config.learning_rate).init(params) if outer == "ppo" else ()
+
+
+def trpo_step(
+    policies: Callable[[P], GaussianPolicy],
+    params: P,
+    learned: PyTree[bool],
+    batch: InnerBatch,
+    config: TrustRegionConfig,
+) -> tuple[P, Metrics]:
+    """One trust-region step on the mean over tasks of `-mean_t[r_t A_t]`.
+
+    The KL that it limits is that of the tasks' own policies, old to new, in the states of `batch`;
+    for a meta-learner these are the policies after the inner step.
+
+    Args:
+        policies: from the parameters to the policies of all tasks, leaves `(task, ...)`.
+        params: the parameters.
+        learned: a tree like `params`: which leaves the step may change.
+        batch: on-policy episodes of `policies(params)`, leaves `(task, ep, t, ...)`.
+        config: settings of the step.
+    """
+    free, fixed = eqx.partition(params, learned)
+    start, unravel = ravel_pytree(free)
+    at: Callable[[Array], GaussianPolicy] = lambda x: policies(  # noqa: E731
+        eqx.combine(unravel(x), fixed)
+    )
+
+    def outputs(x: Array) -> tuple[Array, Array]:
+        return jax.vmap(action_distributions)(at(x), batch.obs, batch.alive)
+
+    old = jax.lax.stop_gradient(outputs(start))
+    divergence = lambda new: jax.vmap(mean_kl)(old, new, batch.alive).mean()  # noqa: E731
+    stepped, found = trust_region_step(
+        start,
+        lambda x: jax.vmap(ratio_loss)(at(x), batch).mean(),
+        lambda x: divergence(outputs(x)),
+        fisher_product(outputs, divergence, start),
+        config,
+    )
+    metrics = {
+        "loss/surrogate": found.loss_before,
+        "outer/gain": found.loss_before - found.loss,
+        "outer/kl": found.kl,
+        "outer/share": found.share,
+        "outer/accepted": found.accepted,
+    }
+    return eqx.combine(unravel(stepped), fixed), metrics
+
+
+def ppo_steps(
+    policies: Callable[[P], GaussianPolicy],
+    params: P,
+    learned: PyTree[bool],
+    batch: InnerBatch,
+    config: PpoConfig,
+    opt_state: optax.OptState,
+    penalty: Callable[[P], Float[Array, ""]] = lambda _: jnp.zeros(()),
+) -> tuple[P, optax.OptState, Metrics]:
+    """Adam steps on the mean over tasks of the clipped surrogate, plus a penalty.
+
+    Arguments as for `trpo_step`. Returns the parameters, the optimiser's new state and figures.
+    """
+    optimiser = optax.adam(config.learning_rate)
+    old = jax.vmap(action_distributions)(policies(params), batch.obs, batch.alive)
+
+    def loss(params: P) -> Float[Array, ""]:
+        clipped = partial(clipped_ratio_loss, clip=config.clip)
+        return jax.vmap(clipped)(policies(params), batch).mean() + penalty(params)
+
+    def step(carry: tuple, _: None) -> tuple[tuple, Float[Array, ""]]:
+        params, opt_state = carry
+        value, gradient = jax.value_and_grad(loss)(params)
+        gradient = jax.tree.map(lambda g, on: g if on else jnp.zeros_like(g), gradient, learned)
+        params, opt_state = descend(optimiser, gradient, opt_state, params)
+        return (params, opt_state), value
+
+    (params, opt_state), values = jax.lax.scan(step, (params, opt_state), length=config.steps)
+    new = jax.vmap(action_distributions)(policies(params), batch.obs, batch.alive)
+    metrics = {
+        "loss/surrogate": values[0],
+        "outer/gain": values[0] - loss(params),
+        "outer/kl": jax.vmap(mean_kl)(old, new, batch.alive).mean(),
+    }
+    return params, opt_state, metrics

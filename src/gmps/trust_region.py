@@ -1,0 +1,140 @@
+"""A natural-gradient step within a trust region (Schulman et al. 2015, appendix C).
+
+Parameters are one flat vector here; `jax.flatten_util.ravel_pytree` makes it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+Vector = Float[Array, " n"]
+Product = Callable[[Vector], Vector]
+
+
+@dataclass(frozen=True)
+class TrustRegionConfig:
+    """Settings of a trust-region step."""
+
+    max_kl: float = 0.01
+    """Limit of the mean KL from the old policy to the new one, in nats."""
+    cg_iterations: int = 10
+    """Iterations of conjugate gradient."""
+    damping: float = 1e-2
+    """Added to the diagonal of the Fisher matrix."""
+    shrink: float = 0.8
+    """Factor between two tries of the line search."""
+    tries: int = 15
+    """Tries of the line search; when all fail the step is rejected."""
+
+    def __post_init__(self):
+        if not self.max_kl > 0:
+            raise ValueError(f"max_kl is {self.max_kl}; it must be above 0.")
+        if not 0 < self.shrink < 1:
+            raise ValueError(f"shrink is {self.shrink}; it must lie between 0 and 1.")
+        for name in ("cg_iterations", "tries"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+
+
+class SearchResult(NamedTuple):
+    """What the line search found; all figures are those of the returned parameters."""
+
+    loss_before: Float[Array, ""]
+    loss: Float[Array, ""]
+    kl: Float[Array, ""]
+    #: Share of the full step that was taken; 0 when it was rejected.
+    share: Float[Array, ""]
+    accepted: Bool[Array, ""]
+
+
+def hessian_product(loss: Callable[[Vector], Float[Array, ""]], at: Vector) -> Product:
+    """`v -> H v`, `H` the Hessian of `loss`: forward over reverse, without a second pass."""
+    _, product = jax.linearize(jax.grad(loss), at)
+    return product
+
+
+def fisher_product(
+    outputs: Callable[[Vector], Any], divergence: Callable[[Any], Float[Array, ""]], at: Vector
+) -> Product:
+    """`v -> J^T M J v`: `J` the Jacobian of `outputs`, `M` the Hessian of `divergence` in them.
+
+    Where `divergence` is least at `outputs(at)`, such as the KL from there, this is the Hessian of
+    their composition exactly. It never differentiates `outputs` twice, and cannot be indefinite.
+    """
+    values, forward = jax.linearize(outputs, at)
+    backward = jax.linear_transpose(forward, at)
+
+    def product(v: Vector) -> Vector:
+        _, curved = jax.jvp(jax.grad(divergence), (values,), (forward(v),))
+        return backward(curved)[0]
+
+    return product
+
+
+def conjugate_gradient(
+    product: Product, b: Vector, iterations: int = 10, tolerance: float = 1e-10
+) -> Vector:
+    """Solve `A x = b` for a symmetric positive definite `A` (Hestenes and Stiefel 1952).
+
+    Stops once the squared residual is below `tolerance` times that of `x = 0`.
+    """
+    limit = tolerance * (b @ b)
+
+    def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        i, x, residual, direction, size = carry
+        image = product(direction)
+        along = size / (direction @ image)
+        x, residual = x + along * direction, residual - along * image
+        new_size = residual @ residual
+        return i + 1, x, residual, residual + new_size / size * direction, new_size
+
+    def goes_on(carry: tuple[Array, ...]) -> Array:
+        return (carry[0] < iterations) & (carry[-1] > limit)
+
+    zero: Int[Array, ""] = jnp.zeros((), jnp.int32)
+    return jax.lax.while_loop(goes_on, step, (zero, jnp.zeros_like(b), b, b, b @ b))[1]
+
+
+def trust_region_step(
+    at: Vector,
+    loss: Callable[[Vector], Float[Array, ""]],
+    kl: Callable[[Vector], Float[Array, ""]],
+    product: Product,
+    config: TrustRegionConfig,
+) -> tuple[Vector, SearchResult]:
+    """Parameters after one step, and how it went.
+
+    The direction solves `(F + damping I) x = -grad loss`; its length makes the quadratic model of
+    the KL equal to the limit; then the step shrinks until the loss is lower and the true KL is
+    within the limit. If no try succeeds, or nothing is finite, the parameters stay as they were.
+    """
+    before, gradient = jax.value_and_grad(loss)(at)
+    damped = lambda v: product(v) + config.damping * v  # noqa: E731
+    direction = conjugate_gradient(damped, -gradient, config.cg_iterations)
+    curvature = direction @ damped(direction)
+    full = jnp.sqrt(2 * config.max_kl / jnp.maximum(curvature, 1e-30)) * direction
+
+    def attempt(carry: tuple) -> tuple:
+        i = carry[0]
+        share = config.shrink ** i.astype(at.dtype)
+        tried = at + share * full
+        after, distance = loss(tried), kl(tried)
+        # A comparison with what is not a number is false: such a step is refused.
+        good = (after < before) & (distance <= config.max_kl) & jnp.isfinite(tried).all()
+        return i + 1, tried, after, distance, share, good
+
+    def goes_on(carry: tuple) -> Array:
+        return (carry[0] < config.tries) & ~carry[-1]
+
+    none = jnp.zeros((), at.dtype)
+    start = (jnp.zeros((), jnp.int32), at, before, none, none, jnp.zeros((), bool))
+    _, tried, after, distance, share, good = jax.lax.while_loop(goes_on, attempt, start)
+    choose = lambda new, old: jnp.where(good, new, old)  # noqa: E731
+    found = SearchResult(
+        before, choose(after, before), choose(distance, none), choose(share, none), good
+    )
+    return jnp.where(good, tried, at), found
