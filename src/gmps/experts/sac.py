@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Key
 from gmps.dist import gaussian_log_prob
 from gmps.experts.replay import Batch, Replay, sample
 from gmps.methods.base import descend
+from gmps.tasks.base import TaskFamily
 from gmps.types import Task
 
 #: Bounds of the actor's log standard deviation before the tanh.
@@ -100,9 +101,14 @@ class SacActorNet(eqx.Module):
 
     def __call__(self, seen: Float[Array, " in"]) -> tuple[Float[Array, " act"], ...]:
         """Mean and log standard deviation of the action before the tanh."""
-        mean, raw = jnp.split(self.mlp((seen - self.mean) / self.scale), 2)
-        low, high = LOG_STD
-        return mean, low + (high - low) * 0.5 * (jnp.tanh(raw) + 1)
+        return heads(self.mlp, (seen - self.mean) / self.scale)
+
+
+def heads(actor: Mlp, x: Float[Array, " in"]) -> tuple[Float[Array, " act"], ...]:
+    """Mean and log standard deviation of the action before the tanh, for a normalised input."""
+    mean, raw = jnp.split(actor(x), 2)
+    low, high = LOG_STD
+    return mean, low + (high - low) * 0.5 * (jnp.tanh(raw) + 1)
 
 
 class Moments(NamedTuple):
@@ -192,7 +198,7 @@ def _step(
     )
     seen, next_seen = normalise(batch.obs), normalise(batch.next_obs)
     temperature = jnp.exp(state.log_temperature)
-    next_act, next_log_prob = _draw(net, next_seen, key_next)
+    next_act, next_log_prob = _draw(state.actor, next_seen, key_next)
     next_value = _values(state.targets, next_seen, next_act).min(0) - temperature * next_log_prob
     target = config.reward_scale * batch.reward + batch.discount * next_value
 
@@ -200,7 +206,7 @@ def _step(
         actor, critics, log_temperature = learned
         values = _values(critics, seen, batch.act)
         critic_loss = jnp.mean((values - target) ** 2, 1).sum()
-        act, log_prob = _draw(eqx.tree_at(lambda n: n.mlp, net, actor), seen, key_now)
+        act, log_prob = _draw(actor, seen, key_now)
         # The actor's loss must not move the critics, nor the temperature.
         frozen = jax.lax.stop_gradient(critics)
         actor_loss = jnp.mean(temperature * log_prob - _values(frozen, seen, act).min(0))
@@ -239,13 +245,10 @@ def _values(
 
 
 def _draw(
-    net: SacActorNet, seen: Float[Array, "b in"], key: Key[Array, ""]
+    actor: Mlp, seen: Float[Array, "b in"], key: Key[Array, ""]
 ) -> tuple[Float[Array, "b act"], Float[Array, " b"]]:
-    """Actions and log densities for inputs that are normalised already."""
-    raw_net = eqx.tree_at(
-        lambda n: (n.mean, n.scale), net, (jnp.zeros_like(net.mean), jnp.ones_like(net.scale))
-    )
-    mean, log_std = jax.vmap(raw_net)(seen)
+    """Actions and log densities for normalised inputs."""
+    mean, log_std = jax.vmap(functools.partial(heads, actor))(seen)
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     return jax.vmap(squash)(mean, log_std, noise)
 
@@ -264,7 +267,7 @@ def squash(
 class SacActor:
     """Runs a `SacActorNet` on `[observation, context]`; `stochastic=False` takes tanh(mean)."""
 
-    family: Any
+    family: TaskFamily
     stochastic: bool = True
 
     @property
