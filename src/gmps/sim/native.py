@@ -52,6 +52,17 @@ def edited_model(model: mujoco.MjModel, edit: Callable[[mujoco.MjModel], None]) 
     return model
 
 
+def require_plain_state(model: mujoco.MjModel) -> None:
+    """Raise ValueError if the model has state besides positions and velocities."""
+    extra = mujoco.mj_stateSize(model, _FULL) - 1 - model.nq - model.nv
+    if extra:
+        raise ValueError(
+            f"The model has {extra} state variables besides qpos and qvel (actuator "
+            "activations or plugins), which a family's State cannot hold; use motors or "
+            "position actuators without dynamics."
+        )
+
+
 class NativeSimulator:
     """A batch of worlds with one model, stepped by `mujoco.rollout` on a persistent thread pool.
 
@@ -65,13 +76,7 @@ class NativeSimulator:
         Raises:
             ValueError: the model has state besides positions and velocities.
         """
-        extra = mujoco.mj_stateSize(model, _FULL) - 1 - model.nq - model.nv
-        if extra:
-            raise ValueError(
-                f"The model has {extra} state variables besides qpos and qvel (actuator "
-                "activations or plugins), which a family's State cannot hold; use motors or "
-                "position actuators without dynamics."
-            )
+        require_plain_state(model)
         self.model = markov_model(model)
         self.frame_skip = frame_skip
         self._spec = _CTRL | _MOCAP if model.nmocap else _CTRL

@@ -18,6 +18,8 @@ from jaxtyping import Array, Bool, Float, Key
 from gmps.types import Task
 
 Split = Literal["train", "heldout"]
+#: Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX in JAX.
+Sim = Literal["native", "mjx"]
 
 
 class State(NamedTuple):

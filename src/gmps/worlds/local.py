@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
-from gmps.tasks.base import MujocoFamily, PureFamily, Spec, TaskFamily
+from gmps.sim.scan import record_scan
+from gmps.tasks.base import MujocoFamily, PureFamily, Sim, Spec, TaskFamily
 from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.types import Params, Rollout, Shared, Task, tree_index
@@ -23,21 +24,26 @@ from gmps.worlds.base import Actor, Draws, World
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 
-def make_world(family: TaskFamily, threads: int | None = None) -> World:
+def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "native") -> World:
     """The world that runs a family on this machine.
 
     Args:
         family: a `PureFamily`, a `MujocoFamily` or a `GymnasiumFamily`.
         threads: CPU threads for physics; default all that this process may use. For Gymnasium
-            environments, processes; default none. Results do not depend on it.
+            environments, processes; default none. Results do not depend on it. MJX has none.
+        sim: `mjx` simulates a `MujocoFamily` in JAX, on its default device: see `gmps.sim.mjx`.
 
     Raises:
         TypeError: the family is of none of these kinds.
         ValueError: `threads` is below 1, or one of the family's functions does not return what it
-            must.
+            must, or `sim` cannot simulate the family.
     """
     if isinstance(family, PureFamily | MujocoFamily | GymnasiumFamily):
         check_functions(family)
+    if sim == "mjx":
+        from gmps.worlds.mjx_world import MjxWorld
+
+        return MjxWorld(family)
     if isinstance(family, PureFamily):
         return PureWorld(family)
     if isinstance(family, MujocoFamily):
@@ -95,12 +101,12 @@ class PureWorld:
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         check_batch(params, tasks, episodes)
-        draws = _draw(self.family, actor, episodes, tasks, key)
+        draws = draw(self.family, actor, episodes, tasks, key)
         record = self._record(actor, episodes, params, tasks, *draws)
         return ep.finish(self.family, episodes, tasks, record)
 
 
-def _draw(
+def draw(
     family: TaskFamily, actor: Actor, episodes: int, tasks: Task, key: Key[Array, ""] | Draws
 ) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
     """Everything random in a batch of episodes: start states and the actor's noise."""
@@ -147,30 +153,33 @@ def _pure_record(
 ) -> ep.Recording:
     sizes = ep.state_sizes(family)
 
-    def grouped(x):
-        return x.reshape(x.shape[0] // episodes, episodes, *x.shape[1:])
+    def sense(states):
+        return jnp.zeros((states.shape[0], 0), jnp.float32)
 
-    def step(state, noise):
-        obs = jax.vmap(family.observe)(ep.unpack(state, sizes))
-        act, log_prob = ep.act_batch(actor, params, tasks, grouped(obs), grouped(noise))
-        act = act.reshape(state.shape[0], act.shape[-1])
-        clipped = jnp.clip(act, -1, 1)
-        new = jax.vmap(lambda s, a: ep.pack(family.step(ep.unpack(s, sizes), a)))(state, clipped)
-        diverged = ~jnp.isfinite(new).all(-1)
-        new = jnp.where(diverged[:, None], state, new)
-        return new, (state, obs, act, log_prob.reshape(-1), diverged)
+    def advance(states, acts):
+        new = jax.vmap(lambda s, a: ep.pack(family.step(ep.unpack(s, sizes), a)))(states, acts)
+        return new, sense(states)
 
-    last, (states, obs, act, log_prob, diverged) = jax.lax.scan(step, starts, noise)
-    last_obs = jax.vmap(family.observe)(ep.unpack(last, sizes))
-    states = jnp.concatenate([states, last[None]])
-    return ep.Recording(
-        states=states,
-        sensors=jnp.zeros((*states.shape[:2], 0), jnp.float32),
-        obs=jnp.concatenate([obs, last_obs[None]]),
-        act=act,
-        log_prob=log_prob,
-        diverged=diverged,
-    )
+    return record_scan(family, actor, episodes, advance, sense, params, tasks, starts, noise)
+
+
+def edited_models(family: MujocoFamily, model: mujoco.MjModel, tasks: Task) -> list[mujoco.MjModel]:
+    """The model of each of the stacked tasks.
+
+    Raises:
+        ValueError: the family's `edit_model` fails; names the task.
+    """
+    tasks = jax.device_get(tasks)
+    models = []
+    for i in range(jax.tree.leaves(tasks)[0].shape[0]):
+        edit = functools.partial(family.edit_model, task=tree_index(tasks, i))
+        try:
+            models.append(edited_model(model, edit))
+        except Exception as error:
+            raise ValueError(
+                f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
+            ) from error
+    return models
 
 
 class NativeWorld:
@@ -200,8 +209,11 @@ class NativeWorld:
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         count = check_batch(params, tasks, episodes)
-        starts, noise = jax.device_get(_draw(self.family, actor, episodes, tasks, key))
-        models = self._models(tasks, episodes)
+        starts, noise = jax.device_get(draw(self.family, actor, episodes, tasks, key))
+        models = None
+        if self._mujoco_family.edits_model:
+            own = edited_models(self._mujoco_family, self._simulators[0].model, tasks)
+            models = [model for model in own for _ in range(episodes)]
         tape = self._tape(starts, noise)
         leaves, structure = jax.tree.flatten((params, tasks))
         shared = jax.tree.structure(params).num_leaves if isinstance(params, Shared) else 0
@@ -227,23 +239,6 @@ class NativeWorld:
             raise
         record = tape.recording(self.family.spec, starts.shape[1])
         return ep.finish(self.family, episodes, tasks, record)
-
-    def _models(self, tasks: Task, episodes: int) -> list[mujoco.MjModel] | None:
-        """The model of each row of the batch; None if all share one."""
-        family = self._mujoco_family
-        if not family.edits_model:
-            return None
-        tasks = jax.device_get(tasks)
-        models = []
-        for i in range(jax.tree.leaves(tasks)[0].shape[0]):
-            edit = functools.partial(family.edit_model, task=tree_index(tasks, i))
-            try:
-                models.append(edited_model(self._simulators[0].model, edit))
-            except Exception as error:
-                raise ValueError(
-                    f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
-                ) from error
-        return [model for model in models for _ in range(episodes)]
 
     def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "_Tape":
         model, spec = self._simulators[0].model, self.family.spec

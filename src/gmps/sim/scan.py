@@ -1,0 +1,61 @@
+"""A whole rollout as one compiled scan, for simulators in JAX."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmps.sim import episodes as ep
+from gmps.tasks.base import TaskFamily
+from gmps.types import Params, Task
+from gmps.worlds.base import Actor
+
+#: From states and clipped actions to the next states and the sensor data of the first.
+Advance = Callable[
+    [Float[Array, "b state"], Float[Array, "b act"]],
+    tuple[Float[Array, "b state"], Float[Array, "b sensor"]],
+]
+#: From states to their sensor data.
+Sense = Callable[[Float[Array, "b state"]], Float[Array, "b sensor"]]
+
+
+def record_scan(
+    family: TaskFamily,
+    actor: Actor,
+    episodes: int,
+    advance: Advance,
+    sense: Sense,
+    params: Params,
+    tasks: Task,
+    starts: Float[Array, "b state"],
+    noise: Float[Array, "t b noise"],
+) -> ep.Recording:
+    """Run the closed loop for a flat batch of packed states; pure, for `jax.jit`.
+
+    A step to numbers that are not finite leaves the state where it was.
+    """
+    sizes = ep.state_sizes(family)
+
+    def grouped(x):
+        return x.reshape(x.shape[0] // episodes, episodes, *x.shape[1:])
+
+    def step(state, noise):
+        obs = jax.vmap(family.observe)(ep.unpack(state, sizes))
+        act, log_prob = ep.act_batch(actor, params, tasks, grouped(obs), grouped(noise))
+        act = act.reshape(state.shape[0], act.shape[-1])
+        new, sensors = advance(state, jnp.clip(act, -1, 1))
+        diverged = ~jnp.isfinite(new).all(-1)
+        new = jnp.where(diverged[:, None], state, new)
+        return new, (state, sensors, obs, act, log_prob.reshape(-1), diverged)
+
+    last, (states, sensors, obs, act, log_prob, diverged) = jax.lax.scan(step, starts, noise)
+    last_obs = jax.vmap(family.observe)(ep.unpack(last, sizes))
+    return ep.Recording(
+        states=jnp.concatenate([states, last[None]]),
+        sensors=jnp.concatenate([sensors, sense(last)[None]]),
+        obs=jnp.concatenate([obs, last_obs[None]]),
+        act=act,
+        log_prob=log_prob,
+        diverged=diverged,
+    )
