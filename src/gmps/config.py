@@ -12,6 +12,7 @@ from gmps.experts.sac_training import ExpertConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.plain import PlainConfig
+from gmps.tasks.base import Sim
 
 Preset = Literal["default", "paper"]
 PRESETS = get_args(Preset)
@@ -55,6 +56,9 @@ class TrainConfig:
     of the two differ by their random numbers."""
     address: str | None = None
     """The cluster, HOST:PORT; by default one of this machine alone, started for the run."""
+    sim: Sim = "native"
+    """Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX on JAX's device, such as a GPU
+    (takes the extra mjx). The two differ by the rounding of float32."""
     threshold: ExpertThreshold = field(default_factory=ExpertThreshold)
     """What is expected of the expert; training says loudly where it falls short."""
     sac: ExpertConfig = field(default_factory=lambda: ExpertConfig(""))
@@ -72,6 +76,8 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.clone and (self.demos is None or self.expert):
             raise ValueError("--clone makes an expert of --demos; give these, and no --expert.")
+        if self.sim == "mjx" and self.on == "ray":
+            raise ValueError("--sim mjx runs on this machine; leave out --on ray.")
 
 
 #: The published recipe (released launchers; appendix D for the ranges).

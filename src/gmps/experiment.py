@@ -149,7 +149,7 @@ def _world(config: TrainConfig, family: TaskFamily) -> World:
         from gmps.worlds.ray_world import RayWorld
 
         return RayWorld(family, config.address)
-    return make_world(family, config.threads)
+    return make_world(family, config.threads, config.sim)
 
 
 def _training_tasks(family: TaskFamily, limit: int | None, expert: Expert | None) -> Task:
