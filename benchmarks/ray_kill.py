@@ -34,8 +34,9 @@ def main() -> None:
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
+    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    cluster.add_node(**node)
     preset = expert_preset("sawyer-push")
     config = replace(
         preset, kind="per-task", tasks=TASKS, rounds=ROUNDS, episodes=4, gradient_steps=50,

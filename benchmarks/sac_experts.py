@@ -51,9 +51,39 @@ class Experts:
     """Instead: time this many per-task learners together, and one alone."""
     out: Path | None = None
     """File of the results."""
+    picture: Path | None = None
+    """Instead: draw the curves of the files of results in `out`'s folder."""
+
+
+#: Mean return of the authors' experts.
+AUTHORS = {"ant-goal": 539, "sawyer-push": 670}
+
+
+def draw(settings: Experts) -> None:
+    from matplotlib.figure import Figure
+
+    assert settings.out and settings.picture
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    for axes, family in zip(figure.subplots(1, 2), AUTHORS, strict=True):
+        file = settings.out.parent / f"{family}-experts.json"
+        for seed, result in json.loads(file.read_text())["results"].items():
+            x = [row["minutes"] for row in result["curve"]]
+            axes.plot(
+                x, [row["evaluation/return"] for row in result["curve"]], label=f"seed {seed}"
+            )
+        axes.axhline(AUTHORS[family], color="grey", linestyle="--", label="the authors' experts")
+        axes.set_xlabel("minutes on one core")
+        axes.set_title(family, fontsize="medium")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("mean return without action noise")
+    figure.axes[0].legend(frameon=False, fontsize="small")
+    figure.savefig(settings.picture, dpi=130)
 
 
 def main(settings: Experts) -> None:
+    if settings.picture:
+        draw(settings)
+        return
     if settings.side_by_side:
         results = side_by_side(settings)
     else:
