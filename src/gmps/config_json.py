@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 
 Config = TypeVar("Config")
 
+#: `metadata` of a field that came after runs had been stored: those lack it, and take its default,
+#: which must be what they did.
+ADDED = types.MappingProxyType({"added": True})
+
 
 def encode_config(config: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values; nested dataclasses become objects, tuples lists.
@@ -112,7 +116,8 @@ def _decode_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
 def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
     kinds = typing.get_type_hints(cls, include_extras=True)
     fields = [f.name for f in dataclasses.fields(cls) if f.init]
-    for missing in (f for f in fields if f not in values):
+    added = {f.name for f in dataclasses.fields(cls) if f.metadata.get("added")}
+    for missing in (f for f in fields if f not in values and f not in added):
         raise ValueError(
             f"The stored settings lack {f'{name}.{missing}'[1:]}; the run was made by another "
             "version of gmps."
@@ -122,7 +127,8 @@ def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
             f"The stored setting {f'{name}.{unknown}'[1:]} is not known; the run was made by "
             "another version of gmps."
         )
-    return cls(**{f: _decode(kinds[f], values[f], f"{name}.{f}") for f in fields})
+    stored = [f for f in fields if f in values]
+    return cls(**{f: _decode(kinds[f], values[f], f"{name}.{f}") for f in stored})
 
 
 def _paired(origin: type, kinds: tuple[Any, ...], values: list[Any], name: str):

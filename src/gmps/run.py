@@ -115,7 +115,8 @@ class Run:
         Raises:
             ValueError: naming the first field that differs and both values.
         """
-        old, new = flatten_config(self.config), flatten_config(encode_config(config))
+        stored = self.load_config(type(config))
+        old, new = (flatten_config(encode_config(x)) for x in (stored, config))
         names = [n for n in {**old, **new} if n not in free and old.get(n) != new.get(n)]
         if names:
             name, more = names[0], len(names) - 1
