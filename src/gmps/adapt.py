@@ -1,12 +1,13 @@
 """Adaptation: the one place where a policy changes for a task (one task; callers `vmap`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from gmps.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.nets import GaussianPolicy, Subset, subset_mask
@@ -17,6 +18,8 @@ from gmps.types import Trajectories
 StepSizeKind = Literal["scalar", "leaf", "parameter"]
 #: A scalar, or a tree like the policy whose leaves broadcast against the policy's.
 StepSizes = Any
+#: A surrogate of the negative return of one task, such as `policy_gradient_loss`.
+InnerLoss = Callable[[GaussianPolicy, InnerBatch], Float[Array, ""]]
 
 
 def init_step_sizes(policy: GaussianPolicy, kind: StepSizeKind, value: float) -> StepSizes:
@@ -69,14 +72,16 @@ def adapt(
     *,
     subset: Subset = "all",
     first_order: bool = False,
+    loss: InnerLoss = policy_gradient_loss,
 ) -> GaussianPolicy:
     """One policy-gradient step for each batch, in turn (GMPS, eq. 2).
 
     Batch `j` was collected by the policy after `j` steps. `first_order` stops the derivative of
-    the inner gradient (Finn et al. 2017, section 5.2).
+    the inner gradient (Finn et al. 2017, section 5.2). Another `loss` has the same gradient at the
+    collecting policy and may have another Hessian.
     """
     for batch in batches:
-        gradient = jax.grad(policy_gradient_loss)(policy, batch)
+        gradient = jax.grad(loss)(policy, batch)
         if first_order:
             gradient = jax.lax.stop_gradient(gradient)
         policy = gradient_step(policy, gradient, step_sizes, subset)

@@ -6,13 +6,16 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from gmps.cluster import Place
+from gmps.config_json import ADDED
 from gmps.evaluate import EvaluationConfig
 from gmps.experts.sac import SacConfig
 from gmps.experts.sac_training import ExpertConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.plain import PlainConfig
+from gmps.methods.settings import MamlConfig, MultitaskBcConfig, MultitaskConfig
 from gmps.tasks.base import Sim
+from gmps.trust_region import TrustRegionConfig
 
 Preset = Literal["default", "paper"]
 PRESETS = get_args(Preset)
@@ -33,8 +36,8 @@ class TrainConfig:
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
-    method: Literal["gmps"] = "gmps"
-    """Meta-learner."""
+    method: Literal["gmps", "maml", "multitask", "multitask-bc"] = "gmps"
+    """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
     """Rounds of collecting episodes and learning from them."""
     seed: int = 0
@@ -56,7 +59,7 @@ class TrainConfig:
     of the two differ by their random numbers."""
     address: str | None = None
     """The cluster, HOST:PORT; by default one of this machine alone, started for the run."""
-    sim: Sim = "native"
+    sim: Sim = field(default="native", metadata=ADDED)
     """Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX on JAX's device, such as a GPU
     (takes the extra mjx). The two differ by the rounding of float32."""
     threshold: ExpertThreshold = field(default_factory=ExpertThreshold)
@@ -64,7 +67,13 @@ class TrainConfig:
     sac: ExpertConfig = field(default_factory=lambda: ExpertConfig(""))
     """Settings of the experts that the run trains for itself."""
     gmps: GmpsConfig = field(default_factory=GmpsConfig)
-    """Settings of the method."""
+    """Settings of GMPS."""
+    maml: MamlConfig = field(default_factory=MamlConfig, metadata=ADDED)
+    """Settings of MAML."""
+    multitask: MultitaskConfig = field(default_factory=MultitaskConfig, metadata=ADDED)
+    """Settings of one policy for all tasks, by reinforcement learning."""
+    multitask_bc: MultitaskBcConfig = field(default_factory=MultitaskBcConfig, metadata=ADDED)
+    """Settings of one policy for all tasks, by imitation."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """Settings of the evaluation at the end."""
     plain: PlainConfig = field(default_factory=PlainConfig)
@@ -97,16 +106,34 @@ PAPER = GmpsConfig(
     max_kl=float("inf"),
     pretrain_steps=0,
 )
+#: The same of the baselines. What appendix D does not say is as in the code that it builds on.
+_PAPER_REGION = TrustRegionConfig(damping=1e-5)
+PAPER_MAML = MamlConfig(
+    subset="all",
+    std=1.0,
+    bias_init=1.0,
+    normalise=False,
+    sampling="none",
+    trust_region=_PAPER_REGION,
+)
+PAPER_MULTITASK = MultitaskConfig(std=1.0, normalise=False, trust_region=_PAPER_REGION)
 
 
 def preset(family: str, name: Preset = "default") -> TrainConfig:
     """The preset of a family: tuned defaults, or the paper's recipe."""
     config = TrainConfig(family, sac=expert_preset(family))
-    tuned = config.gmps
     if family == "sawyer-push":
-        config = replace(config, rounds=80)
-        tuned = replace(tuned, std=0.3, step_size=0.08)
-    return replace(config, gmps=PAPER if name == "paper" else tuned)
+        config = replace(
+            config,
+            rounds=80,
+            gmps=replace(config.gmps, std=0.3, step_size=0.08),
+            maml=replace(config.maml, std=0.3, step_size=0.08),
+            multitask=replace(config.multitask, std=0.3),
+            multitask_bc=replace(config.multitask_bc, std=0.3),
+        )
+    if name == "paper":
+        config = replace(config, gmps=PAPER, maml=PAPER_MAML, multitask=PAPER_MULTITASK)
+    return config
 
 
 def expert_preset(family: str) -> ExpertConfig:

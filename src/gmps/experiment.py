@@ -15,8 +15,8 @@ from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label,
 from gmps.experts.clone import clone_expert
 from gmps.experts.score import ExpertScore, complaints, score_expert
 from gmps.experts.sources import find_expert
-from gmps.methods.base import env_steps
-from gmps.methods.gmps import Gmps
+from gmps.methods.base import Method, env_steps
+from gmps.methods.registry import entry, make_method
 from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
 from gmps.types import Demonstrations, Task, tree_index
@@ -33,7 +33,7 @@ class Experiment(NamedTuple):
     """Everything that a method is trained and judged with."""
 
     world: World
-    method: Gmps
+    method: Method
     tasks: dict[Split, Task]
     demos: Demonstrations
     #: Who labels states, if anybody does, and how good it is in the training tasks.
@@ -130,9 +130,15 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
             steps["expert"] += spent
     assert demos is not None  # without demonstrations there is an expert
     labeller = None if expert is None else expert.controller
+    wanted = entry(config.method)
+    if wanted.needs == "nothing":
+        # Then the expert is the yardstick of the evaluation and nothing else.
+        steps["evaluation"] += steps["expert"] + steps["demonstration"]
+        steps["expert"] = steps["demonstration"] = 0
+    settings = getattr(config, wanted.settings)
     return Experiment(
         world=world,
-        method=Gmps(config.gmps, world, tasks, labeller),
+        method=make_method(config.method, settings, world, tasks, labeller),
         tasks={"train": tasks, "heldout": heldout},
         demos=demos,
         expert=expert,

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from gmps.config import TrainConfig
+from gmps.data.aggregate import start_aggregate
 from gmps.evaluate import Evaluator, SplitResult, split_scores, task_rows
 from gmps.experiment import Experiment, describe, plot_tasks
 from gmps.experts.score import summary
-from gmps.methods.gmps import GmpsState
+from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.run import Run
 from gmps.types import tree_index
@@ -71,7 +72,7 @@ def train(
         raise
 
 
-def _start(config: TrainConfig, experiment: Experiment) -> GmpsState:
+def _start(config: TrainConfig, experiment: Experiment) -> MethodState:
     """The state before the first round."""
     key = jax.random.fold_in(jax.random.key(config.seed), _INIT)
     return experiment.method.init(key, experiment.demos)
@@ -81,11 +82,11 @@ def _round(
     run: Run,
     config: TrainConfig,
     experiment: Experiment,
-    state: GmpsState,
+    state: MethodState,
     steps: dict[str, int],
     round_: int,
     watch: Watcher | None,
-) -> tuple[GmpsState, dict[str, int], float]:
+) -> tuple[MethodState, dict[str, int], float]:
     """One round: gather, learn, log."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), _ROUNDS), round_)
     key_gather, key_update = jax.random.split(key)
@@ -118,7 +119,7 @@ def _round(
 
 def restore(
     run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best"
-) -> tuple[GmpsState, dict[str, Any]]:
+) -> tuple[MethodState, dict[str, Any]]:
     """The best or latest state of a run, with the checkpoint's metadata.
 
     Raises:
@@ -148,12 +149,13 @@ def evaluate_run(
     key = jax.random.key(config.seed)
     untrained = experiment.method.untrained(jax.random.fold_in(key, _INIT), experiment.demos)
     say("fitting the plain control (imitate, then one plain gradient step)")
+    labels = experiment.method.labels(state)
     plain = fit_plain(
         config.plain,
         experiment.world,
         experiment.tasks["train"],
         untrained,
-        state.data,
+        start_aggregate(experiment.demos, 0) if labels is None else labels,
         jax.random.fold_in(key, _PLAIN),
     )
     evaluator = Evaluator(experiment.world, config.evaluation)
@@ -226,7 +228,8 @@ def _scores(
         if experiment.expert is None or score is None
         else {"source": experiment.expert.source, **summary(score)},
         "steps": steps,
-        "expert_queries": spent["queries/expert"],
+        # Methods that ask nobody do not log it.
+        "expert_queries": spent.get("queries/expert", 0.0),
         "tasks": rows,
     }
 

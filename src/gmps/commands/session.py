@@ -10,6 +10,7 @@ from gmps.config import TrainConfig
 from gmps.experiment import Experiment
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
+from gmps.methods.registry import entry
 from gmps.report import write_report
 from gmps.run import REPORT, Run
 from gmps.train import Progress as Round
@@ -33,8 +34,10 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
         console.print(f"Demonstrations: {config.demos}.")
     if experiment.expert is None:
         console.print("Nobody labels the states that the learner visits.")
-    else:
+    elif entry(config.method).needs == "answers":
         console.print(f"Expert, asked for labels (aggregation): {experiment.expert.source}.")
+    else:
+        console.print(f"Expert, never asked in visited states: {experiment.expert.source}.")
     if experiment.expert_score is not None:
         mean = summary(experiment.expert_score)["mean"]
         figures = ", ".join(f"{name.replace('_', ' ')} {x:.4g}" for name, x in mean.items())
@@ -55,7 +58,7 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
                 m = done.metrics
                 figures = (
                     f"return {m['return/before']:.0f} -> {m['return/after']:.0f}  "
-                    f"loss {m['loss/imitation']:.4f}  "
+                    f"loss {_loss(m):.4f}  "
                     f"{done.steps_per_second:,.0f} steps/s"
                 )
                 progress.update(bar, completed=done.round + 1, figures=figures)
@@ -66,6 +69,12 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
         console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
         raise
     judge(run, config, experiment)
+
+
+def _loss(metrics: dict[str, float]) -> float:
+    """The loss that the progress bar shows: of imitation where there is one."""
+    shown = min((n for n in metrics if n.startswith("loss/")), key=lambda n: n != "loss/imitation")
+    return metrics[shown]
 
 
 def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best") -> None:

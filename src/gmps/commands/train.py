@@ -11,6 +11,7 @@ from gmps.commands.expert import train_in
 from gmps.commands.session import train_and_judge
 from gmps.config import PRESETS, Preset, TrainConfig, preset
 from gmps.experiment import OWN_EXPERT, prepare, trains_expert
+from gmps.methods.registry import METHODS
 from gmps.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
 
@@ -24,6 +25,7 @@ class Train:
       gmps train ant-goal
       gmps train ant-goal --expert runs/ant-expert
       gmps train ant-goal --demos ant-goal-demos.npz --gmps.std 0.5
+      gmps train sawyer-push --method maml --maml.outer ppo
     """
 
     run: str | None = None
@@ -42,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
     name = _preset_of(options)
     command = parse(Train, options, f"train {family}", Train(None, name, preset(family, name)))
     config = command.config
+    refuse_others(options, config.method)
     folder = command.run or f"runs/{name_of_family}-{config.method}-seed{config.seed}"
     refuse_taken(folder)
     if trains_expert(config):
@@ -53,6 +56,18 @@ def run(argv: Sequence[str]) -> int:
     with Run.create(folder, config, config.keep) as opened:
         train_and_judge(opened, config, experiment)
     return 0
+
+
+def refuse_others(options: Sequence[str], method: str) -> None:
+    """Raise ValueError if an option sets something of a method that is not trained."""
+    others = {e.settings: name for name, e in METHODS.items() if name != method}
+    for word in options:
+        owner = word.removeprefix("--").partition(".")[0].replace("-", "_")
+        if word.startswith("--") and "." in word and owner in others:
+            raise ValueError(
+                f"{word.partition('=')[0]} is a setting of {others[owner]}, but the method is "
+                f"{method}: leave it out, or choose --method {others[owner]}."
+            )
 
 
 def two_phases(run: Run, config: TrainConfig) -> None:

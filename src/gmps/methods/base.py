@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from gmps.data.aggregate import Aggregate
 from gmps.nets import GaussianPolicy
-from gmps.types import Trajectories
+from gmps.types import Demonstrations, Trajectories
 
 P = TypeVar("P")
 
-#: A method's training state: any pytree of arrays.
+#: A method's training state: a named tuple of arrays. Its field `round` counts finished rounds.
 MethodState = Any
 
 
@@ -28,7 +29,24 @@ class Gathered(NamedTuple):
 
 
 class Method(Protocol):
-    """A meta-learner. `gather` simulates; everything else is pure."""
+    """A meta-learner. `gather` simulates; everything else is pure.
+
+    The metrics of `gather` hold `return/before` and `return/after`: mean returns of the training
+    episodes before and after one adaptation step. The latter chooses the best checkpoint.
+    """
+
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> MethodState:
+        """The state before the first round. Only methods that learn from experts use `demos`."""
+        ...
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+        """A policy that has learned nothing: the zero of the normalised score, and the start of the
+        plain control. Its inputs may be scaled to `demos`, whatever the method itself sees."""
+        ...
+
+    def labels(self, state: MethodState) -> Aggregate | None:
+        """The expert labels that training has gathered; None where it gathers none."""
+        ...
 
     def policy(self, state: MethodState) -> GaussianPolicy:
         """The policy before adaptation."""

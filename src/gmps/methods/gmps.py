@@ -172,6 +172,10 @@ class Gmps:
         """The policy before adaptation."""
         return state.params.policy
 
+    def labels(self, state: GmpsState) -> Aggregate:
+        """The experts' own trajectories, and the labels of visited states."""
+        return state.data
+
     def adapt(
         self, state: GmpsState, policies: GaussianPolicy, data: Trajectories
     ) -> GaussianPolicy:

@@ -4,6 +4,7 @@ No meta-learning. The step size and the exploration are tuned on the training ta
 imitator gets all labels that the method under test has gathered: it is given every chance.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,20 +89,51 @@ def fit_plain(
         labels=config.labels,
         kind=config.imitation,
     )
-    n, sizes = jax.tree.leaves(tasks)[0].shape[0], config.step_sizes
+    explorers = {std: with_std(policy, std) for std in config.stds}
+    return tune(
+        world,
+        tasks,
+        explorers,
+        (key_collect, key_measure),
+        step_sizes=config.step_sizes,
+        episodes=config.episodes,
+        measure_episodes=config.measure_episodes,
+    )
+
+
+def tune(
+    world: World,
+    tasks: Task,
+    explorers: Mapping[float, GaussianPolicy],
+    keys: tuple[Key[Array, ""], Key[Array, ""]],
+    *,
+    step_sizes: tuple[float, ...],
+    episodes: int,
+    measure_episodes: int,
+) -> PlainControl:
+    """The best explorer and step size of one plain step, by the mean return after it.
+
+    Args:
+        world: where the policies act.
+        tasks: the stacked tasks that are tried, all with the same explorer and step size.
+        explorers: policies by the standard deviation they explore with.
+        keys: of the episodes for the step, and of those that measure it without action noise; all
+            candidates share them.
+        step_sizes: step sizes that are tried with each explorer.
+        episodes: episodes of each task for the step.
+        measure_episodes: episodes that measure one candidate in one task.
+    """
+    n, sizes = jax.tree.leaves(tasks)[0].shape[0], step_sizes
     many_tasks = jax.tree.map(lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), tasks)
     acting = PolicyActor(world.family.spec.act_size)
     measuring = PolicyActor(world.family.spec.act_size, stochastic=False)
     candidates, steps = [], 0
-    for std in config.stds:
-        explorer = _with_std(policy, std)
-        own = world.rollout(
-            acting, stack(explorer, n), tasks, config.episodes, key_collect
-        ).trajectories
+    for std, explorer in explorers.items():
+        own = world.rollout(acting, stack(explorer, n), tasks, episodes, keys[0]).trajectories
         adapted = [_plain_step(explorer, jnp.float32(size), own) for size in sizes]
         together = jax.tree.map(lambda *x: jnp.concatenate(x), *adapted)
         after = world.rollout(
-            measuring, together, many_tasks, config.measure_episodes, key_measure
+            measuring, together, many_tasks, measure_episodes, keys[1]
         ).trajectories
         scores = np.asarray(after.returns).reshape(len(sizes), -1).mean(1)
         candidates += [
@@ -109,10 +141,11 @@ def fit_plain(
         ]
         steps += env_steps(own) + env_steps(after)
     best = max(candidates, key=lambda c: c.score)
-    return PlainControl(_with_std(policy, best.std), best.step_size, tuple(candidates), steps)
+    return PlainControl(explorers[best.std], best.step_size, tuple(candidates), steps)
 
 
-def _with_std(policy: GaussianPolicy, std: float) -> GaussianPolicy:
+def with_std(policy: GaussianPolicy, std: float) -> GaussianPolicy:
+    """The policy with the same standard deviation for all actions."""
     return eqx.tree_at(lambda p: p.log_std, policy, jnp.full_like(policy.log_std, np.log(std)))
 
 
@@ -122,3 +155,12 @@ def _plain_step(
 ) -> GaussianPolicy:
     batches = inner_batch(data)
     return jax.vmap(lambda batch: adapt(policy, step_size, [batch], subset="mean"))(batches)
+
+
+@jax.jit
+def fine_tune(
+    policies: GaussianPolicy, step_size: Float[Array, ""], data: Trajectories
+) -> GaussianPolicy:
+    """One plain step of each task's policy on its own trajectories; leaves are `(task, ...)`."""
+    step = lambda policy, batch: adapt(policy, step_size, [batch], subset="mean")  # noqa: E731
+    return jax.vmap(step)(policies, inner_batch(data))

@@ -1,0 +1,204 @@
+"""Model-agnostic meta-learning for policies (Finn et al. 2017, algorithm 3).
+
+for each round:
+    for each task i:                                                     # gather
+        D_i   <- episodes of pi_theta in task i
+        phi_i <- theta - alpha * grad L_inner(theta, D_i)
+        D'_i  <- episodes of pi_phi_i
+    theta, alpha <- outer step on mean_i L(phi_i(theta, alpha), D'_i)    # update
+
+The outer step is a trust-region step that limits the KL of the policies after the inner step
+(TRPO), or some Adam steps on a clipped surrogate (ProMP, Rothfuss et al. 2019). No expert.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from gmps.adapt import adapt, init_step_sizes, inner_batch
+from gmps.losses import InnerBatch, policy_gradient_loss
+from gmps.meta_gradient import MetaParams
+from gmps.methods.base import Gathered, env_steps, stack
+from gmps.methods.imitation import normalised
+from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
+from gmps.methods.own_scale import scaled_to
+from gmps.methods.settings import MamlConfig
+from gmps.nets import GaussianPolicy, PolicyActor, init_policy, subset_mask
+from gmps.surrogates import action_distributions, mean_kl, ratio_loss
+from gmps.types import Demonstrations, Task, Trajectories
+from gmps.worlds.base import World
+
+_INNER_LOSS = {"ratio": ratio_loss, "none": policy_gradient_loss}
+
+
+class MamlState(NamedTuple):
+    """Everything that training carries from round to round."""
+
+    params: MetaParams
+    opt_state: optax.OptState
+    round: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Maml:
+    """MAML on the training tasks of a world."""
+
+    config: MamlConfig
+    world: World
+    tasks: Task
+
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> MamlState:
+        """Random parameters; `demos` are not used."""
+        del demos
+        config, policy = self.config, self._fresh(key)
+        params = MetaParams(policy, init_step_sizes(policy, config.step_sizes, config.step_size))
+        opt_state = start_optimiser(config.outer, config.ppo, params)
+        return MamlState(params, opt_state, jnp.zeros((), jnp.int32))
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+        """A policy that has learned nothing, its inputs scaled to the experts' data."""
+        policy = self._fresh(key)
+        return normalised(policy, demos) if self.config.normalise else policy
+
+    def _fresh(self, key: Key[Array, ""]) -> GaussianPolicy:
+        config, spec = self.config, self.world.family.spec
+        return init_policy(
+            key,
+            spec.obs_size,
+            spec.act_size,
+            hidden=config.hidden,
+            bias_size=config.bias_size,
+            bias_init=config.bias_init,
+            std=config.std,
+        )
+
+    def labels(self, state: MamlState) -> None:
+        """None: no expert is asked."""
+        del state
+
+    def policy(self, state: MamlState) -> GaussianPolicy:
+        """The policy before adaptation."""
+        return state.params.policy
+
+    def adapt(
+        self, state: MamlState, policies: GaussianPolicy, data: Trajectories
+    ) -> GaussianPolicy:
+        """One inner step of each task's policy on its own trajectories."""
+        return _adapt_step(state.params, policies, self._batch(data), self.config)
+
+    def gather(self, state: MamlState, key: Key[Array, ""]) -> tuple[MamlState, Gathered]:
+        """Episodes before each inner step and after the last."""
+        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        *inner_keys, last_key, scale_key = jax.random.split(key, config.inner_steps + 2)
+        spent, returns, batches = 0, [], []
+        if config.normalise and int(state.round) == 0:
+            state, spent = self._scale(state, scale_key)
+        actor = PolicyActor(self.world.family.spec.act_size)
+        policies = stack(state.params.policy, n)
+        for inner_key in (*inner_keys, last_key):
+            if batches:
+                policies = _adapt_step(state.params, policies, batches[-1], config)
+            roll = self.world.rollout(actor, policies, self.tasks, config.episodes, inner_key)
+            batches.append(self._batch(roll.trajectories))
+            returns.append(float(roll.trajectories.returns.mean()))
+            spent += env_steps(roll.trajectories)
+        metrics = {"return/before": returns[0], "return/after": returns[-1]}
+        gathered = Gathered((tuple(batches[:-1]), batches[-1]), metrics, {"meta": spent})
+        return state, gathered
+
+    def _batch(self, data: Trajectories) -> InnerBatch:
+        return inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
+
+    def _scale(self, state: MamlState, key: Key[Array, ""]) -> tuple[MamlState, int]:
+        policy, spent = scaled_to(
+            self.world, self.tasks, state.params.policy, self.config.episodes, key
+        )
+        return state._replace(params=state.params._replace(policy=policy)), spent
+
+    def update(
+        self, state: MamlState, gathered: Gathered, key: Key[Array, ""]
+    ) -> tuple[MamlState, Metrics]:
+        """One outer step, or some on the same episodes. Draws nothing from the key."""
+        del key
+        return _update(state, *gathered.batches, self.config)
+
+
+def adapted(
+    params: MetaParams, batches: tuple[InnerBatch, ...], config: MamlConfig
+) -> GaussianPolicy:
+    """The policies of all tasks after the inner steps on their own `batches`.
+
+    With `sampling="ratio"` the derivative with respect to the parameters includes how the
+    distribution of the episodes moves with the policy; the value is the same either way where
+    `params.policy` collected the episodes.
+    """
+    inner = partial(
+        adapt,
+        params.policy,
+        params.step_sizes,
+        subset=config.subset,
+        first_order=config.first_order,
+        loss=_INNER_LOSS[config.sampling],
+    )
+    return jax.vmap(inner)(batches)
+
+
+def learned(params: MetaParams, config: MamlConfig) -> PyTree[bool]:
+    """Which leaves the outer loop changes."""
+    policy = subset_mask(params.policy, "all" if config.learn_std else "mean")
+    return MetaParams(policy, jax.tree.map(lambda _: config.learn_step_sizes, params.step_sizes))
+
+
+@partial(jax.jit, static_argnames="config")
+def _adapt_step(
+    params: MetaParams, policies: GaussianPolicy, batch: InnerBatch, config: MamlConfig
+) -> GaussianPolicy:
+    def one_task(policy: GaussianPolicy, batch: InnerBatch) -> GaussianPolicy:
+        return adapt(policy, params.step_sizes, [batch], subset=config.subset)
+
+    return jax.vmap(one_task)(policies, batch)
+
+
+@partial(jax.jit, static_argnames="config")
+def _update(
+    state: MamlState, before: tuple[InnerBatch, ...], after: InnerBatch, config: MamlConfig
+) -> tuple[MamlState, Metrics]:
+    """The outer step on episodes before the inner steps and after them."""
+    params, opt_state, round_ = state
+    policies = lambda p: adapted(p, before, config)  # noqa: E731
+    mask = learned(params, config)
+    if config.outer == "trpo":
+        params, metrics = trpo_step(policies, params, mask, after, config.trust_region)
+    else:
+        penalty = _penalty(params, before[0], config)
+        params, opt_state, metrics = ppo_steps(
+            policies, params, mask, after, config.ppo, opt_state, penalty
+        )
+    metrics |= {
+        "policy/std": jnp.exp(params.policy.log_std).mean(),
+        "policy/step_size": _mean_leaf(params.step_sizes),
+    }
+    return MamlState(params, opt_state, round_ + 1), metrics
+
+
+def _penalty(old: MetaParams, batch: InnerBatch, config: MamlConfig) -> Any:
+    """Weighted KL of the policy before the update, from the collecting one (ProMP, eq. 8)."""
+    outputs = jax.vmap(action_distributions, (None, 0, 0))
+    before = outputs(old.policy, batch.obs, batch.alive)
+
+    def penalty(params: MetaParams) -> Float[Array, ""]:
+        now = outputs(params.policy, batch.obs, batch.alive)
+        return config.ppo.kl_weight * jax.vmap(mean_kl)(before, now, batch.alive).mean()
+
+    return penalty
+
+
+def _mean_leaf(tree: PyTree) -> Float[Array, ""]:
+    leaves = [jnp.ravel(x) for x in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+    return jnp.concatenate(leaves).mean()

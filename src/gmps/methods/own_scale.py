@@ -1,0 +1,25 @@
+"""Input scaling for methods without experts: from the first episodes of their own policy."""
+
+import jax
+from jaxtyping import Array, Key
+
+from gmps.methods.base import env_steps, stack
+from gmps.methods.imitation import normalised
+from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.types import Demonstrations, Task
+from gmps.worlds.base import World
+
+
+def scaled_to(
+    world: World, tasks: Task, policy: GaussianPolicy, episodes: int, key: Key[Array, ""]
+) -> tuple[GaussianPolicy, int]:
+    """The policy with its inputs shifted and scaled to its own episodes in all `tasks`.
+
+    Returns it with the environment steps that the episodes took.
+    """
+    policies = stack(policy, jax.tree.leaves(tasks)[0].shape[0])
+    actor = PolicyActor(world.family.spec.act_size)
+    data = world.rollout(actor, policies, tasks, episodes, key).trajectories
+    flat = lambda x: x.reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731
+    visited = Demonstrations(flat(data.obs), flat(data.act), flat(data.alive))
+    return normalised(policy, visited), env_steps(data)

@@ -1,0 +1,137 @@
+"""Settings of the baselines, apart from the methods: reading them imports no method."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gmps.adapt import StepSizeKind
+from gmps.losses import Imitation
+from gmps.methods.outer import Outer, PpoConfig
+from gmps.nets import Subset
+from gmps.trust_region import TrustRegionConfig
+
+
+@dataclass(frozen=True)
+class MamlConfig:
+    """Settings of MAML."""
+
+    episodes: int = 20
+    """Episodes of each task before the update, for each inner step; as many after the last."""
+    inner_steps: int = 1
+    """Inner policy-gradient steps, k; each has episodes of its own."""
+    step_size: float = 0.1
+    """Initial step size alpha of the inner step."""
+    step_sizes: StepSizeKind = "parameter"
+    """One step size in all, one a leaf, or one a parameter."""
+    learn_step_sizes: bool = True
+    """Whether the outer loop changes the step sizes."""
+    subset: Subset = "mean"
+    """What the inner step moves: all parameters, all but the std (mean), or the bias alone."""
+    bias_size: int = 4
+    """Size of the bias transformation; 0 switches it off."""
+    bias_init: float = 0.0
+    """Initial value of the bias transformation."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the policy."""
+    std: float = 0.5
+    """Initial standard deviation of the actions."""
+    learn_std: bool = True
+    """Whether the outer loop changes the standard deviation."""
+    normalise: bool = True
+    """Shift and scale observations by the mean and std of the first round's own episodes."""
+    discount: float = 0.99
+    """Discount of the returns, in both loops."""
+    gae_lambda: float = 1.0
+    """Lambda of generalised advantage estimation, in both loops."""
+    sampling: Literal["ratio", "none"] = "ratio"
+    """Sampling term of the meta-gradient: ratio keeps how the episodes before the update depend on
+    the policy, step by step (ProMP); none drops it, as the first code of MAML and GMPS do."""
+    first_order: bool = False
+    """Leave out the derivative of the inner gradient altogether."""
+    outer: Outer = "trpo"
+    """Outer step: trpo, as published, or ppo (ProMP)."""
+    trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
+    """Settings of the trpo outer step."""
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    """Settings of the ppo outer steps."""
+
+
+@dataclass(frozen=True)
+class MultitaskConfig:
+    """Settings of one policy for all tasks, by reinforcement learning."""
+
+    episodes: int = 20
+    """Episodes of each task in a round, and of each candidate's plain step."""
+    step_sizes: tuple[float, ...] = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4)
+    """Step sizes of the plain step that are tried on the training tasks."""
+    tune_every: int = 10
+    """Rounds between two such searches; the first round has one."""
+    measure_episodes: int = 4
+    """Episodes that measure one candidate, or the adapted policy, in one task."""
+    bias_size: int = 4
+    """Size of the bias transformation; 0 switches it off."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the policy."""
+    std: float = 0.5
+    """Initial standard deviation of the actions."""
+    normalise: bool = True
+    """Shift and scale observations by the mean and std of the first round's own episodes."""
+    discount: float = 0.99
+    """Discount of the returns."""
+    gae_lambda: float = 1.0
+    """Lambda of generalised advantage estimation."""
+    outer: Outer = "trpo"
+    """How the policy learns: trpo or ppo."""
+    trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
+    """Settings of the trpo step."""
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    """Settings of the ppo steps."""
+
+    def __post_init__(self):
+        check_tuning(self.tune_every, self.step_sizes)
+
+
+@dataclass(frozen=True)
+class MultitaskBcConfig:
+    """Settings of one policy for all tasks, by imitation of the experts."""
+
+    pretrain_steps: int = 3000
+    """Steps of imitation before the first round."""
+    steps: int = 200
+    """Steps of imitation in a round."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    labels: int = 30
+    """Labels of each task in one step of imitation."""
+    imitation: Imitation = "huber"
+    """Imitation loss, as of GMPS."""
+    episodes: int = 20
+    """Episodes of each task for one plain policy-gradient step."""
+    stds: tuple[float, ...] = (0.2, 0.35, 0.5, 1.0)
+    """Standard deviations of the exploration that are tried on the training tasks."""
+    step_sizes: tuple[float, ...] = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4)
+    """Step sizes of the plain step that are tried with each."""
+    tune_every: int = 10
+    """Rounds between two such searches; the first round has one."""
+    measure_episodes: int = 4
+    """Episodes that measure one candidate, or the adapted policy, in one task."""
+    bias_size: int = 4
+    """Size of the bias transformation; 0 switches it off."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the policy."""
+    std: float = 0.5
+    """Standard deviation of an untrained policy's actions: the zero of the normalised score."""
+    normalise: bool = True
+    """Shift and scale observations by the mean and standard deviation of the experts' data."""
+
+    def __post_init__(self):
+        check_tuning(self.tune_every, self.step_sizes)
+        if not self.stds:
+            raise ValueError("stds is empty; name at least one standard deviation to try.")
+
+
+def check_tuning(tune_every: int, step_sizes: tuple[float, ...]) -> None:
+    """Raise ValueError where there is nothing to try, or no time to try it."""
+    if tune_every < 1:
+        raise ValueError(f"tune_every is {tune_every}; it must be at least 1.")
+    if not step_sizes:
+        raise ValueError("step_sizes is empty; name at least one step size to try.")
