@@ -1,20 +1,12 @@
 """MuJoCo's physics in JAX (MJX), in float32, on a GPU or a CPU.
 
 As in `gmps.sim.native`, warm starts are off: the state and the control determine the next state.
-Two differences between MJX and MuJoCo are removed here, because they are larger than rounding:
-
-- MJX turns the tangents of a contact between a plane and a steep capsule away from the capsule's
-  axis, which changes the friction of a pyramidal cone (5e-2 in the ant's velocities). MuJoCo's
-  rule is used instead: the first tangent is the axis, projected onto the plane.
-- In float32, bodies that just touch are apart or not by rounding, and one step of free fall is
-  0.1 m/s. Contacts are computed from a distance of `MARGIN` on.
+In float32, bodies that just touch are apart or not by rounding, and a step of free fall is 0.1 m/s.
+So contacts begin at a distance of `MARGIN`.
 """
 
-import contextlib
-import functools
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -23,13 +15,12 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmps.sim.mjx_contacts import mujoco_contacts
 from gmps.sim.native import MAX_VALUE, markov_model, require_plain_state
 from gmps.tasks.base import Control, State
 
 #: Least distance, m, below which geoms are in contact.
 MARGIN = 1e-6
-#: A horizontal part of a capsule's axis below this has no direction.
-_UPRIGHT = 1e-7
 
 
 def missing() -> str | None:
@@ -124,7 +115,7 @@ class MjxSimulator:
             data = mjx.step(model, data.replace(ctrl=control.ctrl))
             return (data.qpos, data.qvel), data.sensordata
 
-        with mujoco_contact_frames():
+        with mujoco_contacts():
             moving, sensors = jax.lax.scan(step, tuple(state[:2]), length=self.frame_skip)
         sane = jnp.all(jnp.abs(jnp.concatenate(moving)) < MAX_VALUE)
         qpos, qvel = (jnp.where(sane, x, jnp.nan) for x in moving)
@@ -136,7 +127,7 @@ class MjxSimulator:
 
         if not self.model.nsensordata:
             return jnp.zeros(0, jnp.float32)
-        with mujoco_contact_frames():
+        with mujoco_contacts():
             return mjx.forward(self._edited(edits), self._filled(state)).sensordata
 
     def _edited(self, edits: dict[str, Array]) -> Any:
@@ -170,43 +161,3 @@ def _refuse_accelerations(model: mujoco.MjModel) -> None:
                 f"MJX cannot simulate the model: its sensor {model.sensor(i).name!r} measures "
                 "forces or accelerations."
             )
-
-
-@contextlib.contextmanager
-def mujoco_contact_frames() -> Iterator[None]:
-    """While JAX traces MJX in here, planes and capsules touch with MuJoCo's tangents."""
-    from mujoco.mjx._src import collision_driver
-    from mujoco.mjx._src.types import GeomType
-
-    # MJX has no public place for a collision function of one's own.
-    table, pair = collision_driver._COLLISION_FUNC, (GeomType.PLANE, GeomType.CAPSULE)
-    original = table[pair]
-    table[pair] = _plane_capsule()
-    try:
-        with np.errstate(over="ignore"):  # it writes float64's largest number for "far away"
-            yield
-    finally:
-        table[pair] = original
-
-
-@functools.cache
-def _plane_capsule() -> Any:
-    from mujoco.mjx._src.collision_primitive import collider
-
-    def collide(plane: Any, capsule: Any) -> tuple[Array, Array, Array]:
-        """Distances, points and frames of the two ends."""
-        normal, axis = plane.mat[:, 2], capsule.mat[:, 2]
-        ends = capsule.pos + jnp.outer(jnp.array([1.0, -1.0]), axis * capsule.size[1])
-        radius = capsule.size[0]
-        distance = (ends - plane.pos) @ normal - radius
-        points = ends - jnp.outer(radius + 0.5 * distance, normal)
-        flat = axis - normal * (normal @ axis)
-        length = jnp.linalg.norm(flat)
-        other = jnp.cross(normal, jnp.roll(normal, 1))
-        other = jnp.where(jnp.abs(normal @ jnp.roll(normal, 1)) < 0.9, other, flat)
-        tangent = jnp.where(length < _UPRIGHT, other, flat)
-        tangent = tangent / jnp.maximum(jnp.linalg.norm(tangent), _UPRIGHT)
-        frame = jnp.stack([normal, tangent, jnp.cross(normal, tangent)])
-        return distance, points, jnp.stack([frame, frame])
-
-    return collider(ncon=2)(collide)
