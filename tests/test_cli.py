@@ -199,8 +199,8 @@ def test_tasks_and_doctor(capsys):
         "  tasks    20 training, 16 held out, or random",
         "           --task 0.03 0.01  means: friction 0.03, 10 g",
         "  expert   scripted",
-        "  runs on  MuJoCo on CPU threads, each task its own model",
+        "  runs on  native: MuJoCo on CPU threads, each task its own model; mjx: in JAX",
     ]
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("ok") for line in lines) == 4
+    assert sum(line.startswith("ok") for line in lines) == 5

@@ -33,7 +33,7 @@ class Doctor:
 def run(argv: Sequence[str]) -> int:
     """Print one line for each check; status 1 if something that is needed is missing."""
     parse(Doctor, argv, "doctor")
-    checks = (_versions, _devices, _simulation, _rendering)
+    checks = (_versions, _devices, _simulation, _mjx, _rendering)
     good = [_line(*check()) for check in checks]
     return 0 if all(good) else 1
 
@@ -78,6 +78,17 @@ def _simulation() -> tuple[str, bool, str]:
     solved = float(roll.outcome["success"].mean())
     text = f"sawyer-push: {speed:,.0f} steps/s, the scripted expert solves {solved:.0%}"
     return "simulation", solved > 0.9, text
+
+
+def _mjx() -> tuple[str, bool, str]:
+    import jax
+
+    from gmps.sim.mjx import missing
+
+    if reason := missing():
+        return "mjx", True, f"{reason} Nothing but --sim mjx needs it."
+    device = jax.devices()[0]
+    return "mjx", True, f"--sim mjx runs on {device.device_kind} ({device.platform})"
 
 
 def _rendering() -> tuple[str, bool, str]:

@@ -59,7 +59,17 @@ def describe(family: TaskFamily) -> list[str]:
 def _backend(family: TaskFamily) -> str:
     if isinstance(family, MujocoFamily):
         tasks = "each task its own model" if family.edits_model else "one model for all tasks"
-        return f"MuJoCo on CPU threads, {tasks}"
+        return f"native: MuJoCo on CPU threads, {tasks}; {_mjx(family)}"
     if isinstance(family, PureFamily):
-        return "JAX, a whole rollout as one compiled scan"
-    return "Gymnasium's vector environments"
+        return "native: JAX, a whole rollout as one compiled scan"
+    return "native: Gymnasium's vector environments"
+
+
+def _mjx(family: MujocoFamily) -> str:
+    """Whether --sim mjx can simulate the family."""
+    from gmps.sim.mjx import missing
+    from gmps.worlds.mjx_world import refusal
+
+    if missing():
+        return "mjx: not installed"
+    return "not mjx" if refusal(family) else "mjx: in JAX"
