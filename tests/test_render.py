@@ -111,6 +111,16 @@ def test_gif_and_png_hold_the_frames(tmp_path):
         require_writable(tmp_path / "a.avi")
 
 
+def test_mp4_holds_the_frames(tmp_path):
+    encoder = pytest.importorskip("imageio_ffmpeg")
+    frames = np.zeros((5, 65, 64, 3), np.uint8)  # an odd height loses its last row
+    for i, frame in enumerate(frames):
+        frame[:] = 40 * i
+    write_frames(tmp_path / "a.mp4", frames, 20)
+    count, seconds = encoder.count_frames_and_secs(str(tmp_path / "a.mp4"))
+    assert (count, seconds) == (5, pytest.approx(0.25, abs=0.01))
+
+
 def test_without_an_encoder_mp4_is_refused_beforehand(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ValueError, match="takes the package imageio-ffmpeg; install gmps"):
