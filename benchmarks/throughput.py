@@ -7,26 +7,27 @@ of 0.01 s), and EnvPool's Ant-v5 with its own model (gear 150) without frame ski
 policy of the same size (see `vector_envs.py`). AsyncVectorEnv starts one process for each
 environment, so it is measured at the batches of --async-batches alone.
 
-EnvPool is not a dependency: give the interpreter of an environment that has it.
+The others are no dependencies: give the interpreter of an environment that has them
+(`pip install envpool gymnasium imageio mujoco==3.3.0`).
 
 Example:
     python benchmarks/throughput.py --out benchmarks/results/throughput.json \
-        --envpool-python ENVPOOL/bin/python
+        --others-python OTHERS/bin/python
 """
 
 import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import mujoco
+import numpy as np
 from sampling import environment, line, measure
 
 from gmps.tasks import make_family
-from gmps.tasks.ant_goal import AntGoal
+from gmps.tasks.ant_goal import AntGoal, _ant_xml
 from gmps.tasks.base import MujocoFamily
 from gmps.worlds.local import usable_cores
 
@@ -43,15 +44,16 @@ def main() -> None:
             print(line(results[-1]), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "ant.xml"
-        mujoco.mj_saveLastXML(str(xml), AntGoal().model())
-        for batch in args.batches:
+        # Gymnasium's ant has motors of gear 150; ours of 30.
+        xml.write_text(_ant_xml().read_text().replace('gear="150"', 'gear="30"'))
+        assert np.array_equal(
+            mujoco.MjModel.from_xml_path(str(xml)).actuator_gear, AntGoal().model().actuator_gear
+        )
+        for batch in args.batches if args.others_python else ():
             for library in ("gymnasium-sync", "gymnasium-async", "envpool"):
                 if library == "gymnasium-async" and batch not in args.async_batches:
                     continue
-                python = args.envpool_python if library == "envpool" else sys.executable
-                if python is None:
-                    continue
-                others.append(other(python, library, batch, threads, xml, args))
+                others.append(other(args.others_python, library, batch, threads, xml, args))
                 speed = others[-1]["control_steps_per_second"]
                 print(f"{library:15s} batch {batch:4d}: {speed:6d} steps/s", flush=True)
     report = {
@@ -78,7 +80,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=20, help="policies in the batch (20)")
     parser.add_argument("--repeats", type=int, default=9, help="timed pairs per batch (9)")
     parser.add_argument("--steps", type=int, default=200, help="steps of the others' repeats (200)")
-    parser.add_argument("--envpool-python", help="interpreter that has EnvPool; without: left out")
+    parser.add_argument("--others-python", help="interpreter that has them; without: left out")
     parser.add_argument("--out", type=Path, help="write JSON here")
     args = parser.parse_args()
     for batch in args.batches:
