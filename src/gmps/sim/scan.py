@@ -33,28 +33,38 @@ def record_scan(
 ) -> ep.Recording:
     """Run the closed loop for a flat batch of packed states; pure, for `jax.jit`.
 
-    A step to numbers that are not finite leaves the state where it was.
+    A step to numbers that are not finite leaves the state where it was. States are carried in the
+    precision of `advance`; family and actor see them in float32.
     """
     sizes = ep.state_sizes(family)
+
+    def observed(state):
+        seen = ep.unpack(state.astype(jnp.float32), sizes)
+        return jax.vmap(family.observe)(seen).astype(jnp.float32)
 
     def grouped(x):
         return x.reshape(x.shape[0] // episodes, episodes, *x.shape[1:])
 
     def step(state, noise):
-        obs = jax.vmap(family.observe)(ep.unpack(state, sizes))
+        obs = observed(state)
         act, log_prob = ep.act_batch(actor, params, tasks, grouped(obs), grouped(noise))
-        act = act.reshape(state.shape[0], act.shape[-1])
+        act = act.reshape(state.shape[0], act.shape[-1]).astype(jnp.float32)
+        log_prob = log_prob.reshape(-1).astype(jnp.float32)
         new, sensors = advance(state, jnp.clip(act, -1, 1))
         diverged = ~jnp.isfinite(new).all(-1)
         new = jnp.where(diverged[:, None], state, new)
-        return new, (state, sensors, obs, act, log_prob.reshape(-1), diverged)
+        seen = (x.astype(jnp.float32) for x in (state, sensors))
+        return new, (*seen, obs, act, log_prob, diverged)
 
     last, (states, sensors, obs, act, log_prob, diverged) = jax.lax.scan(step, starts, noise)
-    last_obs = jax.vmap(family.observe)(ep.unpack(last, sizes))
+
+    def ended(all_but_last, final):
+        return jnp.concatenate([all_but_last, final[None].astype(jnp.float32)])
+
     return ep.Recording(
-        states=jnp.concatenate([states, last[None]]),
-        sensors=jnp.concatenate([sensors, sense(last)[None]]),
-        obs=jnp.concatenate([obs, last_obs[None]]),
+        states=ended(states, last),
+        sensors=ended(sensors, sense(last)),
+        obs=ended(obs, observed(last)),
         act=act,
         log_prob=log_prob,
         diverged=diverged,

@@ -1,7 +1,6 @@
 """MuJoCo families on a GPU or a CPU by MJX: the whole rollout is one compiled scan.
 
-Start states and noise are those of `NativeWorld` with the same key; the physics differs by the
-rounding of float32.
+Start states and noise are those of `NativeWorld` with the same key.
 """
 
 import functools
@@ -53,7 +52,8 @@ class MjxWorld:
         count = check_batch(params, tasks, episodes)
         draws = draw(self.family, actor, episodes, tasks, key)
         edits = self._edits(tasks, count)
-        record = _record(self._mujoco_family, actor, episodes, params, tasks, edits, *draws)
+        with jax.enable_x64(True):
+            record = _record(self._mujoco_family, actor, episodes, params, tasks, edits, *draws)
         return ep.finish(self.family, episodes, tasks, record)
 
     def _edits(self, tasks: Task, count: int) -> dict[str, np.ndarray]:
@@ -65,7 +65,8 @@ class MjxWorld:
         simulator = _simulator(family)
         models = edited_models(family, simulator.model, tasks)
         try:
-            edits = simulator.edits(models)
+            with jax.enable_x64(True):
+                edits = simulator.edits(models)
         except ValueError as error:
             raise ValueError(f"{family.name}: {error}") from error
         for name in self._varying - set(edits):
@@ -76,7 +77,8 @@ class MjxWorld:
 
 @functools.cache
 def _simulator(family: MujocoFamily) -> MjxSimulator:
-    return MjxSimulator(compile_model(family), family.frame_skip)
+    with jax.enable_x64(True):
+        return MjxSimulator(compile_model(family), family.frame_skip)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -96,7 +98,8 @@ def _record(
     @jax.vmap
     def advance(vector, act, edits):
         state = ep.unpack(vector, sizes)
-        new, sensors = simulator.advance(state, family.control(state, act), edits)
+        seen = ep.unpack(vector.astype(jnp.float32), sizes)
+        new, sensors = simulator.advance(state, family.control(seen, act), edits)
         return ep.pack(new), sensors
 
     @jax.vmap
@@ -111,6 +114,6 @@ def _record(
         lambda states: sense(states, edits),
         params,
         tasks,
-        starts,
+        starts.astype(float),
         noise,
     )
