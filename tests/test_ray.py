@@ -37,9 +37,13 @@ CONFIG = ExpertConfig(
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[object]:
-    module = pytest.importorskip("ray")
-    yield gmps.cluster.connect()
+    module = gmps.cluster.connect()
+    yield module
     module.shutdown()
+
+
+def test_a_cluster_of_our_own_listens_on_loopback(ray):
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
 
 
 def test_pieces_equal_rollouts_here(ray):

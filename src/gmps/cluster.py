@@ -1,10 +1,13 @@
 """A Ray cluster, where one is wanted. Nothing else imports Ray, which is an extra: `gmps[ray]`."""
 
+import os
 from typing import Any, Literal
 
 #: Where work runs: in this process, or on a Ray cluster.
 Place = Literal["here", "ray"]
 
+#: Ray's own switch between clusters of several machines and of one, on loopback, if that is "0".
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 #: One core for each piece of work: pieces run beside each other.
 _ENVIRONMENT = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -22,6 +25,9 @@ def connect(address: str | None = None) -> Any:
     Raises:
         ValueError: Ray is not installed, or there is no cluster at the address.
     """
+    if address is None:
+        # Read when Ray is imported; otherwise it listens on all of the machine's addresses.
+        os.environ.setdefault(_LOOPBACK, "0")
     try:
         import ray
     except ModuleNotFoundError:
@@ -32,7 +38,7 @@ def connect(address: str | None = None) -> Any:
         return ray
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address is None:
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options |= {"include_dashboard": False}
     try:
         ray.init(address=address, **options)
     except ConnectionError as error:
