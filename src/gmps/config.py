@@ -61,7 +61,7 @@ class TrainConfig:
     """The cluster, HOST:PORT; by default one of this machine alone, started for the run."""
     sim: Sim = field(default="native", metadata=ADDED)
     """Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX on JAX's device, such as a GPU
-    (takes the extra mjx). The two differ by the rounding of float32."""
+    (takes the extra mjx); see docs/simulators.md for how far they agree."""
     threshold: ExpertThreshold = field(default_factory=ExpertThreshold)
     """What is expected of the expert; training says loudly where it falls short."""
     sac: ExpertConfig = field(default_factory=lambda: ExpertConfig(""))
