@@ -114,7 +114,10 @@ def test_a_typo_in_an_option_names_it_and_suggests(tmp_path: Path, capsys):
         (["trane"], "There is no command 'trane'. Did you mean 'train'?"),
         (["train"], "`gmps train` needs FAMILY first. Families: ant-gear, "),
         (["train", "ant-gaol"], "There is no task family 'ant-gaol'. Did you mean 'ant-goal'?"),
-        (["train", "ant-goal", "--expert", "scripted"], "ant-goal has no scripted expert; train one"),
+        (
+            ["train", "ant-goal", "--expert", "scripted"],
+            "ant-goal has no scripted expert; train one",
+        ),
         (["eval", "nowhere"], "There is no folder nowhere; name a folder that `gmps train` wrote."),
         (["demos", "inform"], "There is no command 'demos inform'; use `demos import`, `demos r"),
         (["demos", "info", "missing.npz"], "missing.npz"),

@@ -3,6 +3,8 @@
 import os
 from typing import Any, Literal
 
+from gmps.forks import expected_fork
+
 #: Where work runs: in this process, or on a Ray cluster.
 Place = Literal["here", "ray"]
 
@@ -40,7 +42,8 @@ def connect(address: str | None = None) -> Any:
     if address is None:
         options |= {"include_dashboard": False}
     try:
-        ray.init(address=address, **options)
+        with expected_fork():
+            ray.init(address=address, **options)
     except ConnectionError as error:
         raise ValueError(
             f"There is no Ray cluster at {address}; start one with `ray start --head`, or leave "

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gmps.forks import expected_fork
 from gmps.render import Frames
 
 #: Height of a caption and width of the gap between columns, in pixels.
@@ -106,7 +107,8 @@ def _write_mp4(path: Path, frames: Frames, fps: float) -> None:
     # H.264 takes even sizes only.
     height, width = (n // 2 * 2 for n in frames.shape[1:3])
     writer = encoder.write_frames(str(path), (width, height), fps=fps, macro_block_size=2)
-    writer.send(None)
+    with expected_fork():
+        writer.send(None)
     for frame in frames:
         writer.send(np.ascontiguousarray(frame[:height, :width]))
     writer.close()
