@@ -82,7 +82,7 @@ def measure(family: TaskFamily, sim: Sim, batch: int, args: argparse.Namespace) 
     actor = PolicyActor(spec.act_size, stochastic=True)
     episodes, steps = batch // args.tasks, args.steps or spec.horizon
     starts = draw_starts(family, episodes, tasks, jax.random.key(3))
-    noise = draw_noise(steps, batch, actor.noise_size, jax.random.key(4))
+    noise = draw_noise(actor, steps, batch, jax.random.key(4))
     draws = Draws(
         unpack(starts.reshape(args.tasks, episodes, -1), state_sizes(family)),
         jnp.moveaxis(noise, 0, 1).reshape(args.tasks, episodes, steps, -1),

@@ -101,6 +101,7 @@ def main() -> None:
         alive=jnp.ones(shape, bool),
         last_obs=jnp.zeros((1, EPISODES, OBS)),
         terminated=jnp.zeros((1, EPISODES), bool),
+        held=jnp.zeros((1, EPISODES, 0)),
     )
     runs = {"gmps": ours(data, args.steps), "sbx": sbx(data, args.steps)}
     for run in runs.values():

@@ -200,6 +200,7 @@ def test_inner_batch_of_trajectories():
         alive=jnp.ones(shape, bool),
         last_obs=array(rng.normal(size=(2, 4, OBS))),
         terminated=jnp.zeros((2, 4), bool),
+        held=jnp.zeros((2, 4, 0)),
     )
     batch = inner_batch(data, discount=0.9, gae_lambda=0.8)
     for name in ("obs", "act", "log_prob", "alive"):

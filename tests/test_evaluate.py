@@ -8,6 +8,7 @@ import pytest
 
 from gmps import evaluate
 from gmps.evaluate import EvaluationConfig, Evaluator, Levels, Measured
+from gmps.methods.gaussian import GaussianMethod
 from gmps.nets import init_policy
 from gmps.tasks import make_family
 from gmps.worlds.local import make_world
@@ -15,8 +16,11 @@ from gmps.worlds.local import make_world
 CONFIG = EvaluationConfig(episodes=4, steps=2, repeats=3, evaluation_episodes=2)
 
 
-class Knows:
+class Knows(GaussianMethod):
     """A method whose first step writes the task's mean return into the last layer's bias."""
+
+    def __init__(self, world: Any):
+        self.world = world
 
     def policy(self, state: Any) -> Any:
         return state
@@ -36,7 +40,7 @@ def result():
     evaluator = Evaluator(world, CONFIG)
     tasks = world.family.tasks("heldout", 4)
     split = evaluator.split(
-        Knows(),  # pyright: ignore[reportArgumentType]
+        Knows(world),  # pyright: ignore[reportArgumentType]
         policy,
         tasks,
         jax.random.key(1),
@@ -73,7 +77,8 @@ def test_all_conditions_act_with_the_noise_before_the_update():
     policy = init_policy(jax.random.key(0), 2, 2, std=0.3)
     quiet = eqx.tree_at(lambda p: p.log_std, policy, policy.log_std - 10)
     stacked = jax.tree.map(lambda x: jnp.stack([x, x]), quiet)
-    assert jnp.allclose(jnp.exp(evaluate._with_std(stacked, policy).log_std), 0.3)
+    equal = GaussianMethod().with_noise_of(stacked, policy)
+    assert jnp.allclose(jnp.exp(equal.log_std), 0.3)
 
 
 def test_a_derangement_moves_every_task():
@@ -143,7 +148,7 @@ def test_one_task_has_no_wrong_task():
     text = "The evaluation got 1 task; the wrong-task control needs at least 2: choose more tasks."
     with pytest.raises(ValueError, match=text):
         Evaluator(world, CONFIG).split(
-            Knows(),  # pyright: ignore[reportArgumentType]
+            Knows(world),  # pyright: ignore[reportArgumentType]
             policy,
             world.family.tasks("heldout", 1),
             jax.random.key(1),

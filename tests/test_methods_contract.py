@@ -16,7 +16,6 @@ from gmps.methods.base import Method, stack
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.registry import METHODS, make_method
 from gmps.methods.settings import MamlConfig, MultitaskBcConfig, MultitaskConfig
-from gmps.nets import PolicyActor
 from gmps.tasks import make_family
 from gmps.types import Demonstrations
 from gmps.worlds.local import make_world
@@ -135,7 +134,7 @@ def test_adapting_leaves_the_state_and_ignores_the_order_of_episodes(trained: Tr
     tasks = make_family("point-goal").tasks("heldout", 3)
     policies = stack(method.policy(state), 3)
     world = make_world(make_family("point-goal"))
-    data = world.rollout(PolicyActor(2), policies, tasks, 6, jax.random.key(3)).trajectories
+    data = world.rollout(method.actor(), policies, tasks, 6, jax.random.key(3)).trajectories
     copy = jax.tree.map(np.array, state)
     adapted = method.adapt(state, policies, data)
     for a, b in zip(jax.tree.leaves(copy), jax.tree.leaves(state), strict=True):

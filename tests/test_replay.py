@@ -24,6 +24,7 @@ def episodes(lengths: list[list[int]], terminated: list[list[bool]], first: floa
         alive=alive,
         last_obs=number[:, :, T, None],
         terminated=jnp.array(terminated),
+        held=jnp.zeros((tasks, n, 0)),
     )
 
 

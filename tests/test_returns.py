@@ -31,6 +31,7 @@ def trajectories(seed: int = 0, episodes: int = 5, steps: int = 7) -> Trajectori
         alive=alive,
         last_obs=jax.random.normal(keys[3], (episodes, 2)),
         terminated=jnp.arange(episodes) == 1,
+        held=jnp.zeros((episodes, 0)),
     )
 
 

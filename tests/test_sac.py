@@ -32,6 +32,7 @@ def learn(obs, act, reward, terminated, config, steps=1000):
         alive=jnp.ones((1, n, horizon), bool),
         last_obs=obs[None, :, -1],
         terminated=jnp.full((1, n), terminated),
+        held=jnp.zeros((1, n, 0)),
     )
     replay = start_replay(n, horizon, obs.shape[-1], act.shape[-1], 0)
     replay = add(replay, data, data.reward, jnp.zeros((1, 0)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gmps.sim.native import NativeSimulator, markov_model
+from gmps.tasks import make_family
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, Spec, State
 from gmps.worlds.local import make_world
 
@@ -366,3 +367,29 @@ def test_bad_batches_are_explained():
         make_world(Cart(), threads=0)
     with pytest.raises(TypeError, match="derive it from PureFamily or MujocoFamily, or from Gymn"):
         make_world(object())
+
+
+@dataclass(frozen=True)
+class Held:
+    """Acts by the first of its two numbers, which it holds for the episode."""
+
+    act_size: int
+    held_noise: ClassVar[int] = 1
+    noise_size: ClassVar[int] = 2
+
+    def __call__(self, params, task, obs, noise):
+        return jnp.broadcast_to(noise[:1], (self.act_size,)), noise[1]
+
+
+@pytest.mark.parametrize("name", ["point-goal", "sawyer-push"])
+def test_held_noise_lasts_the_episode_and_is_recorded(name: str):
+    world = make_world(make_family(name))
+    tasks = world.family.tasks("heldout", 2)
+    actor = Held(world.family.spec.act_size)
+    data = world.rollout(actor, jnp.zeros(2), tasks, 3, jax.random.key(0)).trajectories
+    assert data.held.shape == (2, 3, 1)
+    everywhere = np.broadcast_to(data.held[:, :, None], data.act.shape)
+    np.testing.assert_array_equal(data.act, everywhere)
+    assert len(np.unique(data.held)) == 6
+    # The other number is fresh in each step.
+    assert np.std(data.log_prob, axis=2).min() > 0.3

@@ -8,20 +8,19 @@ deviation of the policy before the update, so no update looks good by acting wit
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.base import Method, MethodState, env_steps, stack
+from gmps.methods.base import Method, MethodState, Policy, env_steps, stack
 from gmps.methods.plain import PlainControl
-from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.nets import GaussianPolicy, PolicyActor, with_std
 from gmps.stats import stratified_bootstrap, summarise, task_iqm
 from gmps.tasks.base import Split
 from gmps.types import Rollout, Task, tree_index
-from gmps.worlds.base import World
+from gmps.worlds.base import Actor, World
 
 MODES = ("deterministic", "stochastic")
 #: Conditions that may serve as the control of the adaptation score: the best one does.
@@ -116,74 +115,69 @@ class Evaluator:
             key, 6
         )
         policy = method.policy(state)
-        policies = self._adapted(method, state, stack(policy, n), tasks, key_adapt)
-        before, after = policies[0], policies[1]
+        std = method.action_std(policy)
+        chain = self._adapted(method, state, stack(policy, n), tasks, key_adapt)
+        before, after = chain[0], chain[1]
         wrong = tree_index(after, self._repeated_index(_derangement(key_wrong, n)))
-        conditions = {
+        own = {
             "before": before,
-            **{f"after_{j}": p for j, p in enumerate(policies[1:], start=1)},
+            **{f"after_{j}": p for j, p in enumerate(chain[1:], start=1)},
             "wrong_task": wrong,
             "random_update": _random_update(before, after, key_random),
         }
+        own = {name: method.with_noise_of(p, policy) for name, p in own.items()}
+        controls = {}
         if plain is not None:
             blind = stack(plain.policy, n * self.config.repeats)
-            conditions["plain_before"] = blind
-            conditions["plain"] = plain.adapt(self._collect(blind, tasks, key_plain))
-        measured = {
-            mode: {
-                name: self._measure(_with_std(p, policy), tasks, mode, key_measure)
-                for name, p in conditions.items()
-            }
-            for mode in MODES
-        }
+            data = self._collect(self._gaussian(True), blind, tasks, key_plain)
+            controls = {"plain_before": blind, "plain": plain.adapt(data)}
+            controls = {name: with_std(p, std) for name, p in controls.items()}
+        measured: dict[str, dict[str, Measured]] = {}
         for i, mode in enumerate(MODES):
+            stochastic = mode == "stochastic"
+            judge = method.actor(stochastic)
+            rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
+            for name, p in controls.items():
+                rows[name] = self._run(self._gaussian(stochastic), p, tasks, key_measure)
             # A step of size zero leaves the policy as it was: this shows the evaluation noise.
             fresh = jax.random.fold_in(key_measure, i + 1)
-            measured[mode]["zero_step"] = self._measure(before, tasks, mode, fresh)
+            rows["zero_step"] = self._run(judge, before, tasks, fresh)
             if controller is not None:
-                std = jnp.exp(policy.log_std) if mode == "stochastic" else jnp.zeros(())
-                measured[mode]["expert"] = self._run(
+                rows["expert"] = self._run(
                     ExpertActor(controller, self.world.family.spec.act_size),
-                    jnp.broadcast_to(std, (n * self.config.repeats, *std.shape)),
+                    jnp.broadcast_to(std * stochastic, (n * self.config.repeats, *std.shape)),
                     tasks,
                     key_measure,
                 )
+            measured[mode] = rows
         if controller is not None:
             expert = measured["deterministic"]["expert"].figures["return"].mean(1)
             source = "the expert's own episodes in the same tasks, without action noise"
         else:
             assert demonstrated is not None
             expert, source = demonstrated.expert, demonstrated.source
-        zero = self._measure(stack(untrained, n * self.config.repeats), tasks, MODES[1], key_level)
+        zeros = stack(untrained, n * self.config.repeats)
+        zero = self._run(self._gaussian(True), zeros, tasks, key_level)
         levels = Levels(zero.figures["return"].mean(1), expert, source)
         return SplitResult(tasks, levels, measured, self.env_steps - start)
 
     def _adapted(
-        self,
-        method: Method,
-        state: MethodState,
-        policies: GaussianPolicy,
-        tasks: Task,
-        key: Key[Array, ""],
-    ) -> list[GaussianPolicy]:
+        self, method: Method, state: MethodState, policies: Policy, tasks: Task, key: Key[Array, ""]
+    ) -> list[Policy]:
         """The policies before and after each step, one for each task and repeat."""
         chain = [self._repeat(policies)]
         for step_key in jax.random.split(key, self.config.steps):
-            data = self._collect(chain[-1], tasks, step_key)
+            data = self._collect(method.actor(), chain[-1], tasks, step_key)
             chain.append(method.adapt(state, chain[-1], data))
         return chain
 
-    def _collect(self, policies: GaussianPolicy, tasks: Task, key: Key[Array, ""]) -> Any:
-        actor = PolicyActor(self.world.family.spec.act_size)
+    def _collect(self, actor: Actor, policies: Policy, tasks: Task, key: Key[Array, ""]) -> Any:
         roll = self.world.rollout(actor, policies, self._repeat(tasks), self.config.episodes, key)
         self.env_steps += env_steps(roll.trajectories)
         return roll.trajectories
 
-    def _measure(
-        self, policies: GaussianPolicy, tasks: Task, mode: str, key: Key[Array, ""]
-    ) -> Measured:
-        actor = PolicyActor(self.world.family.spec.act_size, stochastic=mode == "stochastic")
-        return self._run(actor, policies, tasks, key)
+    def _gaussian(self, stochastic: bool) -> PolicyActor:
+        return PolicyActor(self.world.family.spec.act_size, stochastic)
 
     def _run(self, actor: Any, params: Any, tasks: Task, key: Key[Array, ""]) -> Measured:
         episodes = self.config.evaluation_episodes
@@ -233,12 +227,6 @@ def _random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
 
     updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), keys, strict=True)]
     return jax.tree.unflatten(treedef, updated)
-
-
-def _with_std(policies: GaussianPolicy, reference: GaussianPolicy) -> GaussianPolicy:
-    """The policies acting with the standard deviation of `reference`."""
-    log_std = jnp.broadcast_to(reference.log_std, policies.log_std.shape)
-    return eqx.tree_at(lambda p: p.log_std, policies, log_std)
 
 
 def split_scores(result: SplitResult) -> dict[str, Any]:

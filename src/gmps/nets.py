@@ -106,6 +106,13 @@ def init_policy(
     )
 
 
+def with_std(policies: GaussianPolicy, std: float | Float[Array, " act"]) -> GaussianPolicy:
+    """The policy, or stacked policies, acting with these standard deviations."""
+    log_std = jnp.log(jnp.asarray(std, policies.log_std.dtype))
+    wanted = jnp.broadcast_to(log_std, policies.log_std.shape)
+    return eqx.tree_at(lambda p: p.log_std, policies, wanted)
+
+
 def subset_mask(policy: GaussianPolicy, subset: Subset) -> PyTree[bool]:
     """A tree of booleans: which leaves of a policy the inner step moves."""
     none = jax.tree.map(lambda _: False, policy)

@@ -38,6 +38,9 @@ class Trajectories(NamedTuple):
     last_obs: Float[Array, "task ep obs"]
     #: True if the episode ended by a terminal state; a horizon is a truncation, not an end.
     terminated: Bool[Array, "task ep"]
+    #: Normal numbers that the actor held for the whole episode (`worlds.base.held_noise`); mostly
+    #: none.
+    held: Float[Array, "task ep held"]
 
     @property
     def returns(self) -> Float[Array, "task ep"]:

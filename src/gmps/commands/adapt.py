@@ -13,7 +13,6 @@ from gmps.cli import console, leading, parse
 from gmps.config import TrainConfig
 from gmps.experiment import prepare
 from gmps.methods.base import stack
-from gmps.nets import PolicyActor
 from gmps.policy_file import save_policy
 from gmps.run import Run
 from gmps.train import restore
@@ -64,8 +63,10 @@ def run(argv: Sequence[str]) -> int:
             f"`gmps tasks` explains them."
         )
     tasks = jnp.asarray([command.task], jnp.float32)
-    actor = PolicyActor(world.family.spec.act_size)
-    policies = stack(experiment.method.policy(state), 1)
+    actor = experiment.method.actor()
+    start = experiment.method.policy(state)
+    experiment.method.export(start)  # what cannot be written is not worth simulating
+    policies = stack(start, 1)
     keys = jax.random.split(jax.random.key(command.seed), command.steps + 1)
     console.print(f"{config.family}, {world.family.describe(tasks[0])}")
     for step, key in enumerate(keys[:-1]):
@@ -76,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     console.print(f"  return after {command.steps} steps: {float(last.returns.mean()):8.1f}")
     save_policy(
         out,
-        tree_index(policies, 0),
+        experiment.method.export(tree_index(policies, 0)),
         {
             "family": config.family,
             "task": list(command.task),

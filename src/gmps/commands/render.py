@@ -14,7 +14,6 @@ from gmps.config import TrainConfig
 from gmps.experiment import prepare
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
-from gmps.nets import PolicyActor
 from gmps.render import Frames, choose_gl, render_episode, steps_per_frame
 from gmps.render_files import require_writable, side_by_side, write_frames
 from gmps.run import Run
@@ -97,7 +96,7 @@ def run(argv: Sequence[str]) -> int:
 def _episodes(run: Run, command: Render) -> dict[str, Any]:
     """The family, and one episode of each column by its caption."""
     config = run.load_config(TrainConfig)
-    experiment = prepare(config)
+    experiment = prepare(config, run.path)
     state, _ = restore(run, config, experiment, command.checkpoint)
     world = experiment.world
     family = world.family
@@ -111,12 +110,12 @@ def _episodes(run: Run, command: Render) -> dict[str, Any]:
     tasks = jnp.asarray([command.task], jnp.float32)
     console.print(f"{config.family}, {family.describe(tasks[0])}")
     *keys, last = jax.random.split(jax.random.key(command.seed), command.steps + 1)
-    actor = PolicyActor(family.spec.act_size)
+    actor = experiment.method.actor()
     before = after = stack(experiment.method.policy(state), 1)
     for key in keys:
         data = world.rollout(actor, after, tasks, command.episodes, key).trajectories
         after = experiment.method.adapt(state, after, data)
-    judge = PolicyActor(family.spec.act_size, stochastic=command.noise)
+    judge = experiment.method.actor(stochastic=command.noise)
 
     def show(policies: Any) -> Rollout:
         return world.rollout(judge, policies, tasks, 1, last)

@@ -10,11 +10,14 @@ from jaxtyping import Array, Float, Key
 from gmps.data.aggregate import Aggregate
 from gmps.nets import GaussianPolicy
 from gmps.types import Demonstrations, Trajectories
+from gmps.worlds.base import Actor
 
 P = TypeVar("P")
 
 #: A method's training state: a named tuple of arrays. Its field `round` counts finished rounds.
 MethodState = Any
+#: A policy of a method, one task's or with a leading `task` axis: any pytree of arrays.
+Policy = Any
 
 
 class Gathered(NamedTuple):
@@ -48,14 +51,34 @@ class Method(Protocol):
         """The expert labels that training has gathered; None where it gathers none."""
         ...
 
-    def policy(self, state: MethodState) -> GaussianPolicy:
+    def policy(self, state: MethodState) -> Policy:
         """The policy before adaptation."""
         ...
 
-    def adapt(
-        self, state: MethodState, policies: GaussianPolicy, data: Trajectories
-    ) -> GaussianPolicy:
-        """One adaptation step of each task's policy on that task's trajectories."""
+    def adapt(self, state: MethodState, policies: Policy, data: Trajectories) -> Policy:
+        """One adaptation step of each task's policy on that task's trajectories, which that policy
+        collected."""
+        ...
+
+    def actor(self, stochastic: bool = True) -> Actor:
+        """What runs the method's policies. `stochastic=False` takes means, of latents too."""
+        ...
+
+    def action_std(self, policy: Policy) -> Float[Array, " act"]:
+        """The standard deviation of a policy's actions, for others who are to act as noisily."""
+        ...
+
+    def with_noise_of(self, policies: Policy, policy: Policy) -> Policy:
+        """The stacked policies, their actions as noisy as those of `policy`: so no update looks
+        good by acting with less noise."""
+        ...
+
+    def export(self, policy: Policy) -> GaussianPolicy:
+        """One adapted policy as it is handed on: it needs nothing but observations.
+
+        Raises:
+            ValueError: this method's policies are of no such form.
+        """
         ...
 
     def gather(self, state: MethodState, key: Key[Array, ""]) -> tuple[MethodState, Gathered]:

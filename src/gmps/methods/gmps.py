@@ -24,14 +24,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.adapt import StepSizeKind, adapt, init_step_sizes, inner_batch, reweight
+from gmps.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
 from gmps.data.aggregate import Aggregate, append, sample, start_aggregate
 from gmps.experts.base import Controller, MixtureActor, label
 from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
 from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
-from gmps.methods.imitation import blind_loss, imitate, normalised
-from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy
+from gmps.methods.gaussian import GaussianMethod, adapt_step, mean_step_size
+from gmps.methods.imitation import blind_loss, imitate
+from gmps.nets import GaussianPolicy, Subset
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
@@ -125,7 +126,7 @@ class GmpsState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gmps:
+class Gmps(GaussianMethod):
     """GMPS on the training tasks of a world."""
 
     config: GmpsConfig
@@ -154,20 +155,6 @@ class Gmps:
         zero = jnp.zeros((), jnp.int32)
         return GmpsState(params, opt_state, data, (params, opt_state), infinite, zero)
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
-        """A policy that has learned nothing: the zero of the normalised score."""
-        config, spec = self.config, self.world.family.spec
-        policy = init_policy(
-            key,
-            spec.obs_size,
-            spec.act_size,
-            hidden=config.hidden,
-            bias_size=config.bias_size,
-            bias_init=config.bias_init,
-            std=config.std,
-        )
-        return normalised(policy, demos) if config.normalise else policy
-
     def policy(self, state: GmpsState) -> GaussianPolicy:
         """The policy before adaptation."""
         return state.params.policy
@@ -181,13 +168,13 @@ class Gmps:
     ) -> GaussianPolicy:
         """One inner step of each task's policy on its own trajectories."""
         batch = inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
-        return _adapt_step(state.params, policies, batch, self.config)
+        return adapt_step(state.params, policies, batch, self.config.subset)
 
     def gather(self, state: GmpsState, key: Key[Array, ""]) -> tuple[GmpsState, Gathered]:
         """Episodes before and after the inner step; the expert labels the latter."""
         config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
         *inner_keys, visit_key, label_key = jax.random.split(key, config.inner_steps + 2)
-        actor = PolicyActor(self.world.family.spec.act_size)
+        actor = self.actor()
         policies = stack(state.params.policy, n)
         collected, batches = [], []
         for inner_key in inner_keys:
@@ -197,7 +184,7 @@ class Gmps:
                 roll.trajectories, discount=config.discount, gae_lambda=config.gae_lambda
             )
             batches.append(batch)
-            policies = _adapt_step(state.params, policies, batch, config)
+            policies = adapt_step(state.params, policies, batch, config.subset)
 
         visited = self._visit(policies, expert_share(config, int(state.round)), visit_key)
         steps = {"meta": sum(map(env_steps, collected)), "evaluation": 0}
@@ -223,7 +210,7 @@ class Gmps:
 
     def _visit(self, policies: GaussianPolicy, share: float, key: Key[Array, ""]) -> Trajectories:
         """Episodes of `share * expert + (1 - share) * adapted policy`."""
-        actor, episodes = PolicyActor(self.world.family.spec.act_size), self.config.visit_episodes
+        actor, episodes = self.actor(), self.config.visit_episodes
         if self.controller is None or not self._labels or share == 0:
             return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
         mixture = MixtureActor(self.controller, actor)
@@ -263,16 +250,6 @@ def expert_share(config: GmpsConfig, round_: int) -> float:
         case "geometric":
             return math.exp(-round_ / config.beta_rounds)
     raise ValueError(f"beta is {config.beta!r}; it must be 'zero', 'linear' or 'geometric'.")
-
-
-@partial(jax.jit, static_argnames="config")
-def _adapt_step(
-    params: MetaParams, policies: GaussianPolicy, batch: InnerBatch, config: GmpsConfig
-) -> GaussianPolicy:
-    def one_task(policy: GaussianPolicy, batch: InnerBatch) -> GaussianPolicy:
-        return adapt(policy, params.step_sizes, [batch], subset=config.subset)
-
-    return jax.vmap(one_task)(policies, batch)
 
 
 @partial(jax.jit, static_argnames="controller")
@@ -361,7 +338,7 @@ def _update(
         "block/kl": block.kl,
         "block/collapsed": bad,
         "policy/std": jnp.exp(params.policy.log_std).mean(),
-        "policy/step_size": _mean_leaf(params.step_sizes),
+        "policy/step_size": mean_step_size(params.step_sizes),
     }
     state = GmpsState(
         params=params,
@@ -386,7 +363,3 @@ def _collect_kl(policy: GaussianPolicy, batch: InnerBatch) -> Float[Array, ""]:
     """KL(collecting policy || policy) in nats: the mean of w - 1 - log w, never negative."""
     log_ratio = jax.vmap(partial(log_probs, policy))(batch.obs, batch.act) - batch.log_prob
     return alive_mean(jnp.expm1(log_ratio) - log_ratio, batch.alive)
-
-
-def _mean_leaf(tree: object) -> Float[Array, ""]:
-    return jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(tree)]).mean()

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -25,11 +24,11 @@ from gmps.adapt import adapt, init_step_sizes, inner_batch
 from gmps.losses import InnerBatch, policy_gradient_loss
 from gmps.meta_gradient import MetaParams
 from gmps.methods.base import Gathered, env_steps, stack
-from gmps.methods.imitation import normalised
+from gmps.methods.gaussian import GaussianMethod, adapt_step, fresh_policy, mean_step_size
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.settings import MamlConfig
-from gmps.nets import GaussianPolicy, PolicyActor, init_policy, subset_mask
+from gmps.nets import GaussianPolicy, subset_mask
 from gmps.surrogates import action_distributions, mean_kl, ratio_loss
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
@@ -46,7 +45,7 @@ class MamlState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Maml:
+class Maml(GaussianMethod):
     """MAML on the training tasks of a world."""
 
     config: MamlConfig
@@ -56,27 +55,11 @@ class Maml:
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> MamlState:
         """Random parameters; `demos` are not used."""
         del demos
-        config, policy = self.config, self._fresh(key)
+        config = self.config
+        policy = fresh_policy(config, self.world.family.spec, key)
         params = MetaParams(policy, init_step_sizes(policy, config.step_sizes, config.step_size))
         opt_state = start_optimiser(config.outer, config.ppo, params)
         return MamlState(params, opt_state, jnp.zeros((), jnp.int32))
-
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
-        """A policy that has learned nothing, its inputs scaled to the experts' data."""
-        policy = self._fresh(key)
-        return normalised(policy, demos) if self.config.normalise else policy
-
-    def _fresh(self, key: Key[Array, ""]) -> GaussianPolicy:
-        config, spec = self.config, self.world.family.spec
-        return init_policy(
-            key,
-            spec.obs_size,
-            spec.act_size,
-            hidden=config.hidden,
-            bias_size=config.bias_size,
-            bias_init=config.bias_init,
-            std=config.std,
-        )
 
     def labels(self, state: MamlState) -> None:
         """None: no expert is asked."""
@@ -90,7 +73,7 @@ class Maml:
         self, state: MamlState, policies: GaussianPolicy, data: Trajectories
     ) -> GaussianPolicy:
         """One inner step of each task's policy on its own trajectories."""
-        return _adapt_step(state.params, policies, self._batch(data), self.config)
+        return adapt_step(state.params, policies, self._batch(data), self.config.subset)
 
     def gather(self, state: MamlState, key: Key[Array, ""]) -> tuple[MamlState, Gathered]:
         """Episodes before each inner step and after the last."""
@@ -99,11 +82,11 @@ class Maml:
         spent, returns, batches = 0, [], []
         if config.normalise and int(state.round) == 0:
             state, spent = self._scale(state, scale_key)
-        actor = PolicyActor(self.world.family.spec.act_size)
+        actor = self.actor()
         policies = stack(state.params.policy, n)
         for inner_key in (*inner_keys, last_key):
             if batches:
-                policies = _adapt_step(state.params, policies, batches[-1], config)
+                policies = adapt_step(state.params, policies, batches[-1], config.subset)
             roll = self.world.rollout(actor, policies, self.tasks, config.episodes, inner_key)
             batches.append(self._batch(roll.trajectories))
             returns.append(float(roll.trajectories.returns.mean()))
@@ -156,16 +139,6 @@ def learned(params: MetaParams, config: MamlConfig) -> PyTree[bool]:
 
 
 @partial(jax.jit, static_argnames="config")
-def _adapt_step(
-    params: MetaParams, policies: GaussianPolicy, batch: InnerBatch, config: MamlConfig
-) -> GaussianPolicy:
-    def one_task(policy: GaussianPolicy, batch: InnerBatch) -> GaussianPolicy:
-        return adapt(policy, params.step_sizes, [batch], subset=config.subset)
-
-    return jax.vmap(one_task)(policies, batch)
-
-
-@partial(jax.jit, static_argnames="config")
 def _update(
     state: MamlState, before: tuple[InnerBatch, ...], after: InnerBatch, config: MamlConfig
 ) -> tuple[MamlState, Metrics]:
@@ -182,7 +155,7 @@ def _update(
         )
     metrics |= {
         "policy/std": jnp.exp(params.policy.log_std).mean(),
-        "policy/step_size": _mean_leaf(params.step_sizes),
+        "policy/step_size": mean_step_size(params.step_sizes),
     }
     return MamlState(params, opt_state, round_ + 1), metrics
 
@@ -197,8 +170,3 @@ def _penalty(old: MetaParams, batch: InnerBatch, config: MamlConfig) -> Any:
         return config.ppo.kl_weight * jax.vmap(mean_kl)(before, now, batch.alive).mean()
 
     return penalty
-
-
-def _mean_leaf(tree: PyTree) -> Float[Array, ""]:
-    leaves = [jnp.ravel(x) for x in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
-    return jnp.concatenate(leaves).mean()

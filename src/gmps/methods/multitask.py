@@ -21,12 +21,12 @@ from jaxtyping import Array, Float, Int, Key
 from gmps.adapt import inner_batch
 from gmps.losses import InnerBatch
 from gmps.methods.base import Gathered, env_steps, stack
-from gmps.methods.imitation import normalised
+from gmps.methods.gaussian import GaussianMethod, fresh_policy
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.plain import fine_tune, tune
 from gmps.methods.settings import MultitaskConfig
-from gmps.nets import GaussianPolicy, PolicyActor, init_policy, subset_mask
+from gmps.nets import GaussianPolicy, subset_mask
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
@@ -42,7 +42,7 @@ class MultitaskState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Multitask:
+class Multitask(GaussianMethod):
     """One policy on the training tasks of a world."""
 
     config: MultitaskConfig
@@ -52,26 +52,10 @@ class Multitask:
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> MultitaskState:
         """A random policy; `demos` are not used."""
         del demos
-        policy = self._fresh(key)
+        policy = fresh_policy(self.config, self.world.family.spec, key)
         opt_state = start_optimiser(self.config.outer, self.config.ppo, policy)
         zero = jnp.zeros((), jnp.float32)
         return MultitaskState(policy, opt_state, zero, jnp.zeros((), jnp.int32))
-
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
-        """A policy that has learned nothing, its inputs scaled to the experts' data."""
-        policy = self._fresh(key)
-        return normalised(policy, demos) if self.config.normalise else policy
-
-    def _fresh(self, key: Key[Array, ""]) -> GaussianPolicy:
-        config, spec = self.config, self.world.family.spec
-        return init_policy(
-            key,
-            spec.obs_size,
-            spec.act_size,
-            hidden=config.hidden,
-            bias_size=config.bias_size,
-            std=config.std,
-        )
 
     def labels(self, state: MultitaskState) -> None:
         """None: no expert is asked."""
@@ -107,7 +91,7 @@ class Multitask:
             )
             state = state._replace(step_size=jnp.float32(found.step_size))
             spent += found.env_steps
-        actor, policies = PolicyActor(self.world.family.spec.act_size), stack(policy, n)
+        actor, policies = self.actor(), stack(policy, n)
         own = self.world.rollout(actor, policies, self.tasks, config.episodes, own_key).trajectories
         after = self.world.rollout(
             actor,

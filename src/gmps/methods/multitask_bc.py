@@ -21,10 +21,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.methods.base import Gathered, descend, env_steps, stack
-from gmps.methods.imitation import blind_loss, imitate, normalised
-from gmps.methods.plain import fine_tune, tune, with_std
+from gmps.methods.gaussian import GaussianMethod
+from gmps.methods.imitation import blind_loss, imitate
+from gmps.methods.plain import fine_tune, tune
 from gmps.methods.settings import MultitaskBcConfig
-from gmps.nets import GaussianPolicy, PolicyActor, init_policy
+from gmps.nets import GaussianPolicy, with_std
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
@@ -41,7 +42,7 @@ class MultitaskBcState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MultitaskBc:
+class MultitaskBc(GaussianMethod):
     """One imitator on the training tasks of a world."""
 
     config: MultitaskBcConfig
@@ -65,19 +66,6 @@ class MultitaskBc:
         opt_state = optax.adam(config.learning_rate).init(policy)  # pyright: ignore[reportArgumentType]
         zero = jnp.zeros((), jnp.float32)
         return MultitaskBcState(policy, opt_state, data, zero, jnp.zeros((), jnp.int32))
-
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
-        """A policy that has learned nothing: the zero of the normalised score."""
-        config, spec = self.config, self.world.family.spec
-        policy = init_policy(
-            key,
-            spec.obs_size,
-            spec.act_size,
-            hidden=config.hidden,
-            bias_size=config.bias_size,
-            std=config.std,
-        )
-        return normalised(policy, demos) if config.normalise else policy
 
     def labels(self, state: MultitaskBcState) -> Aggregate:
         """The experts' own trajectories."""
@@ -112,7 +100,7 @@ class MultitaskBc:
             )
             state = state._replace(policy=found.policy, step_size=jnp.float32(found.step_size))
             spent = found.env_steps
-        actor, policies = PolicyActor(self.world.family.spec.act_size), stack(state.policy, n)
+        actor, policies = self.actor(), stack(state.policy, n)
         own = self.world.rollout(actor, policies, self.tasks, config.episodes, own_key).trajectories
         after = self.world.rollout(
             actor,

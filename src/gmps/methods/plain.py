@@ -19,7 +19,7 @@ from gmps.data.aggregate import Aggregate
 from gmps.losses import Imitation
 from gmps.methods.base import env_steps, stack
 from gmps.methods.imitation import imitate
-from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.nets import GaussianPolicy, PolicyActor, with_std
 from gmps.types import Task, Trajectories
 from gmps.worlds.base import World
 
@@ -142,11 +142,6 @@ def tune(
         steps += env_steps(own) + env_steps(after)
     best = max(candidates, key=lambda c: c.score)
     return PlainControl(explorers[best.std], best.step_size, tuple(candidates), steps)
-
-
-def with_std(policy: GaussianPolicy, std: float) -> GaussianPolicy:
-    """The policy with the same standard deviation for all actions."""
-    return eqx.tree_at(lambda p: p.log_std, policy, jnp.full_like(policy.log_std, np.log(std)))
 
 
 @eqx.filter_jit

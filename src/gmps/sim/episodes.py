@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.tasks.base import State, TaskFamily, Transition
 from gmps.types import Params, Rollout, Shared, Task, Trajectories
-from gmps.worlds.base import Actor
+from gmps.worlds.base import Actor, held_noise
 
 
 class Recording(NamedTuple):
@@ -34,6 +34,8 @@ class Recording(NamedTuple):
     log_prob: Float[Any, "t b"]
     #: True where the step led to numbers that are not finite or to a simulator's warning.
     diverged: Bool[Any, "t b"]
+    #: Noise that the actor held for the whole episode.
+    held: Float[Any, "b held"]
 
 
 @functools.cache
@@ -66,9 +68,17 @@ def draw_starts(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def draw_noise(steps: int, batch: int, size: int, key: Key[Array, ""]) -> Float[Array, "t b noise"]:
+def draw_noise(
+    actor: Actor, steps: int, batch: int, key: Key[Array, ""]
+) -> Float[Array, "t b noise"]:
     """Standard normal numbers for the actor."""
-    return jax.random.normal(key, (steps, batch, size), jnp.float32)
+    return hold(actor, jax.random.normal(key, (steps, batch, actor.noise_size), jnp.float32))
+
+
+def hold(actor: Actor, noise: Float[Array, "t b noise"]) -> Float[Array, "t b noise"]:
+    """The noise with what the actor holds for an episode as it is in the first step."""
+    held = held_noise(actor)
+    return noise.at[:, :, :held].set(noise[0, :, :held]) if held else noise
 
 
 def act_batch(
@@ -132,6 +142,7 @@ def assemble(family: TaskFamily, episodes: int, tasks: Task, record: Recording) 
         alive=here,
         last_obs=obs[:, :, -1],
         terminated=ended.any(0).reshape(grid),
+        held=jnp.asarray(record.held).reshape(*grid, -1),
     )
     per_task = jax.vmap(family.outcome, (None, 0, 0))
     return Rollout(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 from gmps.types import Params, Task
-from gmps.worlds.base import Actor
+from gmps.worlds.base import Actor, held_noise
 
 #: From states and clipped actions to the next states and the sensor data of the first.
 Advance = Callable[
@@ -68,4 +68,5 @@ def record_scan(
         act=act,
         log_prob=log_prob,
         diverged=diverged,
+        held=noise[0, :, : held_noise(actor)],
     )

@@ -21,12 +21,12 @@ from gmps.experts.base import Controller, ExpertActor
 from gmps.experts.clone import clone_expert
 from gmps.methods.base import env_steps, stack
 from gmps.methods.gmps import GmpsState
-from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.nets import GaussianPolicy, PolicyActor, with_std
 from gmps.run import Run
 from gmps.stats import stratified_bootstrap
 from gmps.theory.certificate import CERTIFICATE, FORMAT
 from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
-from gmps.theory.sample import SamplingConfig, answers, collect, with_std
+from gmps.theory.sample import SamplingConfig, answers, collect
 from gmps.train import restore
 from gmps.types import Rollout, Task, tree_index
 

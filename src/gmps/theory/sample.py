@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import env_steps
-from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.nets import GaussianPolicy, PolicyActor, with_std
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv
 from gmps.theory.estimate import Samples
 from gmps.types import Params, Rollout, Task
@@ -81,12 +80,6 @@ class Answers(NamedTuple):
     expert: Float[Array, "unit ep t act"]
     kl: Float[Array, "unit ep t"]
     tv: Float[Array, "unit ep t"]
-
-
-def with_std(policies: GaussianPolicy, std: Float[Array, " act"]) -> GaussianPolicy:
-    """The stacked policies, acting with these standard deviations."""
-    log_std = jnp.broadcast_to(jnp.log(std), policies.log_std.shape)
-    return eqx.tree_at(lambda p: p.log_std, policies, log_std)
 
 
 def collect(

@@ -11,7 +11,8 @@ from gmps.types import Params, Rollout, Task
 class Actor(Protocol):
     """Chooses one action; pure and hashable, so that a world compiles it once.
 
-    `params` holds what differs between tasks; `noise` are independent standard normal numbers.
+    `params` holds what differs between tasks; `noise` are independent standard normal numbers. An
+    actor may hold the first of them for a whole episode: see `held_noise`.
     """
 
     @property
@@ -26,6 +27,14 @@ class Actor(Protocol):
         ...
 
 
+def held_noise(actor: Actor) -> int:
+    """How many of an actor's numbers, the first ones, are drawn once for a whole episode.
+
+    They make a latent of the episode. An actor that has one says so by an attribute of this name.
+    """
+    return getattr(actor, "held_noise", 0)
+
+
 class Draws(NamedTuple):
     """What a rollout would draw from its key, given instead.
 
@@ -34,7 +43,8 @@ class Draws(NamedTuple):
 
     #: Start states, leaves `(task, ep, ...)`, such as a time slice of `Rollout.states`.
     starts: State
-    #: The actor's noise. Its length `t >= 1` is the number of steps, in place of the horizon.
+    #: The actor's noise. Its length `t >= 1` is the number of steps, in place of the horizon. What
+    #: the actor holds for the episode is taken from the first step.
     noise: Float[Array, "task ep t noise"]
 
 

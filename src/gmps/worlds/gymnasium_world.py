@@ -19,7 +19,7 @@ from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.types import Params, Rollout, Shared, Task, tree_index
-from gmps.worlds.base import Actor, Draws
+from gmps.worlds.base import Actor, Draws, held_noise
 
 #: Environments that run side by side in this process.
 ENVIRONMENTS = 64
@@ -119,8 +119,8 @@ class GymnasiumWorld:
         batch = check_batch(params, tasks, episodes) * episodes
         seed_key, noise_key = jax.random.split(key)
         first = int(jax.random.randint(seed_key, (), 0, 2**30))
-        noise = ep.draw_noise(self.family.spec.horizon, batch, actor.noise_size, noise_key)
-        record = _blank(self.family, batch)
+        noise = ep.draw_noise(actor, self.family.spec.horizon, batch, noise_key)
+        record = _blank(self.family, np.asarray(noise[0, :, : held_noise(actor)]))
         width = self._vector.num_envs
         for start in range(0, batch, width):
             rows = np.arange(start, min(start + width, batch))
@@ -185,9 +185,9 @@ def _act(actor: Actor, params: Params, tasks: Task, obs: Any, noise: Any) -> Any
     return jax.vmap(actor)(params, tasks, obs, noise)
 
 
-def _blank(family: TaskFamily, batch: int) -> ep.Recording:
-    """An empty recording."""
-    spec, steps = family.spec, family.spec.horizon
+def _blank(family: TaskFamily, held: Float[np.ndarray, "b held"]) -> ep.Recording:
+    """A recording of episodes that have not begun."""
+    spec, steps, batch = family.spec, family.spec.horizon, len(held)
     return ep.Recording(
         states=np.zeros((steps + 1, batch, spec.obs_size + 1), np.float32),
         sensors=np.zeros((steps + 1, batch, 2), np.float32),
@@ -195,6 +195,7 @@ def _blank(family: TaskFamily, batch: int) -> ep.Recording:
         act=np.zeros((steps, batch, spec.act_size), np.float32),
         log_prob=np.zeros((steps, batch), np.float32),
         diverged=np.zeros((steps, batch), bool),
+        held=held,
     )
 
 

@@ -20,7 +20,7 @@ from gmps.tasks.base import MujocoFamily, PureFamily, Sim, Spec, TaskFamily
 from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.types import Params, Rollout, Shared, Task, tree_index
-from gmps.worlds.base import Actor, Draws, World
+from gmps.worlds.base import Actor, Draws, World, held_noise
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 
@@ -114,7 +114,7 @@ def draw(
         return _given(family, actor, episodes, tasks, key)
     start_key, noise_key = jax.random.split(key)
     starts = ep.draw_starts(family, episodes, tasks, start_key)
-    return starts, ep.draw_noise(family.spec.horizon, len(starts), actor.noise_size, noise_key)
+    return starts, ep.draw_noise(actor, family.spec.horizon, len(starts), noise_key)
 
 
 def _given(
@@ -138,7 +138,7 @@ def _given(
         )
     starts = jnp.concatenate(draws.starts, -1).reshape(count * episodes, -1)
     noise = jnp.moveaxis(draws.noise.reshape(count * episodes, steps, -1), 1, 0)
-    return starts.astype(jnp.float32), noise.astype(jnp.float32)
+    return starts.astype(jnp.float32), ep.hold(actor, noise.astype(jnp.float32))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -237,7 +237,7 @@ class NativeWorld:
             stop.set()
             wait(futures)
             raise
-        record = tape.recording(self.family.spec, starts.shape[1])
+        record = tape.recording(self.family.spec, starts.shape[1], held_noise(actor))
         return ep.finish(self.family, episodes, tasks, record)
 
     def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "_Tape":
@@ -270,7 +270,7 @@ class _Tape(NamedTuple):
     sensors: Float[np.ndarray, "t1 b sensor"]
     diverged: Bool[np.ndarray, "t b"]
 
-    def recording(self, spec: Spec, state_size: int) -> ep.Recording:
+    def recording(self, spec: Spec, state_size: int, held: int) -> ep.Recording:
         """The parts, as views."""
         cuts = np.cumsum([spec.obs_size, spec.act_size, 1])
         obs, act, log_prob, _ = np.split(self.outputs, cuts, axis=-1)
@@ -281,6 +281,7 @@ class _Tape(NamedTuple):
             act=act[:-1],
             log_prob=log_prob[:-1, :, 0],
             diverged=self.diverged,
+            held=self.inputs[0, :, state_size : state_size + held],
         )
 
 
