@@ -136,6 +136,10 @@ def test_scores_have_intervals_and_task_rows(result):
         assert set(scores[mode]["adaptation_score"]) == {"after_1", "after_2"}
     rows = evaluate.task_rows(split, "heldout", ["a", "b", "c", "d"])
     assert [r["task"] for r in rows] == ["a", "b", "c", "d"]
+    for row in rows:
+        low, high = row["levels"]["untrained"], row["levels"]["expert"]
+        before = row["deterministic"]["before"]
+        assert before["normalised"] == pytest.approx((before["return"] - low) / (high - low))
     mean = np.mean([r["deterministic"]["before"]["return"] for r in rows])
     assert mean == pytest.approx(
         split.conditions["deterministic"]["before"].figures["return"].mean()

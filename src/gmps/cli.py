@@ -16,6 +16,7 @@ console = Console(highlight=False)
 COMMANDS = {
     "train": "Meta-train a policy on a task family, then judge it on held-out tasks.",
     "resume": "Go on with an interrupted run.",
+    "sweep": "Train every setting of a grid; by default the grids of the paper.",
     "eval": "Judge a run on held-out tasks, beside its controls.",
     "adapt": "Adapt a trained policy to one task and write the adapted policy.",
     "certify": "Bound what the adapted policies of a run lose to their expert.",

@@ -287,6 +287,10 @@ def task_rows(result: SplitResult, split: Split, words: list[str]) -> list[dict[
     rows = []
     for i, text in enumerate(words):
         row: dict[str, Any] = {"split": split, "index": i, "task": text, "adaptation_score": {}}
+        row["levels"] = {
+            "untrained": float(result.levels.untrained[i]),
+            "expert": float(result.levels.expert[i]),
+        }
         for mode, conditions in result.conditions.items():
             row[mode] = {
                 name: {

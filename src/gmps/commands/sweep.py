@@ -1,0 +1,149 @@
+"""`gmps sweep FAMILY`."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from gmps.cli import console, leading, main, parse
+from gmps.config import Preset
+from gmps.experts.sac_training import EXPERT_FILE
+from gmps.methods.registry import METHODS
+from gmps.run import Run
+from gmps.sweep import (
+    Cell,
+    Standing,
+    appendix_grid,
+    cells,
+    judged,
+    parse_grid,
+    shard,
+    standings,
+    started,
+)
+from gmps.tasks import family_names, make_family
+
+RESULTS = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train every setting of a grid with several seeds; choose on training tasks, judge on others.
+
+    Finished runs are read, interrupted ones go on: the same command continues a sweep. Machines
+    that share the folder each take a part of it.
+
+    example:
+      gmps sweep sawyer-push --method maml --dry-run
+      gmps sweep sawyer-push --grid gmps.std=0.2,0.3 gmps.step-size=0.05,0.1 --seeds 0 1
+      gmps sweep ant-goal --method gmps --shard 3/40 --options="--expert runs/ant-expert"
+    """
+
+    method: str = "gmps"
+    """What to sweep: a method, or sac for the contextual expert."""
+    grid: tuple[str, ...] = ()
+    """What to try, as OPTION=VALUE,VALUE in the words of `gmps train`; by default the sweep of the
+    paper's appendix D."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of each setting."""
+    preset: Preset = "default"
+    """The settings that the grid varies: tuned for the family, or the paper's."""
+    options: str = ""
+    """Other options of `gmps train`, the same for all runs, as in --options="--rounds 50"."""
+    runs: str | None = None
+    """Folder of the runs, by default runs/sweep-FAMILY-METHOD."""
+    shard: str = "1/1"
+    """Which part of the runs is trained here: 2/8 is the second of eight."""
+    dry_run: bool = False
+    """Print the commands and train nothing."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train what is missing, print the table."""
+    name, options = leading(argv, "sweep", "FAMILY", f"Families: {', '.join(family_names())}.")
+    command = parse(Sweep, options, f"sweep {name}")
+    family = make_family(name)
+    if command.method != "sac" and command.method not in METHODS:
+        known = ", ".join((*METHODS, "sac"))
+        raise ValueError(f"There is no method {command.method!r} to sweep; there are {known}.")
+    if not command.seeds:
+        raise ValueError("--seeds is empty; name at least one seed.")
+    grid = parse_grid(command.grid) or appendix_grid(command.method, family)
+    folder = Path(command.runs or f"runs/sweep-{family.name}-{command.method}")
+    everything = cells(grid, command.seeds, folder)
+    mine = shard(everything, command.shard)
+    extra = shlex.split(command.options)
+    if command.dry_run:
+        for cell in mine:
+            console.print(shlex.join(["gmps", *_command(name, command, cell, extra)]), markup=False)
+        console.print(f"{len(mine)} of {len(everything)} runs.")
+        return 0
+    for i, cell in enumerate(mine, start=1):
+        if _finished(command.method, cell.folder):
+            continue
+        console.rule(f"run {i} of {len(mine)}: {cell.folder.name}")
+        status = main(_command(name, command, cell, extra))
+        if status:
+            return status
+    if command.method == "sac":
+        return _report_experts(everything)
+    found = standings(everything)
+    write_results(folder / RESULTS, found)
+    print_standings(found)
+    console.print(f"results  {folder / RESULTS}")
+    return 0
+
+
+def _command(family: str, command: Sweep, cell: Cell, extra: Sequence[str]) -> list[str]:
+    """The words that start a cell's run, or go on with it."""
+    folder = str(cell.folder)
+    if command.method == "sac":
+        words = ["expert", "train", family]
+    elif started(cell.folder):
+        return ["resume", folder]
+    else:
+        words = ["train", family, "--method", command.method, "--preset", command.preset]
+    return [*words, "--run", folder, "--seed", str(cell.seed), *cell.options(), *extra]
+
+
+def _finished(method: str, folder: Path) -> bool:
+    # `gmps expert train` itself knows whether an expert is trained to the end.
+    return method != "sac" and judged(folder)
+
+
+def write_results(path: Path, found: Sequence[Standing]) -> None:
+    """The table as JSON."""
+    path.write_text(json.dumps([standing._asdict() for standing in found], indent=1) + "\n")
+
+
+def print_standings(found: Sequence[Standing]) -> None:
+    """One line a setting, the best on the training tasks first."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("setting", "seeds", "train", "held out", "adaptation score"):
+        table.add_column(title, justify="left" if title == "setting" else "right")
+    for standing in found:
+        words = ", ".join(f"{name} {value}" for name, value in standing.settings.items())
+        figures = (standing.train, standing.heldout, standing.adaptation)
+        table.add_row(words, str(len(standing.seeds)), *map(_interval, figures))
+    console.print("Normalised return after one step, interquartile means with 95 % intervals:")
+    console.print(table)
+
+
+def _interval(figure: dict[str, Any]) -> str:
+    if figure["iqm"] is None:
+        return "-"
+    return f"{figure['iqm']:.2f} \\[{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
+
+
+def _report_experts(runs: Sequence[Cell]) -> int:
+    """The best measured return of each expert."""
+    for cell in runs:
+        if (cell.folder / EXPERT_FILE).is_file():
+            rows = Run.open(cell.folder).metrics()
+            best = max(row["evaluation/return"] for row in rows if "evaluation/return" in row)
+            console.print(f"{cell.folder.name}: return {best:.1f}", markup=False)
+    return 0
