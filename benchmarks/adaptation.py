@@ -9,6 +9,7 @@ example:
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import tyro
 
 from gmps.cli import main
 from gmps.report.aggregate import combine_scores
-from gmps.run import CONFIG, Run
+from gmps.run import Run
+from gmps.sweep import judged, started
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,21 @@ def study(settings: Adaptation) -> None:
     name = settings.name or settings.family
     folders = {s: Path(settings.runs) / f"{name}-seed{s}" for s in settings.seeds}
     for seed, folder in folders.items():
-        status = 0
-        if (folder / CONFIG).exists() and not (folder / "scores.json").exists():
-            status = main(["resume", str(folder)])
-        elif not folder.exists():
-            options = [
-                "--seed",
-                str(seed),
-                "--run",
-                str(folder),
-                *shlex.split(options_of(settings, seed)),
-            ]
-            if settings.demos:
-                options += ["--demos", settings.demos]
-            status = main(["train", settings.family, *options])
-        if status:
-            raise SystemExit(status)
-        write(settings, name, {s: f for s, f in folders.items() if (f / "scores.json").exists()})
+        options = ["--seed", str(seed), *shlex.split(options_of(settings, seed))]
+        if settings.demos:
+            options += ["--demos", settings.demos]
+        finish(folder, settings.family, options)
+        write(settings, name, {s: f for s, f in folders.items() if judged(f)})
+
+
+def finish(folder: Path, family: str, options: Sequence[str]) -> None:
+    """Train a run to its end and judge it, or go on with it; nothing where that is done."""
+    if judged(folder):
+        return
+    words = ["train", family, "--run", str(folder), *options]
+    status = main(["resume", str(folder)] if started(folder) else words)
+    if status:
+        raise SystemExit(status)
 
 
 def options_of(settings: Adaptation, seed: int) -> str:
