@@ -90,7 +90,7 @@ def study(settings: Methods) -> None:
     for seed in settings.seeds:
         for method in settings.methods:
             if not settings.collect:
-                words = shlex.split(command(settings, method, seed))[4:]
+                words = shlex.split(command(settings, method, seed))[3:]
                 finish(folder / f"{method}-seed{seed}", settings.family, words)
     found = {}
     for method in settings.methods:
