@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from core_problems import (
     array,
@@ -27,11 +27,10 @@ from gmps.methods.outer import PpoConfig, trpo_step
 from gmps.methods.settings import MamlConfig
 from gmps.nets import GaussianPolicy, init_policy, subset_mask
 from gmps.surrogates import action_distributions, mean_kl, ratio_loss
-from gmps.tasks.base import Spec, Split, Transition
-from gmps.tasks.point_goal import PointGoal
 from gmps.trust_region import TrustRegionConfig
-from gmps.types import Demonstrations, Task
+from gmps.types import Demonstrations
 from gmps.worlds.local import make_world
+from probe_families import SignBandit
 
 
 def problem(steps: int = 1) -> tuple[MetaParams, tuple[InnerBatch, ...], InnerBatch]:
@@ -144,20 +143,6 @@ def test_with_a_step_of_size_zero_it_is_multi_task_learning():
         assert np.allclose(a, b, atol=1e-9)
 
 
-class SignBandit(PointGoal):
-    """One action; the reward is its first number times the task's sign."""
-
-    name: ClassVar[str] = "sign-bandit"
-    spec: ClassVar[Spec] = replace(PointGoal.spec, horizon=1)
-
-    def tasks(self, split: Split, n: int | None = None, key: Any = None) -> Task:
-        del split, n, key
-        return jnp.asarray([[1.0, 0.0], [-1.0, 0.0]])
-
-    def reward(self, task: Task, transition: Transition) -> dict[str, Float[Array, ""]]:
-        return {"right": task[0] * transition.act[0]}
-
-
 def trained_on_signs(config: MamlConfig, rounds: int) -> tuple[list[float], list[Any]]:
     """Returns after the update, round by round, and both tasks' last mean actions."""
     world = make_world(SignBandit())
@@ -193,8 +178,9 @@ def test_it_learns_to_flip_the_action_with_the_task(outer: Any):
     # A policy that does not adapt gains in one task what it loses in the other.
     assert np.mean(after[-4:]) > 0.2
     assert np.mean(after[-4:]) > np.mean(after[:4]) + 0.1
-    assert right[0] > 0.1
-    assert left[0] < -0.1
+    # Both come from one batch of noisy episodes each, so their middle need not be 0.
+    assert right[0] > 0 > left[0]
+    assert right[0] - left[0] > 0.4
 
 
 def test_each_task_adapts_on_its_own_batch_alone():

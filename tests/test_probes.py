@@ -1,0 +1,56 @@
+"""Every method on families whose answer is known."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmps.experts.base import ExpertActor, label
+from gmps.methods.base import stack
+from gmps.methods.gmps import GmpsConfig
+from gmps.methods.registry import METHODS, make_method
+from gmps.methods.settings import MamlConfig, MultitaskBcConfig, MultitaskConfig
+from gmps.trust_region import TrustRegionConfig
+from gmps.worlds.local import make_world
+from probe_families import SignBandit, TwoSteps
+
+#: Settings, rounds, and the return after one step, of at most 1, that the method must exceed in
+#: each task. The last two learn one policy for both and take a plain step.
+#: Positions say nothing here, so they are not blown up.
+SMALL: dict[str, Any] = {"episodes": 40, "hidden": (8,), "normalise": False}
+SETTINGS: dict[str, tuple[Any, int, float]] = {
+    "gmps": (GmpsConfig(**SMALL, std=0.5, labels=40, pretrain_steps=50, capacity=200), 20, 0.3),
+    "maml": (MamlConfig(**SMALL, trust_region=TrustRegionConfig(max_kl=0.05)), 20, 0.2),
+    "multitask": (MultitaskConfig(**SMALL, step_sizes=(0.1, 0.4)), 5, 0.1),
+    "multitask-bc": (MultitaskBcConfig(**SMALL, stds=(0.5,), step_sizes=(0.1, 0.4)), 2, 0.1),
+}
+
+
+def test_no_method_is_left_out():
+    assert list(SETTINGS) == list(METHODS)
+
+
+@pytest.mark.parametrize("family", [SignBandit(), TwoSteps()], ids=lambda f: f.name)
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_is_earned_before_the_update_and_something_after(name: str, family: SignBandit):
+    settings, rounds, least = SETTINGS[name]
+    world, tasks, expert = make_world(family), family.tasks("train"), family.expert
+    shown = world.rollout(ExpertActor(expert, 2), jnp.full(2, 0.3), tasks, 4, jax.random.key(9))
+    demos = label(expert, tasks, shown.trajectories)
+    method = make_method(name, settings, world, tasks, expert)
+    state = method.init(jax.random.key(0), demos)
+    for i in range(rounds):
+        state, gathered = method.gather(state, jax.random.key(2 * i))
+        state, _ = method.update(state, gathered, jax.random.key(2 * i + 1))
+    policies = stack(method.policy(state), 2)
+    data = world.rollout(method.actor(), policies, tasks, 40, jax.random.key(7)).trajectories
+    adapted = method.adapt(state, policies, data)
+    before, after = (
+        np.asarray(world.rollout(method.actor(False), p, tasks, 40, key).trajectories.returns)
+        for p, key in ((policies, jax.random.key(8)), (adapted, jax.random.key(9)))
+    )
+    # Start positions differ, and with them what the policy does.
+    assert abs(before.mean()) < 4 * before.std(1).max() / np.sqrt(before.size) + 1e-6
+    assert after.mean(1).min() > least
