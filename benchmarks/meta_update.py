@@ -55,10 +55,13 @@ def main() -> None:
     args = parse()
     problem = make_problem(args.tasks, args.episodes, args.steps, args.seed)
     load = os.getloadavg()
-    with tempfile.TemporaryDirectory() as folder, Torch(args, problem, Path(folder)) as torch:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Torch(args.torch_python, "torch_loop.py", inputs(problem), Path(folder)) as torch,
+    ):
         timers, gradients = jax_sides(problem)
         if torch.version:
-            gradients["torch"] = torch.gradients()
+            gradients["torch"] = torch.results()
             timers["torch"] = torch.seconds
         seconds = measure(timers, args.repeats)
     work = flops(args.tasks * args.episodes * args.steps)
@@ -179,12 +182,7 @@ def jax_sides(
     timers, gradients = {"matmul": lambda: timed(product, square, square)}, {}
     for name, side in sides.items():
         compiled = jax.jit(side)
-        _, gradient = compiled(*problem)
-        gradients[name] = {
-            f"{prefix}{leaf}": value
-            for prefix, policy in zip(("", "alpha_"), gradient, strict=True)
-            for leaf, value in named(policy).items()
-        }
+        gradients[name] = named_params(compiled(*problem)[1])
         timers[name] = lambda compiled=compiled: timed(compiled, *problem)
     return timers, gradients
 
@@ -208,27 +206,26 @@ def named(policy: GaussianPolicy) -> dict[str, np.ndarray]:
 class Torch:
     """The worker process of the PyTorch side; `version` is None where there is no PyTorch."""
 
-    def __init__(self, args: argparse.Namespace, problem: Problem, folder: Path) -> None:
+    def __init__(
+        self, python: str | None, script: str, inputs: dict[str, np.ndarray], folder: Path
+    ) -> None:
         self.folder = folder
         self.version: str | None = None
         self.process: subprocess.Popen[str] | None = None
-        if not args.torch_python:
+        if not python:
             print("PyTorch side left out: no --torch-python (see --help).")
             return
-        check = [args.torch_python, "-c", "import torch, numpy"]
+        check = [python, "-c", "import torch, numpy"]
         try:
             subprocess.run(check, check=True, capture_output=True, text=True)
         except FileNotFoundError:
-            raise SystemExit(
-                f"--torch-python {args.torch_python}: there is no such file."
-            ) from None
+            raise SystemExit(f"--torch-python {python}: there is no such file.") from None
         except subprocess.CalledProcessError as error:
             reason = error.stderr.strip().splitlines()[-1]
-            print(f"PyTorch side left out: {args.torch_python} says {reason!r} (see --help).")
+            print(f"PyTorch side left out: {python} says {reason!r} (see --help).")
             return
-        write_inputs(folder / "inputs.npz", problem)
-        script = Path(__file__).with_name("torch_loop.py")
-        command = [args.torch_python, str(script), str(folder / "inputs.npz")]
+        np.savez(folder / "inputs.npz", **inputs)  # pyright: ignore[reportArgumentType]
+        command = [python, str(Path(__file__).with_name(script)), str(folder / "inputs.npz")]
         self.process = subprocess.Popen(
             [*command, "--threads", str(cores())],
             stdin=subprocess.PIPE,
@@ -260,21 +257,29 @@ class Torch:
     def seconds(self) -> float:
         return self.ask("go")
 
-    def gradients(self) -> dict[str, np.ndarray]:
-        path = self.folder / "gradients.npz"
-        self.ask(f"grads {path}")
+    def results(self) -> dict[str, np.ndarray]:
+        path = self.folder / "results.npz"
+        self.ask(f"save {path}")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name != "loss"}
+            return {name: file[name] for name in file.files}
 
 
-def write_inputs(path: Path, problem: Problem) -> None:
+def inputs(problem: Problem) -> dict[str, np.ndarray]:
     params, (batch,), demos = problem
-    flat = lambda x: np.asarray(x).reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731
-    arrays = named(params.policy)
-    arrays |= {f"alpha_{name}": x for name, x in named(params.step_sizes).items()}
-    arrays |= {name: flat(getattr(batch, name)) for name in ("obs", "act", "advantage", "weight")}
-    arrays |= {"demo_obs": np.asarray(demos.obs), "demo_act": np.asarray(demos.act)}
-    np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+    samples = {name: flat(getattr(batch, name)) for name in ("obs", "act", "advantage", "weight")}
+    experts = {"demo_obs": np.asarray(demos.obs), "demo_act": np.asarray(demos.act)}
+    return {**named_params(params), **samples, **experts}
+
+
+def flat(x: jax.Array) -> np.ndarray:
+    """One row for each sample of a task."""
+    return np.asarray(x).reshape(x.shape[0], -1, *x.shape[3:])
+
+
+def named_params(params: MetaParams) -> dict[str, np.ndarray]:
+    """All that the outer loop learns."""
+    step_sizes = {f"alpha_{name}": x for name, x in named(params.step_sizes).items()}
+    return {**named(params.policy), **step_sizes}
 
 
 def measure(timers: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:

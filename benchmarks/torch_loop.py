@@ -2,8 +2,8 @@
 
 It runs in its own interpreter (PyTorch is no dependency of gmps) as a worker that speaks one line
 at a time: it reads the inputs from `INPUTS.npz`, prints `ready`, and for each line `go` on its
-standard input does one update and prints the seconds it took; for `grads FILE` it writes the loss
-and the gradients. Started by the benchmark; by hand:
+standard input does one update and prints the seconds it took; for `save FILE` it also writes the
+loss and the gradients. Started by the benchmark; by hand:
 
     echo go | python benchmarks/torch_loop.py INPUTS.npz --threads 2
 """
@@ -56,29 +56,39 @@ def meta_update(params, step_sizes, data):
     return total, gradients
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def serve(description, make_update):
+    """Answer the benchmark. `make_update` makes of the input arrays a function without arguments
+    that computes the named results."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("inputs")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with np.load(args.inputs, allow_pickle=False) as file:
-        arrays = {name: torch.from_numpy(file[name]) for name in file.files}
-    params = [arrays[name].requires_grad_() for name in NAMES]
-    step_sizes = [arrays[f"alpha_{name}"].requires_grad_() for name in NAMES]
-    meta_update(params, step_sizes, arrays)
+        update = make_update({name: torch.from_numpy(file[name]) for name in file.files})
+    update()
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
         command, *rest = line.split()
         start = time.perf_counter()
-        loss, gradients = meta_update(params, step_sizes, arrays)
+        results = update()
         seconds = time.perf_counter() - start
-        if command == "grads":
-            names = [*NAMES, *(f"alpha_{name}" for name in NAMES)]
-            named = dict(zip(names, (g.numpy() for g in gradients), strict=True))
-            np.savez(rest[0], loss=np.float32(loss), **named)
+        if command == "save":
+            np.savez(rest[0], **{name: np.asarray(x) for name, x in results.items()})
         print(seconds, flush=True)
 
 
+def make_update(arrays):
+    params = [arrays[name].requires_grad_() for name in NAMES]
+    step_sizes = [arrays[f"alpha_{name}"].requires_grad_() for name in NAMES]
+
+    def update():
+        loss, gradients = meta_update(params, step_sizes, arrays)
+        names = [*NAMES, *(f"alpha_{name}" for name in NAMES)]
+        return {"loss": np.float32(loss), **dict(zip(names, gradients, strict=True))}
+
+    return update
+
+
 if __name__ == "__main__":
-    main()
+    serve(__doc__, make_update)
