@@ -35,9 +35,7 @@ def adapted_means(params, step_sizes, before, after, create_graph):
     """Means in the states of `after`, by the policy that took one inner step on `before`."""
     inner = ratio_loss(params[-1], policy_mean(params, before["obs"]), before)
     step = torch.autograd.grad(inner, params[:-1], create_graph=create_graph)
-    moved = [
-        p - a * g for p, a, g in zip(params[:-1], step_sizes[:-1], step, strict=True)
-    ]
+    moved = [p - a * g for p, a, g in zip(params[:-1], step_sizes[:-1], step, strict=True)]
     return policy_mean([*moved, params[-1]], after["obs"])
 
 

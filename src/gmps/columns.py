@@ -7,6 +7,7 @@ as rows, as automatic differentiation writes them, the two products of the backw
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,45 @@ def inner_objective(policy: GaussianPolicy, batch: InnerBatch) -> Objective:
     scale = jnp.where(batch.alive, batch.weight * batch.advantage, 0).reshape(-1)
     inputs = _normalise(policy, obs)
     return lambda p: -alive_mean(scale * _log_probs(p, inputs, act), alive)
+
+
+def ratio_objective(policy: GaussianPolicy, batch: InnerBatch) -> Objective:
+    """`ratio_loss` on `batch`, as a function of a policy normalised like `policy`."""
+    samples = policy_samples(policy, batch)
+    return lambda p: ratio_loss(p, mlp(p.layers, samples.inputs), samples)
+
+
+class Samples(NamedTuple):
+    """A batch of one task as columns; zeros in padded steps."""
+
+    #: Normalised observations.
+    inputs: Float[Array, "obs n"]
+    act: Float[Array, "act n"]
+    advantage: Float[Array, " n"]
+    #: Log density of `act` under the policy that collected it.
+    log_prob: Float[Array, " n"]
+    alive: Bool[Array, " n"]
+
+
+def policy_samples(policy: GaussianPolicy, batch: InnerBatch) -> Samples:
+    """`batch` as columns, for policies normalised like `policy`."""
+    zeroed = lambda x: jnp.where(batch.alive, x, 0).reshape(-1)  # noqa: E731
+    return Samples(
+        _normalise(policy, _columns(batch.obs, batch.alive)),
+        _columns(batch.act, batch.alive),
+        zeroed(batch.advantage),
+        zeroed(batch.log_prob),
+        batch.alive.reshape(-1),
+    )
+
+
+def ratio_loss(
+    policy: GaussianPolicy, mean: Float[Array, "act n"], samples: Samples
+) -> Float[Array, ""]:
+    """`gmps.surrogates.ratio_loss` of a policy whose mean actions are `mean`."""
+    log_prob = _gaussian_log_probs(policy, mean, samples.act)
+    ratio = jnp.exp(jnp.where(samples.alive, log_prob - samples.log_prob, 0))
+    return -alive_mean(ratio * samples.advantage, samples.alive)
 
 
 def outer_objective(policy: GaussianPolicy, demos: Demonstrations, kind: Imitation) -> Objective:
@@ -55,8 +95,41 @@ def _normalise(policy: GaussianPolicy, obs: Float[Array, "obs n"]) -> Float[Arra
 def _log_probs(
     policy: GaussianPolicy, inputs: Float[Array, "obs n"], act: Float[Array, "act n"]
 ) -> Float[Array, " n"]:
-    mean = mlp(policy.layers, inputs)
+    return _gaussian_log_probs(policy, mlp(policy.layers, inputs), act)
+
+
+def _gaussian_log_probs(
+    policy: GaussianPolicy, mean: Float[Array, "act n"], act: Float[Array, "act n"]
+) -> Float[Array, " n"]:
     return jax.vmap(gaussian_log_prob, (1, 1, None))(act, mean, policy.floored_log_std)
+
+
+def fisher_product(
+    policy: GaussianPolicy,
+    hidden: Sequence[Float[Array, "_width n"]],
+    alive: Bool[Array, " n"],
+    v: GaussianPolicy,
+) -> GaussianPolicy:
+    """`F v`, `F` the mean over living samples of the Fisher information of `policy`'s actions.
+
+    The information about a mean is `1 / std^2`, about a log standard deviation 2. `hidden` are the
+    inputs of the layers, as `activations` gives them.
+    """
+    parts = lambda p: (p.layers, p.floored_log_std)  # noqa: E731
+    (layers, log_std), parts_transpose = jax.vjp(parts, policy)
+    _, (layers_v, log_std_v) = jax.jvp(parts, (policy,), (v,))
+    share = alive / jnp.maximum(alive.sum(), 1)
+    delta = _tangent(layers, hidden, layers_v) * share * jnp.exp(-2 * log_std)[:, None]
+    layers_product, _ = _backward((layers, hidden), delta)
+    return parts_transpose((layers_product, 2 * share.sum() * log_std_v))[0]
+
+
+def activations(
+    layers: Sequence[Layer], inputs: Float[Array, "in n"]
+) -> tuple[Float[Array, "out n"], list[Float[Array, "_width n"]]]:
+    """Outputs of the network, and the inputs of each of its layers."""
+    outputs, (_, hidden) = _forward(layers, inputs)
+    return outputs, hidden
 
 
 @jax.custom_vjp
@@ -71,6 +144,18 @@ def _forward(layers: Sequence[Layer], inputs: Array) -> tuple[Array, tuple]:
         hidden.append(jax.nn.relu(_product(weight, hidden[-1], 0, 0) + bias[:, None]))
     weight, bias = layers[-1]
     return _product(weight, hidden[-1], 0, 0) + bias[:, None], (layers, hidden)
+
+
+def _tangent(
+    layers: Sequence[Layer], hidden: Sequence[Array], tangents: Sequence[Layer]
+) -> Float[Array, "out n"]:
+    """How the outputs move when the layers do."""
+    (weight_v, bias_v), *rest = tangents
+    moved = _product(weight_v, hidden[0], 0, 0) + bias_v[:, None]
+    for (weight, _), (weight_v, bias_v), h in zip(layers[1:], rest, hidden[1:], strict=True):
+        moved = _product(weight, jnp.where(h > 0, moved, 0), 0, 0) + bias_v[:, None]
+        moved = moved + _product(weight_v, h, 0, 0)
+    return moved
 
 
 def _backward(residuals: tuple, delta: Float[Array, "out n"]) -> tuple[tuple[Layer, ...], Array]:

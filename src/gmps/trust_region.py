@@ -82,6 +82,11 @@ def conjugate_gradient(
 
     Stops once the squared residual is below `tolerance` times that of `x = 0`.
     """
+    return _solve(product, b, iterations, tolerance)[0]
+
+
+def _solve(product: Product, b: Vector, iterations: int, tolerance: float) -> tuple[Vector, Vector]:
+    """The solution of `conjugate_gradient` and its residual `b - A x`."""
     limit = tolerance * (b @ b)
 
     def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -96,7 +101,9 @@ def conjugate_gradient(
         return (carry[0] < iterations) & (carry[-1] > limit)
 
     zero: Int[Array, ""] = jnp.zeros((), jnp.int32)
-    return jax.lax.while_loop(goes_on, step, (zero, jnp.zeros_like(b), b, b, b @ b))[1]
+    start = (zero, jnp.zeros_like(b), b, b, b @ b)
+    _, x, residual, _, _ = jax.lax.while_loop(goes_on, step, start)
+    return x, residual
 
 
 def trust_region_step(
@@ -106,23 +113,44 @@ def trust_region_step(
     product: Product,
     config: TrustRegionConfig,
 ) -> tuple[Vector, SearchResult]:
+    """Parameters after one step that lowers `loss`, and how it went; see `natural_step`."""
+    before, gradient = jax.value_and_grad(loss)(at)
+    return natural_step(at, before, gradient, product, lambda x: (loss(x), kl(x)), config)
+
+
+def natural_step(
+    at: Vector,
+    before: Float[Array, ""],
+    gradient: Vector,
+    product: Product,
+    evaluate: Callable[[Vector], tuple[Float[Array, ""], Float[Array, ""]]],
+    config: TrustRegionConfig,
+) -> tuple[Vector, SearchResult]:
     """Parameters after one step, and how it went.
 
     The direction solves `(F + damping I) x = -grad loss`; its length makes the quadratic model of
     the KL equal to the limit; then the step shrinks until the loss is lower and the true KL is
     within the limit. If no try succeeds, or nothing is finite, the parameters stay as they were.
+
+    Args:
+        at: the parameters.
+        before: the loss there.
+        gradient: its gradient there.
+        product: `v -> F v` there.
+        evaluate: loss and KL of other parameters.
+        config: settings of the step.
     """
-    before, gradient = jax.value_and_grad(loss)(at)
     damped = lambda v: product(v) + config.damping * v  # noqa: E731
-    direction = conjugate_gradient(damped, -gradient, config.cg_iterations)
-    curvature = direction @ damped(direction)
+    direction, residual = _solve(damped, -gradient, config.cg_iterations, 1e-10)
+    # `A x` is `b` less the residual: no product more.
+    curvature = direction @ (-gradient - residual)
     full = jnp.sqrt(2 * config.max_kl / jnp.maximum(curvature, 1e-30)) * direction
 
     def attempt(carry: tuple) -> tuple:
         i = carry[0]
         share = config.shrink ** i.astype(at.dtype)
         tried = at + share * full
-        after, distance = loss(tried), kl(tried)
+        after, distance = evaluate(tried)
         # A comparison with what is not a number is false: such a step is refused.
         good = (after < before) & (distance <= config.max_kl) & jnp.isfinite(tried).all()
         return i + 1, tried, after, distance, share, good

@@ -21,19 +21,21 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.adapt import adapt, init_step_sizes, inner_batch
-from gmps.losses import InnerBatch, policy_gradient_loss
+from gmps.columns import inner_objective, ratio_objective
+from gmps.losses import InnerBatch
 from gmps.meta_gradient import MetaParams
 from gmps.methods.base import Gathered, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, fresh_policy, mean_step_size
-from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
+from gmps.methods.outer import Metrics, over_tasks, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.settings import MamlConfig
 from gmps.nets import GaussianPolicy, subset_mask
-from gmps.surrogates import action_distributions, mean_kl, ratio_loss
+from gmps.surrogates import action_distributions, mean_kl
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
-_INNER_LOSS = {"ratio": ratio_loss, "none": policy_gradient_loss}
+#: `ratio_loss` or `policy_gradient_loss`, on columns.
+_INNER_OBJECTIVE = {"ratio": ratio_objective, "none": inner_objective}
 
 
 class MamlState(NamedTuple):
@@ -121,15 +123,16 @@ def adapted(
     distribution of the episodes moves with the policy; the value is the same either way where
     `params.policy` collected the episodes.
     """
+    objective = _INNER_OBJECTIVE[config.sampling]
     inner = partial(
         adapt,
         params.policy,
         params.step_sizes,
         subset=config.subset,
         first_order=config.first_order,
-        loss=_INNER_LOSS[config.sampling],
+        loss=lambda policy, batch: objective(policy, batch)(policy),
     )
-    return jax.vmap(inner)(batches)
+    return over_tasks(inner, batches)
 
 
 def learned(params: MetaParams, config: MamlConfig) -> PyTree[bool]:

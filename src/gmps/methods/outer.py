@@ -16,11 +16,13 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from gmps.losses import InnerBatch
+from gmps.columns import Samples, activations, fisher_product, mlp, policy_samples, ratio_loss
+from gmps.dist import gaussian_kl
+from gmps.losses import InnerBatch, alive_mean
 from gmps.methods.base import descend
 from gmps.nets import GaussianPolicy
-from gmps.surrogates import action_distributions, clipped_ratio_loss, mean_kl, ratio_loss
-from gmps.trust_region import TrustRegionConfig, fisher_product, trust_region_step
+from gmps.surrogates import action_distributions, clipped_ratio_loss, mean_kl
+from gmps.trust_region import TrustRegionConfig, natural_step
 
 P = TypeVar("P")
 Outer = Literal["trpo", "ppo"]
@@ -82,17 +84,26 @@ def trpo_step(
         eqx.combine(unravel(x), fixed)
     )
 
-    def outputs(x: Array) -> tuple[Array, Array]:
-        return jax.vmap(action_distributions)(at(x), batch.obs, batch.alive)
+    old, forward = jax.linearize(at, start)
+    backward = jax.linear_transpose(forward, start)
+    samples = over_tasks(policy_samples, old, batch)
+    means, hidden = over_tasks(lambda p, s: activations(p.layers, s.inputs), old, samples)
+    n = batch.alive.shape[0]
 
-    old = jax.lax.stop_gradient(outputs(start))
-    divergence = lambda new: jax.vmap(mean_kl)(old, new, batch.alive).mean()  # noqa: E731
-    stepped, found = trust_region_step(
-        start,
-        lambda x: jax.vmap(ratio_loss)(at(x), batch).mean(),
-        lambda x: divergence(outputs(x)),
-        fisher_product(outputs, divergence, start),
-        config,
+    def pulled_back(cotangents: GaussianPolicy) -> Array:
+        """The cotangent of the parameters, from those of the tasks' policies for a mean."""
+        return backward(jax.tree.map(lambda x: x / n, cotangents))[0]
+
+    def product(v: Array) -> Array:
+        return pulled_back(over_tasks(fisher_product, old, hidden, samples.alive, forward(v)))
+
+    def evaluate(x: Array) -> tuple[Array, Array]:
+        losses, kls = over_tasks(_loss_and_kl, at(x), samples, old, means)
+        return losses.mean(), kls.mean()
+
+    losses, gradients = over_tasks(jax.value_and_grad(_loss), old, samples)
+    stepped, found = natural_step(
+        start, losses.mean(), pulled_back(gradients), product, evaluate, config
     )
     metrics = {
         "loss/surrogate": found.loss_before,
@@ -102,6 +113,37 @@ def trpo_step(
         "outer/accepted": found.accepted,
     }
     return eqx.combine(unravel(stepped), fixed), metrics
+
+
+def _loss(policy: GaussianPolicy, samples: Samples) -> Float[Array, ""]:
+    """`-mean_t[r_t A_t]` of one task."""
+    return ratio_loss(policy, mlp(policy.layers, samples.inputs), samples)
+
+
+def _loss_and_kl(
+    policy: GaussianPolicy,
+    samples: Samples,
+    old: GaussianPolicy,
+    old_means: Float[Array, "act n"],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The loss of one task, and the mean KL from the old policy."""
+    means = mlp(policy.layers, samples.inputs)
+    kl = jax.vmap(gaussian_kl, (1, None, 1, None))(
+        old_means, old.floored_log_std, means, policy.floored_log_std
+    )
+    return ratio_loss(policy, means, samples), alive_mean(kl, samples.alive)
+
+
+def over_tasks(function: Callable[..., Any], *args: Any) -> Any:
+    """`function` of each task, whose arguments and results have a leading `task` axis.
+
+    On a CPU one after another, so that a task's activations stay in cache; elsewhere all at once.
+    """
+    return jax.lax.platform_dependent(
+        *args,
+        cpu=lambda *args: jax.lax.map(lambda task: function(*task), args),
+        default=jax.vmap(function),
+    )
 
 
 def ppo_steps(
