@@ -1,4 +1,4 @@
-"""Milliseconds of one outer step of MAML, beside plain JAX and a PyTorch loop.
+"""Milliseconds of one outer step of MAML, beside a PyTorch loop.
 
 One trust-region step on the policies after one inner step: the loss and its gradient, 10
 iterations of conjugate gradient whose Fisher products go through the inner step, and the line
