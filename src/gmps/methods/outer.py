@@ -65,8 +65,9 @@ def trpo_step(
     learned: PyTree[bool],
     batch: InnerBatch,
     config: TrustRegionConfig,
+    penalty: Callable[[P], Float[Array, ""]] = lambda _: jnp.zeros(()),
 ) -> tuple[P, Metrics]:
-    """One trust-region step on the mean over tasks of `-mean_t[r_t A_t]`.
+    """One trust-region step on the mean over tasks of `-mean_t[r_t A_t]`, plus a penalty.
 
     The KL that it limits is that of the tasks' own policies, old to new, in the states of `batch`;
     for a meta-learner these are the policies after the inner step.
@@ -77,12 +78,15 @@ def trpo_step(
         learned: a tree like `params`: which leaves the step may change.
         batch: on-policy episodes of `policies(params)`, leaves `(task, ep, t, ...)`.
         config: settings of the step.
+        penalty: added to the loss, not to the KL.
     """
     free, fixed = eqx.partition(params, learned)
     start, unravel = ravel_pytree(free)
     at: Callable[[Array], GaussianPolicy] = lambda x: policies(  # noqa: E731
         eqx.combine(unravel(x), fixed)
     )
+
+    cost: Callable[[Array], Array] = lambda x: penalty(eqx.combine(unravel(x), fixed))  # noqa: E731
 
     old, forward = jax.linearize(at, start)
     backward = jax.linear_transpose(forward, start)
@@ -99,12 +103,12 @@ def trpo_step(
 
     def evaluate(x: Array) -> tuple[Array, Array]:
         losses, kls = over_tasks(_loss_and_kl, at(x), samples, old, means)
-        return losses.mean(), kls.mean()
+        return losses.mean() + cost(x), kls.mean()
 
     losses, gradients = over_tasks(jax.value_and_grad(_loss), old, samples)
-    stepped, found = natural_step(
-        start, losses.mean(), pulled_back(gradients), product, evaluate, config
-    )
+    extra, extra_gradient = jax.value_and_grad(cost)(start)
+    loss, gradient = losses.mean() + extra, pulled_back(gradients) + extra_gradient
+    stepped, found = natural_step(start, loss, gradient, product, evaluate, config)
     metrics = {
         "loss/surrogate": found.loss_before,
         "outer/gain": found.loss_before - found.loss,
