@@ -15,7 +15,7 @@ from gmps.experts.base import ExpertActor, label
 from gmps.methods.base import Method, stack
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.registry import METHODS, make_method
-from gmps.methods.settings import MamlConfig, MultitaskBcConfig, MultitaskConfig
+from gmps.methods.settings import MaesnConfig, MamlConfig, MultitaskBcConfig, MultitaskConfig
 from gmps.tasks import make_family
 from gmps.types import Demonstrations
 from gmps.worlds.local import make_world
@@ -28,6 +28,7 @@ SETTINGS: dict[str, tuple[Any, int]] = {
         4,
     ),
     "maml": (MamlConfig(episodes=10, hidden=(16,), std=0.3), 10),
+    "maesn": (MaesnConfig(episodes=10, hidden=(16,), std=0.3), 10),
     "multitask": (
         MultitaskConfig(episodes=10, hidden=(16,), std=0.3, step_sizes=(0.02, 0.1), tune_every=2),
         10,

@@ -13,7 +13,7 @@ from gmps.experts.sac_training import ExpertConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.plain import PlainConfig
-from gmps.methods.settings import MamlConfig, MultitaskBcConfig, MultitaskConfig
+from gmps.methods.settings import MaesnConfig, MamlConfig, MultitaskBcConfig, MultitaskConfig
 from gmps.tasks.base import Sim
 from gmps.trust_region import TrustRegionConfig
 
@@ -36,7 +36,7 @@ class TrainConfig:
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
-    method: Literal["gmps", "maml", "multitask", "multitask-bc"] = "gmps"
+    method: Literal["gmps", "maml", "maesn", "multitask", "multitask-bc"] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
     """Rounds of collecting episodes and learning from them."""
@@ -70,6 +70,8 @@ class TrainConfig:
     """Settings of GMPS."""
     maml: MamlConfig = field(default_factory=MamlConfig, metadata=ADDED)
     """Settings of MAML."""
+    maesn: MaesnConfig = field(default_factory=MaesnConfig, metadata=ADDED)
+    """Settings of MAESN."""
     multitask: MultitaskConfig = field(default_factory=MultitaskConfig, metadata=ADDED)
     """Settings of one policy for all tasks, by reinforcement learning."""
     multitask_bc: MultitaskBcConfig = field(default_factory=MultitaskBcConfig, metadata=ADDED)
@@ -116,6 +118,8 @@ PAPER_MAML = MamlConfig(
     sampling="none",
     trust_region=_PAPER_REGION,
 )
+#: The best settings of its publication within the ranges of appendix D.
+PAPER_MAESN = MaesnConfig(episodes=50, std=1.0, normalise=False, trust_region=_PAPER_REGION)
 PAPER_MULTITASK = MultitaskConfig(std=1.0, normalise=False, trust_region=_PAPER_REGION)
 
 
@@ -128,11 +132,14 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
             rounds=80,
             gmps=replace(config.gmps, std=0.3, step_size=0.08),
             maml=replace(config.maml, std=0.3, step_size=0.08),
+            maesn=replace(config.maesn, std=0.3),
             multitask=replace(config.multitask, std=0.3),
             multitask_bc=replace(config.multitask_bc, std=0.3),
         )
     if name == "paper":
-        config = replace(config, gmps=PAPER, maml=PAPER_MAML, multitask=PAPER_MULTITASK)
+        config = replace(
+            config, gmps=PAPER, maml=PAPER_MAML, maesn=PAPER_MAESN, multitask=PAPER_MULTITASK
+        )
     return config
 
 

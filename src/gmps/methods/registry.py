@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 METHODS = {
     "gmps": Entry("gmps", "Gmps", "gmps", "answers"),
     "maml": Entry("maml", "Maml", "maml", "nothing"),
+    "maesn": Entry("maesn", "Maesn", "maesn", "nothing"),
     "multitask": Entry("multitask", "Multitask", "multitask", "nothing"),
     "multitask-bc": Entry("multitask_bc", "MultitaskBc", "multitask_bc", "demonstrations"),
 }

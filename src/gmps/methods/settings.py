@@ -56,6 +56,48 @@ class MamlConfig:
 
 
 @dataclass(frozen=True)
+class MaesnConfig:
+    """Settings of MAESN."""
+
+    latent: int = 2
+    """Size of the latent z."""
+    kl_weight: float = 0.1
+    """Weight of KL(latent || prior), the mean over training tasks before the inner step."""
+    episodes: int = 20
+    """Episodes of each task before the inner step, each with a z of its own; as many after it."""
+    step_size: float = 1.0
+    """Initial step size alpha of the latent's mean and log deviation."""
+    learn_step_sizes: bool = True
+    """Whether the outer loop changes the step sizes, one for each number."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the policy."""
+    std: float = 0.5
+    """Initial standard deviation of the actions, given z."""
+    learn_std: bool = True
+    """Whether the outer loop changes the standard deviation."""
+    normalise: bool = True
+    """Shift and scale observations by the mean and std of the first round's own episodes."""
+    discount: float = 0.99
+    """Discount of the returns, in both loops."""
+    gae_lambda: float = 1.0
+    """Lambda of generalised advantage estimation, in both loops."""
+    trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
+    """Settings of the outer step."""
+
+    def __post_init__(self):
+        for name in ("latent", "episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.kl_weight < 0:
+            raise ValueError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
+
+    @property
+    def bias_size(self) -> int:
+        """Size of the network's bias transformation: the latent takes its place."""
+        return self.latent
+
+
+@dataclass(frozen=True)
 class MultitaskConfig:
     """Settings of one policy for all tasks, by reinforcement learning."""
 

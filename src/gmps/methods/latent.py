@@ -1,0 +1,107 @@
+"""Policies with a Gaussian latent, drawn once for an episode, and the actor that runs them."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmps.dist import gaussian_kl, gaussian_log_prob
+from gmps.losses import InnerBatch
+from gmps.nets import GaussianPolicy
+from gmps.types import Task, Trajectories
+
+
+class Latent(NamedTuple):
+    """The distribution of a latent `z`: N(mean, diag(exp(log_std)^2)). Also step sizes of both."""
+
+    mean: Float[Array, "*n z"]
+    log_std: Float[Array, "*n z"]
+
+
+class LatentPolicy(eqx.Module):
+    """A Gaussian policy of `[observation, z]`, and the distribution of its `z`."""
+
+    #: `z` takes the place of its bias transformation, whose own value has no effect.
+    net: GaussianPolicy
+    latent: Latent
+
+    def given_noise(self) -> GaussianPolicy:
+        """The policy of `[observation, e]`, where `z = mean + exp(log_std) e`.
+
+        The first layer is linear in `z`, so the noise is one more input of an ordinary policy:
+        `[s, z] @ [U; V] = [s, e] @ [U; diag(exp(log_std)) V] + mean @ V`. Losses and outer steps
+        take it as it is, and their gradients reach the latent's mean and deviation.
+        """
+        net, (mean, log_std) = self.net, self.latent
+        size = net.obs_mean.shape[0]
+        of_obs, of_z = net.weights[0][:size], net.weights[0][size:]
+        return replace(
+            net,
+            weights=(
+                jnp.concatenate([of_obs, jnp.exp(log_std)[:, None] * of_z]),
+                *net.weights[1:],
+            ),
+            biases=(net.biases[0] + mean @ of_z, *net.biases[1:]),
+            bias_transform=net.bias_transform[:0],
+            obs_mean=jnp.concatenate([net.obs_mean, jnp.zeros_like(mean)]),
+            obs_std=jnp.concatenate([net.obs_std, jnp.ones_like(mean)]),
+        )
+
+    def at_mean(self) -> GaussianPolicy:
+        """The policy of observations alone that has the latent's mean for `z`."""
+        return replace(self.net, bias_transform=self.latent.mean)
+
+
+def prior(size: int) -> Latent:
+    """The standard normal distribution."""
+    return Latent(jnp.zeros(size, jnp.float32), jnp.zeros(size, jnp.float32))
+
+
+def prior_kl(latent: Latent) -> Float[Array, ""]:
+    """KL(latent || N(0, I)) in nats, of one task."""
+    zero = jnp.zeros_like(latent.mean)
+    return gaussian_kl(latent.mean, latent.log_std, zero, zero)
+
+
+def with_held(batch: InnerBatch, data: Trajectories) -> InnerBatch:
+    """The batch with the noise of each episode behind its observations, for `given_noise`."""
+    steps = batch.obs.shape[:3]
+    held = jnp.broadcast_to(data.held[:, :, None], (*steps, data.held.shape[-1]))
+    return batch._replace(obs=jnp.concatenate([batch.obs, held], -1))
+
+
+@dataclass(frozen=True)
+class LatentActor:
+    """Runs a `LatentPolicy`; `stochastic=False` takes the means of `z` and of the action."""
+
+    act_size: int
+    latent_size: int
+    stochastic: bool = True
+
+    @property
+    def held_noise(self) -> int:
+        """The noise of `z` comes first and stays for the episode."""
+        return self.latent_size
+
+    @property
+    def noise_size(self) -> int:
+        """One normal number for each number of `z` and of the action."""
+        return self.latent_size + self.act_size
+
+    def __call__(
+        self,
+        params: LatentPolicy,
+        task: Task,
+        obs: Float[Array, " obs"],
+        noise: Float[Array, " noise"],
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action and its log density, given `z`, under the stochastic policy."""
+        del task
+        if not self.stochastic:
+            noise = jnp.zeros_like(noise)
+        of_z, of_act = noise[: self.latent_size], noise[self.latent_size :]
+        mean, log_std = params.given_noise()(jnp.concatenate([obs, of_z]))
+        act = mean + jnp.exp(log_std) * of_act
+        return act, gaussian_log_prob(act, mean, log_std)

@@ -1,0 +1,212 @@
+"""Meta-learning of structured exploration (MAESN; Gupta et al. 2018, algorithm 1).
+
+for each round:
+    for each task i, whose latent has mean m_i and deviation s_i:              # gather
+        D_i     <- episodes of pi_theta(a | s, z), one z ~ N(m_i, s_i^2) in each
+        m, s    <- (m_i, log s_i) - alpha * grad L_inner(m_i, log s_i, D_i)
+        D'_i    <- episodes of pi_theta(a | s, z), one z ~ N(m, s^2) in each
+    theta, all m_i, s_i, alpha <- TRPO step on                                 # update
+        mean_i L(theta, m(m_i, s_i, alpha), s(...), D'_i) + w KL(N(m_i, s_i^2), N(0, I))
+
+A new task starts from the prior, z ~ N(0, I); only the latent adapts. No expert.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from gmps.adapt import inner_batch
+from gmps.losses import InnerBatch
+from gmps.methods.base import Gathered, env_steps, stack
+from gmps.methods.gaussian import fresh_policy, mean_step_size, untrained_policy
+from gmps.methods.latent import Latent, LatentActor, LatentPolicy, prior, prior_kl, with_held
+from gmps.methods.outer import Metrics, trpo_step
+from gmps.methods.own_scale import scaled_to
+from gmps.methods.settings import MaesnConfig
+from gmps.nets import GaussianPolicy, subset_mask, with_std
+from gmps.surrogates import ratio_loss
+from gmps.types import Demonstrations, Task, Trajectories
+from gmps.worlds.base import World
+
+
+class MaesnParams(NamedTuple):
+    """What the outer loop learns."""
+
+    #: The policy network; `z` takes the place of its bias transformation.
+    net: GaussianPolicy
+    #: The latent of each training task before adaptation, leaves `(task, z)`.
+    latents: Latent
+    #: Step sizes of the latent's mean and log deviation, leaves `(z,)`, of all tasks.
+    step_sizes: Latent
+
+
+class MaesnState(NamedTuple):
+    """Everything that training carries from round to round."""
+
+    params: MaesnParams
+    round: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Maesn:
+    """MAESN on the training tasks of a world."""
+
+    config: MaesnConfig
+    world: World
+    tasks: Task
+
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> MaesnState:
+        """Random network and latent means, latent deviations 1; `demos` are not used."""
+        del demos
+        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        net_key, latent_key = jax.random.split(key)
+        shape = (n, config.latent)
+        means = jax.random.normal(latent_key, shape, jnp.float32)
+        params = MaesnParams(
+            net=fresh_policy(config, self.world.family.spec, net_key),
+            latents=Latent(means, jnp.zeros(shape, jnp.float32)),
+            step_sizes=jax.tree.map(
+                lambda x: jnp.full_like(x, config.step_size), prior(config.latent)
+            ),
+        )
+        return MaesnState(params, jnp.zeros((), jnp.int32))
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+        """A policy without latent that has learned nothing, scaled to the experts' data."""
+        return untrained_policy(self.config, self.world.family.spec, key, demos)
+
+    def labels(self, state: MaesnState) -> None:
+        """None: no expert is asked."""
+        del state
+
+    def policy(self, state: MaesnState) -> LatentPolicy:
+        """The policy before adaptation to a new task: its latent is the prior."""
+        return LatentPolicy(state.params.net, prior(self.config.latent))
+
+    def adapt(self, state: MaesnState, policies: LatentPolicy, data: Trajectories) -> LatentPolicy:
+        """One inner step of each task's latent on its own trajectories."""
+        return _adapt(state.params.step_sizes, policies, self._batch(data))
+
+    def actor(self, stochastic: bool = True) -> LatentActor:
+        """Draws one `z` an episode; `stochastic=False` takes its mean, and that of the action."""
+        return LatentActor(self.world.family.spec.act_size, self.config.latent, stochastic)
+
+    def action_std(self, policy: LatentPolicy) -> Float[Array, " act"]:
+        """The standard deviation of the actions, given `z`."""
+        return jnp.exp(policy.net.log_std)
+
+    def with_noise_of(self, policies: LatentPolicy, policy: LatentPolicy) -> LatentPolicy:
+        """The policies, their actions given `z` as noisy as those of `policy`."""
+        return LatentPolicy(with_std(policies.net, self.action_std(policy)), policies.latent)
+
+    def export(self, policy: LatentPolicy) -> GaussianPolicy:
+        """The policy at the mean of its latent, which becomes its bias transformation."""
+        return policy.at_mean()
+
+    def gather(self, state: MaesnState, key: Key[Array, ""]) -> tuple[MaesnState, Gathered]:
+        """Episodes before the inner step and after it."""
+        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        before_key, after_key, scale_key = jax.random.split(key, 3)
+        spent = 0
+        if config.normalise and int(state.round) == 0:
+            state, spent = self._scale(state, scale_key)
+        actor, params = self.actor(), state.params
+        policies = LatentPolicy(stack(params.net, n), params.latents)
+        data: list[Trajectories] = []
+        for roll_key in (before_key, after_key):
+            if data:
+                policies = self.adapt(state, policies, data[-1])
+            roll = self.world.rollout(actor, policies, self.tasks, config.episodes, roll_key)
+            data.append(roll.trajectories)
+        before, after = data
+        metrics = {
+            "return/before": float(before.returns.mean()),
+            "return/after": float(after.returns.mean()),
+        }
+        spent += env_steps(before) + env_steps(after)
+        batches = self._batch(before), self._batch(after)
+        return state, Gathered(batches, metrics, {"meta": spent})
+
+    def _batch(self, data: Trajectories) -> InnerBatch:
+        """Advantages by a baseline of observations alone; then the noise joins these."""
+        config = self.config
+        plain = inner_batch(data, discount=config.discount, gae_lambda=config.gae_lambda)
+        return with_held(plain, data)
+
+    def _scale(self, state: MaesnState, key: Key[Array, ""]) -> tuple[MaesnState, int]:
+        # The network alone is the policy whose z is 0, the mean of the prior.
+        net, spent = scaled_to(self.world, self.tasks, state.params.net, self.config.episodes, key)
+        return state._replace(params=state.params._replace(net=net)), spent
+
+    def update(
+        self, state: MaesnState, gathered: Gathered, key: Key[Array, ""]
+    ) -> tuple[MaesnState, Metrics]:
+        """One outer step. Draws nothing from the key."""
+        del key
+        return _update(state, *gathered.batches, self.config)
+
+
+def inner_step(
+    net: GaussianPolicy, latent: Latent, step_sizes: Latent, batch: InnerBatch
+) -> Latent:
+    """One task's latent after a policy-gradient step on its own episodes; `net` stays."""
+    gradient = jax.grad(lambda x: ratio_loss(LatentPolicy(net, x).given_noise(), batch))(latent)
+    return jax.tree.map(lambda x, a, g: x - a * g, latent, step_sizes, gradient)
+
+
+@jax.jit
+def _adapt(step_sizes: Latent, policies: LatentPolicy, batch: InnerBatch) -> LatentPolicy:
+    step = jax.vmap(inner_step, (0, 0, None, 0))
+    return LatentPolicy(policies.net, step(policies.net, policies.latent, step_sizes, batch))
+
+
+def adapted(params: MaesnParams, before: InnerBatch) -> GaussianPolicy:
+    """The policies of all tasks after the inner step on their own episodes.
+
+    They act on `[observation, noise]` (`LatentPolicy.given_noise`).
+    """
+
+    def one_task(latent: Latent, batch: InnerBatch) -> GaussianPolicy:
+        latent = inner_step(params.net, latent, params.step_sizes, batch)
+        return LatentPolicy(params.net, latent).given_noise()
+
+    return jax.vmap(one_task)(params.latents, before)
+
+
+def learned(params: MaesnParams, config: MaesnConfig) -> PyTree[bool]:
+    """Which leaves the outer loop changes."""
+    net = subset_mask(params.net, "all" if config.learn_std else "mean")
+    return MaesnParams(
+        net=eqx.tree_at(lambda p: p.bias_transform, net, False),
+        latents=jax.tree.map(lambda _: True, params.latents),
+        step_sizes=jax.tree.map(lambda _: config.learn_step_sizes, params.step_sizes),
+    )
+
+
+@partial(jax.jit, static_argnames="config")
+def _update(
+    state: MaesnState, before: InnerBatch, after: InnerBatch, config: MaesnConfig
+) -> tuple[MaesnState, Metrics]:
+    """The outer step on episodes before the inner step and after it."""
+    kl = lambda p: jax.vmap(prior_kl)(p.latents).mean()  # noqa: E731
+    params, metrics = trpo_step(
+        lambda p: adapted(p, before),
+        state.params,
+        learned(state.params, config),
+        after,
+        config.trust_region,
+        lambda p: config.kl_weight * kl(p),
+    )
+    metrics |= {
+        "latent/kl": kl(params),
+        "latent/spread": jnp.sqrt(params.latents.mean.var(0).mean()),
+        "latent/std": jnp.exp(params.latents.log_std).mean(),
+        "policy/std": jnp.exp(params.net.log_std).mean(),
+        "policy/step_size": mean_step_size(params.step_sizes),
+    }
+    return MaesnState(params, state.round + 1), metrics
