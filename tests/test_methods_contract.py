@@ -12,10 +12,17 @@ from gmps import checkpoint
 from gmps.config import TrainConfig
 from gmps.evaluate import EvaluationConfig, Evaluator
 from gmps.experts.base import ExpertActor, label
+from gmps.experts.sac import SacConfig
 from gmps.methods.base import Method, stack
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.registry import METHODS, make_method
-from gmps.methods.settings import MaesnConfig, MamlConfig, MultitaskBcConfig, MultitaskConfig
+from gmps.methods.settings import (
+    MaesnConfig,
+    MamlConfig,
+    MultitaskBcConfig,
+    MultitaskConfig,
+    PearlConfig,
+)
 from gmps.tasks import make_family
 from gmps.types import Demonstrations
 from gmps.worlds.local import make_world
@@ -39,6 +46,13 @@ SETTINGS: dict[str, tuple[Any, int]] = {
             episodes=10, tune_every=2, labels=30,
         ),
         3,
+    ),
+    "pearl": (
+        PearlConfig(
+            gradient_steps=150, capacity=40, context=32,
+            sac=SacConfig(hidden=(32, 32), learning_rate=3e-3, batch=128),
+        ),
+        8,
     ),
 }  # fmt: skip
 

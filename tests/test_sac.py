@@ -43,7 +43,7 @@ def learn(obs, act, reward, terminated, config, steps=1000):
 
 def value(state, obs, act):
     seen = jnp.asarray([obs], jnp.float32)
-    return np.asarray(sac._values(state.critics, seen, jnp.asarray([act], jnp.float32)))[:, 0]
+    return np.asarray(sac.values(state.critics, seen, jnp.asarray([act], jnp.float32)))[:, 0]
 
 
 def test_one_step_then_the_end_is_worth_its_reward():

@@ -13,7 +13,13 @@ from gmps.experts.sac_training import ExpertConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.plain import PlainConfig
-from gmps.methods.settings import MaesnConfig, MamlConfig, MultitaskBcConfig, MultitaskConfig
+from gmps.methods.settings import (
+    MaesnConfig,
+    MamlConfig,
+    MultitaskBcConfig,
+    MultitaskConfig,
+    PearlConfig,
+)
 from gmps.tasks.base import Sim
 from gmps.trust_region import TrustRegionConfig
 
@@ -36,7 +42,7 @@ class TrainConfig:
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
-    method: Literal["gmps", "maml", "maesn", "multitask", "multitask-bc"] = "gmps"
+    method: Literal["gmps", "maml", "maesn", "multitask", "multitask-bc", "pearl"] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
     """Rounds of collecting episodes and learning from them."""
@@ -76,6 +82,8 @@ class TrainConfig:
     """Settings of one policy for all tasks, by reinforcement learning."""
     multitask_bc: MultitaskBcConfig = field(default_factory=MultitaskBcConfig, metadata=ADDED)
     """Settings of one policy for all tasks, by imitation."""
+    pearl: PearlConfig = field(default_factory=PearlConfig, metadata=ADDED)
+    """Settings of PEARL."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """Settings of the evaluation at the end."""
     plain: PlainConfig = field(default_factory=PlainConfig)

@@ -34,7 +34,7 @@ APPENDIX: dict[str, Grid] = {
         "{}.outer-steps": ("1", "200", "500", "1000", "2000"),
     },
     "maml": {**_SHARED, **_SUBSET},
-    "maesn": {**_SHARED, "{}.latent-size": ("2", "4")},
+    "maesn": {**_SHARED, "{}.latent": ("2", "4")},
     "multitask": {"{}.trust-region.max-kl": ("0.01", "0.02")},
     "sac": {
         "{}.temperature": ("1",),

@@ -103,6 +103,19 @@ def sample(
         key: random key.
     """
     drawn = jax.random.randint(key, (n,), 0, ends[-1], jnp.int32)
+    return transitions(replay, ends, drawn, steps, discount)
+
+
+def transitions(
+    replay: Replay,
+    ends: Int[Array, " capacity"],
+    drawn: Int[Array, " b"],
+    steps: int,
+    discount: float,
+) -> Batch:
+    """The transitions that start at the steps `drawn`, counted over all stored episodes in turn;
+    the rest as in `sample`."""
+    n = drawn.shape[0]
     row = jnp.searchsorted(ends, drawn, side="right").astype(jnp.int32)
     length = replay.length[row]
     t = drawn - (ends[row] - length)

@@ -198,25 +198,25 @@ def _step(
     )
     seen, next_seen = normalise(batch.obs), normalise(batch.next_obs)
     temperature = jnp.exp(state.log_temperature)
-    next_act, next_log_prob = _draw(state.actor, next_seen, key_next)
-    next_value = _values(state.targets, next_seen, next_act).min(0) - temperature * next_log_prob
+    next_act, next_log_prob = draw(state.actor, next_seen, key_next)
+    next_value = values(state.targets, next_seen, next_act).min(0) - temperature * next_log_prob
     target = config.reward_scale * batch.reward + batch.discount * next_value
 
     def loss(learned):
         actor, critics, log_temperature = learned
-        values = _values(critics, seen, batch.act)
-        critic_loss = jnp.mean((values - target) ** 2, 1).sum()
-        act, log_prob = _draw(actor, seen, key_now)
+        value = values(critics, seen, batch.act)
+        critic_loss = jnp.mean((value - target) ** 2, 1).sum()
+        act, log_prob = draw(actor, seen, key_now)
         # The actor's loss must not move the critics, nor the temperature.
         frozen = jax.lax.stop_gradient(critics)
-        actor_loss = jnp.mean(temperature * log_prob - _values(frozen, seen, act).min(0))
+        actor_loss = jnp.mean(temperature * log_prob - values(frozen, seen, act).min(0))
         entropy = -jax.lax.stop_gradient(log_prob).mean()
         excess = entropy - config.target_entropy * batch.act.shape[-1]
         temperature_loss = log_temperature * excess if config.temperature is None else 0.0
         figures = {
             "loss/critic": critic_loss,
             "loss/actor": actor_loss,
-            "value": values.mean(),
+            "value": value.mean(),
             "entropy": entropy,
             "temperature": temperature,
         }
@@ -237,14 +237,15 @@ def _optimiser(config: SacConfig) -> optax.GradientTransformation:
     return optax.adam(config.learning_rate)
 
 
-def _values(
+def values(
     critics: tuple[Mlp, Mlp], seen: Float[Array, "b in"], act: Float[Array, "b act"]
 ) -> Float[Array, "2 b"]:
+    """Both critics' values of actions, for normalised inputs."""
     x = jnp.concatenate([seen, act], -1)
     return jnp.stack([jax.vmap(critic)(x)[:, 0] for critic in critics])
 
 
-def _draw(
+def draw(
     actor: Mlp, seen: Float[Array, "b in"], key: Key[Array, ""]
 ) -> tuple[Float[Array, "b act"], Float[Array, " b"]]:
     """Actions and log densities for normalised inputs."""

@@ -30,6 +30,7 @@ METHODS = {
     "maesn": Entry("maesn", "Maesn", "maesn", "nothing"),
     "multitask": Entry("multitask", "Multitask", "multitask", "nothing"),
     "multitask-bc": Entry("multitask_bc", "MultitaskBc", "multitask_bc", "demonstrations"),
+    "pearl": Entry("pearl", "Pearl", "pearl", "nothing"),
 }
 
 

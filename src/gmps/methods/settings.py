@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gmps.adapt import StepSizeKind
+from gmps.experts.sac import SacConfig
 from gmps.losses import Imitation
 from gmps.methods.outer import Outer, PpoConfig
 from gmps.nets import Subset
@@ -169,6 +170,63 @@ class MultitaskBcConfig:
         check_tuning(self.tune_every, self.step_sizes)
         if not self.stds:
             raise ValueError("stds is empty; name at least one standard deviation to try.")
+
+
+@dataclass(frozen=True)
+class PearlConfig:
+    """Settings of PEARL."""
+
+    latent: int = 5
+    """Size of the latent z."""
+    kl_weight: float = 0.1
+    """Weight of KL(posterior || prior), summed over the tasks of a gradient step."""
+    prior_episodes: int = 2
+    """Episodes of each task in a round with z from the prior."""
+    posterior_episodes: int = 2
+    """Episodes of each task in a round with z from the posterior that the former give."""
+    collect: int | None = None
+    """Tasks of a round, drawn anew; all by default, and always in the first round."""
+    gradient_steps: int = 400
+    """Gradient steps of a round."""
+    meta_batch: int = 16
+    """Tasks in a gradient step; all where there are fewer."""
+    context: int = 64
+    """Transitions of each task that the encoder sees in a gradient step, from the episodes of the
+    task's last round."""
+    next_obs: bool = False
+    """Show the encoder the change of the observation too: for tasks that differ in dynamics."""
+    capacity: int = 300
+    """Episodes of each task that are kept for actor and critics."""
+    sac: SacConfig = field(default_factory=lambda: SacConfig(hidden=(128, 128)))
+    """Settings of actor, critics and encoder, which have the same hidden layers; its batch is that
+    of all tasks of a gradient step together."""
+    bias_size: int = 4
+    """Size of the bias transformation of the untrained policy."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the untrained policy, which is the zero of the normalised score and the
+    start of the plain control; as of the other methods."""
+    std: float = 0.5
+    """Standard deviation of the untrained policy's actions."""
+    normalise: bool = True
+    """Shift and scale observations, and the rewards that the encoder sees, by the mean and std of
+    the own episodes so far; those of the untrained policy by the experts' data."""
+
+    def __post_init__(self):
+        for name in (
+            *("latent", "prior_episodes", "posterior_episodes", "gradient_steps", "meta_batch"),
+            *("context", "capacity"),
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.collect is not None and self.collect < 1:
+            raise ValueError(f"collect is {self.collect}; it must be at least 1.")
+        if self.kl_weight < 0:
+            raise ValueError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
+        if self.sac.batch < self.meta_batch:
+            raise ValueError(
+                f"sac.batch is {self.sac.batch}; it must be at least meta_batch, {self.meta_batch}: "
+                "each task needs a transition."
+            )
 
 
 def check_tuning(tune_every: int, step_sizes: tuple[float, ...]) -> None:

@@ -1,0 +1,226 @@
+"""PEARL (Rakelly et al. 2019, arXiv:1903.08254): infer the task as a latent, act by off-policy RL.
+
+for each round:
+    for a few tasks i:                                                   # gather
+        C_i <- episodes with z ~ N(0, I), then episodes with z ~ q(z | C_i); z held for an episode
+        replay_i <- replay_i and C_i
+    for each gradient step, on some tasks:                               # update
+        z ~ q(z | context drawn from C_i);  transitions drawn from replay_i, apart from the context
+        critics and encoder <- soft Bellman error with z, + weight * KL(q || N(0, I))
+        actor <- SAC's loss with z as a number
+at test: q(z | own episodes) in closed form: no gradient step
+
+q is N(0, I) times one Gaussian factor for each transition, so their order does not matter and more
+episodes multiply on. No expert is asked.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from gmps.experts.replay import add, start_replay
+from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
+from gmps.methods.base import Gathered, env_steps, stack
+from gmps.methods.gaussian import untrained_policy
+from gmps.methods.pearl_learner import (
+    Data,
+    Latent,
+    PearlActor,
+    PearlLearner,
+    PearlPolicy,
+    factors,
+    init_learner,
+    learn,
+    prior,
+    product,
+)
+from gmps.methods.settings import PearlConfig
+from gmps.nets import GaussianPolicy
+from gmps.types import Demonstrations, Task, Trajectories, tree_index
+from gmps.worlds.base import World
+
+
+class PearlState(NamedTuple):
+    """Everything that training carries from round to round."""
+
+    learner: PearlLearner
+    data: Data
+    #: Standard deviation of the actions, of the last learned batch.
+    std: Float[Array, " act"]
+    round: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Pearl:
+    """PEARL on the training tasks of a world."""
+
+    config: PearlConfig
+    world: World
+    tasks: Task
+
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> PearlState:
+        """Random networks and empty buffers; `demos` are not used."""
+        del demos
+        config, spec = self.config, self.world.family.spec
+        newest = config.prior_episodes + config.posterior_episodes
+        empty = (
+            start_replay(n, spec.horizon, spec.obs_size, spec.act_size, 0)
+            for n in (max(config.capacity, newest), newest)
+        )
+        return PearlState(
+            init_learner(key, config, spec),
+            Data(*(stack(x, self._count) for x in empty)),
+            jnp.full(spec.act_size, jnp.exp(sum(LOG_STD) / 2), jnp.float32),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+        """A Gaussian policy that has learned nothing, its inputs scaled to the experts' data."""
+        return untrained_policy(self.config, self.world.family.spec, key, demos)
+
+    def labels(self, state: PearlState) -> None:
+        """None: no expert is asked."""
+        del state
+
+    def policy(self, state: PearlState) -> PearlPolicy:
+        """The policy before adaptation: z from the prior."""
+        start = prior((self.config.latent,))
+        return PearlPolicy(actor_net(state.learner.sac), *start, state.std)
+
+    def adapt(self, state: PearlState, policies: PearlPolicy, data: Trajectories) -> PearlPolicy:
+        """What each policy knows of z, times the factors of the task's transitions."""
+        return _infer(state.learner, policies, data, self.config.next_obs)
+
+    def actor(self, stochastic: bool = True) -> PearlActor:
+        """Runs the policies."""
+        return PearlActor(self.config.latent, self.world.family.spec.act_size, stochastic)
+
+    def action_std(self, policy: PearlPolicy) -> Float[Array, " act"]:
+        """Root mean square of the actions' distance from their middle, over the states of the last
+        learned batch: the standard deviation of a SAC actor depends on the state."""
+        return policy.std
+
+    def with_noise_of(self, policies: PearlPolicy, policy: PearlPolicy) -> PearlPolicy:
+        """The policies as they are: adaptation leaves the actor and its noise alone."""
+        del policy
+        return policies
+
+    def export(self, policy: PearlPolicy) -> GaussianPolicy:
+        """None is written.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "A policy of pearl cannot be written as a file: its actions are not Gaussian, their "
+            "noise depends on the state; use `gmps render` or `gmps eval` to see it adapt."
+        )
+
+    def gather(self, state: PearlState, key: Key[Array, ""]) -> tuple[PearlState, Gathered]:
+        """Episodes with z from the prior, then from the posterior that they give."""
+        config = self.config
+        draw_key, before_key, after_key = jax.random.split(key, 3)
+        chosen = jnp.arange(self._count)
+        # Every task needs something to learn from before the first gradient step.
+        if config.collect is not None and int(state.round) > 0:
+            chosen = jax.random.permutation(draw_key, chosen)[: config.collect]
+        tasks, actor = tree_index(self.tasks, chosen), self.actor()
+        policies = stack(self.policy(state), len(chosen))
+        before = self.world.rollout(
+            actor, policies, tasks, config.prior_episodes, before_key
+        ).trajectories
+        learner = state.learner
+        if config.normalise:
+            # The posterior must not see unscaled numbers, so moments come first.
+            learner = _observe(learner, before)
+            state = state._replace(learner=learner)
+            policies = stack(self.policy(state), len(chosen))
+        after = self.world.rollout(
+            actor, self.adapt(state, policies, before), tasks, config.posterior_episodes, after_key
+        ).trajectories
+        if config.normalise:
+            learner = _observe(learner, after)
+        data = _store(_store(state.data, before, chosen), after, chosen)
+        metrics = {
+            "return/before": float(before.returns.mean()),
+            "return/after": float(after.returns.mean()),
+        }
+        steps = {"meta": env_steps(before) + env_steps(after)}
+        return state._replace(learner=learner, data=data), Gathered(None, metrics, steps)
+
+    def update(
+        self, state: PearlState, gathered: Gathered, key: Key[Array, ""]
+    ) -> tuple[PearlState, dict[str, Float[Array, ""]]]:
+        """Gradient steps on the stored episodes."""
+        del gathered
+        return _update(state, key, self.config)
+
+    @property
+    def _count(self) -> int:
+        return jax.tree.leaves(self.tasks)[0].shape[0]
+
+
+@partial(jax.jit, static_argnames="config")
+def _update(
+    state: PearlState, key: Key[Array, ""], config: PearlConfig
+) -> tuple[PearlState, dict[str, Float[Array, ""]]]:
+    learner, metrics, std = learn(config, state.learner, state.data, key)
+    metrics |= {"policy/std": std.mean()}
+    return PearlState(learner, state.data, std, state.round + 1), metrics
+
+
+@partial(jax.jit, static_argnames="next_obs")
+def _infer(
+    learner: PearlLearner, policies: PearlPolicy, data: Trajectories, next_obs: bool
+) -> PearlPolicy:
+    tasks = data.alive.shape[0]
+    rows = lambda x: x.reshape(-1, *x.shape[3:])  # noqa: E731
+    after = jnp.concatenate([data.obs[:, :, 1:], data.last_obs[:, :, None]], 2)
+    mean, std = (
+        x.reshape(tasks, -1, x.shape[-1])
+        for x in factors(
+            learner.encoder,
+            learner,
+            rows(data.obs),
+            jnp.clip(rows(data.act), -1, 1),
+            rows(data.reward),
+            rows(after) if next_obs else None,
+        )
+    )
+    known = Latent(policies.latent_mean, policies.latent_log_std)
+    new = jax.vmap(product)(known, mean, std, data.alive.reshape(tasks, -1))
+    return PearlPolicy(policies.net, *new, policies.std)
+
+
+@jax.jit
+def _observe(learner: PearlLearner, data: Trajectories) -> PearlLearner:
+    """The learner with the moments of observations and rewards after these episodes."""
+    old, size = learner.sac.moments, data.obs.shape[-1]
+    valid = data.alive.reshape(-1)
+    obs = Moments(old.count, old.mean[:size], old.var[:size])
+    obs = observe_inputs(obs, data.obs.reshape(-1, size), valid)
+    reward = observe_inputs(learner.reward, data.reward.reshape(-1, 1), valid)
+    # z is near N(0, I) by itself.
+    moments = Moments(
+        obs.count, old.mean.at[:size].set(obs.mean), old.var.at[:size].set(obs.var)
+    )
+    return learner._replace(sac=learner.sac._replace(moments=moments), reward=reward)
+
+
+@jax.jit
+def _store(data: Data, new: Trajectories, chosen: Int[Array, " n"]) -> Data:
+    """The buffers with the episodes of the chosen tasks."""
+
+    def one(replay, episodes):
+        alone = jax.tree.map(lambda x: x[None], episodes)
+        return add(replay, alone, alone.reward, jnp.zeros((1, 0), jnp.float32))
+
+    def put(replay):
+        added = jax.vmap(one)(tree_index(replay, chosen), new)
+        return jax.tree.map(lambda old, x: old.at[chosen].set(x), replay, added)
+
+    return Data(put(data.replay), put(data.context))

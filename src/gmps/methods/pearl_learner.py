@@ -1,0 +1,335 @@
+"""What PEARL learns, apart from the method: context encoder, posterior, actor, and SAC steps."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from gmps.dist import gaussian_kl
+from gmps.experts.replay import Batch, Replay, transitions
+from gmps.experts.sac import (
+    Mlp,
+    Moments,
+    SacActorNet,
+    SacState,
+    actor_net,
+    draw,
+    heads,
+    init_sac,
+    squash,
+    values,
+)
+from gmps.methods.base import descend
+from gmps.methods.settings import PearlConfig
+from gmps.tasks.base import Spec
+from gmps.types import Task
+
+#: Smallest standard deviation of a factor, and smallest scale of a reward in the encoder's input.
+_MIN_STD, _MIN_SCALE = 1e-3, 0.03
+
+
+class PearlPolicy(eqx.Module):
+    """An actor that sees `[observation, z]`, and what is known of the task's latent z.
+
+    Before adaptation z is N(0, I).
+    """
+
+    net: SacActorNet
+    latent_mean: Float[Array, " latent"]
+    latent_log_std: Float[Array, " latent"]
+    #: Standard deviation of the actions about their middle, of the last learned batch.
+    std: Float[Array, " act"]
+
+
+@dataclass(frozen=True)
+class PearlActor:
+    """Runs a `PearlPolicy`: z is drawn once for an episode. `stochastic=False` takes the mean of z
+    and of the action before the tanh."""
+
+    latent: int
+    act_size: int
+    stochastic: bool = True
+
+    @property
+    def held_noise(self) -> int:
+        """The noise of z, held for the episode."""
+        return self.latent
+
+    @property
+    def noise_size(self) -> int:
+        """One normal number for each dimension of z and of the action."""
+        return self.latent + self.act_size
+
+    def __call__(
+        self, params: PearlPolicy, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " n"]
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action in (-1, 1) and its log density, given z."""
+        del task
+        noise = noise if self.stochastic else jnp.zeros_like(noise)
+        z = params.latent_mean + jnp.exp(params.latent_log_std) * noise[: self.latent]
+        mean, log_std = params.net(jnp.concatenate([obs, z]))
+        return squash(mean, log_std, noise[self.latent :])
+
+
+class Latent(NamedTuple):
+    """A diagonal Gaussian over z."""
+
+    mean: Float[Array, "*n latent"]
+    log_std: Float[Array, "*n latent"]
+
+
+def product(
+    prior: Latent,
+    mean: Float[Array, "n latent"],
+    std: Float[Array, "n latent"],
+    valid: Bool[Array, " n"],
+) -> Latent:
+    """The Gaussian proportional to the prior times all valid factors N(mean, diag(std^2)).
+
+    Precisions add up, and so do means times precisions.
+    """
+    weight = jnp.where(valid[:, None], std**-2, 0)
+    own = jnp.exp(-2 * prior.log_std)
+    total = own + weight.sum(0)
+    return Latent((own * prior.mean + (weight * mean).sum(0)) / total, -0.5 * jnp.log(total))
+
+
+class PearlLearner(NamedTuple):
+    """Everything that gradient steps change, and the moments that scale their inputs."""
+
+    #: Actor, critics and temperature; `moments` are those of `[observation, z]`, z as it is.
+    sac: SacState
+    encoder: Mlp
+    #: Moments of the reward, `(1,)`.
+    reward: Moments
+
+
+class Data(NamedTuple):
+    """What gradient steps draw from; a leading `task` axis."""
+
+    #: All stored episodes, for actor and critics.
+    replay: Replay
+    #: The newest ones, for the encoder.
+    context: Replay
+
+
+def init_learner(key: Key[Array, ""], config: PearlConfig, spec: Spec) -> PearlLearner:
+    """A learner before its first step."""
+    key_sac, key_encoder = jax.random.split(key)
+    sac = init_sac(key_sac, config.sac, spec.obs_size, config.latent, spec.act_size)
+    seen = spec.obs_size * (1 + config.next_obs) + spec.act_size + 1
+    encoder = Mlp(key_encoder, (seen, *config.sac.hidden, 2 * config.latent), False)
+    opt_state = _optimiser(config).init(_learned(sac, encoder))
+    moments = Moments(jnp.zeros(()), jnp.zeros(1), jnp.ones(1))
+    return PearlLearner(sac._replace(opt_state=opt_state), encoder, moments)
+
+
+def prior(n: tuple[int, ...]) -> Latent:
+    """N(0, I) of shape `n`."""
+    return Latent(jnp.zeros(n, jnp.float32), jnp.zeros(n, jnp.float32))
+
+
+def factors(
+    encoder: Mlp,
+    learner: PearlLearner,
+    obs: Float[Array, "n obs"],
+    act: Float[Array, "n act"],
+    reward: Float[Array, " n"],
+    next_obs: Float[Array, "n obs"] | None,
+) -> tuple[Float[Array, "n latent"], Float[Array, "n latent"]]:
+    """Mean and standard deviation of each transition's factor.
+
+    Observations are shifted and scaled as the actor's, rewards by their own moments; of the next
+    observation the encoder sees the change.
+    """
+    net = actor_net(learner.sac)
+    size = obs.shape[-1]
+    mean, scale = net.mean[:size], net.scale[:size]
+    spread = jnp.maximum(jnp.sqrt(learner.reward.var), _MIN_SCALE)
+    parts = [(obs - mean) / scale, act, (reward[:, None] - learner.reward.mean) / spread]
+    if next_obs is not None:
+        parts.append((next_obs - obs) / scale)
+    middle, raw = jnp.split(jax.vmap(encoder)(jnp.concatenate(parts, -1)), 2, -1)
+    return middle, jax.nn.softplus(raw) + _MIN_STD
+
+
+def posterior(
+    encoder: Mlp, learner: PearlLearner, context: Batch, tasks: int, next_obs: bool
+) -> Latent:
+    """Each task's posterior from the unit prior; the rows of `context` are sorted by task."""
+    after = context.next_obs if next_obs else None
+    # One product of matrices for all tasks.
+    found = factors(encoder, learner, context.obs, context.act, context.reward, after)
+    mean, std = (x.reshape(tasks, -1, x.shape[-1]) for x in found)
+    start = prior((tasks, mean.shape[-1]))
+    return jax.vmap(product)(start, mean, std, jnp.ones(mean.shape[:2], bool))
+
+
+def learn(
+    config: PearlConfig, learner: PearlLearner, data: Data, key: Key[Array, ""]
+) -> tuple[PearlLearner, dict[str, Float[Array, ""]], Float[Array, " act"]]:
+    """`config.gradient_steps` steps.
+
+    Returns the learner, the mean of each figure, and the standard deviation of the actions about
+    their middle in one more batch.
+    """
+    draws = functools.partial(_batches, config, *(_flat(x) for x in data))
+
+    def one(learner: PearlLearner, key: Key[Array, ""]):
+        key_batch, key_step = jax.random.split(key)
+        return _step(config, learner, *draws(key_batch), key_step)
+
+    key_last, key_noise, key_steps = jax.random.split(key, 3)
+    keys = jax.random.split(key_steps, config.gradient_steps)
+    learner, figures = jax.lax.scan(one, learner, keys)
+    context, batch = draws(key_last)
+    std = _action_std(config, learner, context, batch, key_noise)
+    return learner, jax.tree.map(jnp.mean, figures), std
+
+
+class _Flat(NamedTuple):
+    """A buffer without its task axis, and where each task's steps are."""
+
+    replay: Replay
+    ends: Int[Array, " capacity"]
+    low: Int[Array, " task"]
+    high: Int[Array, " task"]
+
+
+def _flat(replay: Replay) -> _Flat:
+    tasks, capacity = replay.length.shape
+    merge = lambda x: x.reshape(tasks * capacity, *x.shape[2:]) if x.ndim > 1 else x  # noqa: E731
+    flat = jax.tree.map(merge, replay)
+    ends = jnp.cumsum(flat.length)
+    high = ends.reshape(tasks, capacity)[:, -1]
+    return _Flat(flat, ends, jnp.concatenate([jnp.zeros(1, high.dtype), high[:-1]]), high)
+
+
+def _batches(
+    config: PearlConfig, replay: _Flat, context: _Flat, key: Key[Array, ""]
+) -> tuple[Batch, Batch]:
+    """Context and RL transitions of a few tasks, drawn apart; rows sorted by task."""
+    key_tasks, key_context, key_batch = jax.random.split(key, 3)
+    n = min(config.meta_batch, replay.low.shape[0])
+    tasks = jax.random.permutation(key_tasks, replay.low.shape[0])[:n]
+
+    def rows(flat: _Flat, count: int, steps: int, key: Key[Array, ""]) -> Batch:
+        low, high = flat.low[tasks][:, None], flat.high[tasks][:, None]
+        drawn = jax.random.randint(key, (n, count), low, high, jnp.int32)
+        discount = config.sac.discount
+        return transitions(flat.replay, flat.ends, drawn.reshape(-1), steps, discount)
+
+    return (
+        rows(context, config.context, 1, key_context),
+        rows(replay, config.sac.batch // n, config.sac.n_step, key_batch),
+    )
+
+
+def losses(
+    config: PearlConfig,
+    learner: PearlLearner,
+    learned: Any,
+    context: Batch,
+    batch: Batch,
+    key: Key[Array, ""],
+) -> tuple[dict[str, Float[Array, ""]], dict[str, Float[Array, ""]]]:
+    """The losses by name, and figures. The total is their sum.
+
+    Critics and encoder learn from `critic`, the encoder also from `kl`; the actor's loss moves
+    neither, it sees z as a number.
+
+    Args:
+        config: the settings.
+        learner: where the targets and the scales come from.
+        learned: actor, critics, log temperature and encoder; what is differentiated.
+        context: rows sorted by task, as many of each.
+        batch: the same.
+        key: random key.
+    """
+    sac, n = config.sac, context.reward.shape[0] // config.context
+    actor, critics, log_temperature, encoder = learned
+    key_z, key_next, key_now = jax.random.split(key, 3)
+    latent = posterior(encoder, learner, context, n, config.next_obs)
+    noise = jax.random.normal(key_z, latent.mean.shape, jnp.float32)
+    z = latent.mean + jnp.exp(latent.log_std) * noise
+    seen, next_seen = (_seen(learner, obs, z) for obs in (batch.obs, batch.next_obs))
+    fixed, next_fixed = jax.lax.stop_gradient((seen, next_seen))
+    temperature = jnp.exp(learner.sac.log_temperature)
+    next_act, next_log_prob = draw(learner.sac.actor, next_fixed, key_next)
+    next_value = values(learner.sac.targets, next_fixed, next_act).min(0)
+    next_value = next_value - temperature * next_log_prob
+    target = sac.reward_scale * batch.reward + batch.discount * next_value
+    value = values(critics, seen, batch.act)
+    act, log_prob = draw(actor, fixed, key_now)
+    gain = values(jax.lax.stop_gradient(critics), fixed, act).min(0)
+    entropy = -jax.lax.stop_gradient(log_prob).mean()
+    kl = jax.vmap(gaussian_kl)(*latent, *prior(latent.mean.shape))
+    parts = {
+        "critic": jnp.mean((value - target) ** 2, 1).sum(),
+        "actor": jnp.mean(temperature * log_prob - gain),
+        "kl": config.kl_weight * kl.sum(),
+    }
+    if sac.temperature is None:
+        excess = entropy - sac.target_entropy * batch.act.shape[-1]
+        parts["temperature"] = log_temperature * excess
+    figures = {
+        **{f"loss/{name}": parts[name] for name in ("critic", "actor", "kl")},
+        "latent/kl": kl.mean(),
+        "latent/std": jnp.exp(latent.log_std).mean(),
+        "latent/spread": latent.mean.std(0).mean(),
+        "value": value.mean(),
+        "entropy": entropy,
+        "temperature": temperature,
+    }
+    return parts, figures
+
+
+def _seen(
+    learner: PearlLearner, obs: Float[Array, "b obs"], z: Float[Array, "task latent"]
+) -> Float[Array, "b in"]:
+    """Normalised input of actor and critics; the rows of `obs` are sorted by task."""
+    net = actor_net(learner.sac)
+    each = jnp.repeat(z, obs.shape[0] // z.shape[0], 0)
+    return (jnp.concatenate([obs, each], -1) - net.mean) / net.scale
+
+
+def _learned(sac: SacState, encoder: Mlp) -> Any:
+    return sac.actor, sac.critics, sac.log_temperature, encoder
+
+
+def _optimiser(config: PearlConfig) -> optax.GradientTransformation:
+    return optax.adam(config.sac.learning_rate)
+
+
+def _step(
+    config: PearlConfig, learner: PearlLearner, context: Batch, batch: Batch, key: Key[Array, ""]
+) -> tuple[PearlLearner, dict[str, Float[Array, ""]]]:
+    def total(learned: Any):
+        parts, figures = losses(config, learner, learned, context, batch, key)
+        return sum(parts.values(), jnp.zeros(())), figures
+
+    learned, sac = _learned(learner.sac, learner.encoder), learner.sac
+    gradient, figures = jax.grad(total, has_aux=True)(learned)
+    learned, opt_state = descend(_optimiser(config), gradient, sac.opt_state, learned)
+    actor, critics, log_temperature, encoder = learned
+    rate = config.sac.polyak
+    targets = jax.tree.map(lambda old, new: old + rate * (new - old), sac.targets, critics)
+    sac = SacState(actor, critics, targets, log_temperature, opt_state, sac.moments)
+    return learner._replace(sac=sac, encoder=encoder), figures
+
+
+def _action_std(
+    config: PearlConfig, learner: PearlLearner, context: Batch, batch: Batch, key: Key[Array, ""]
+) -> Float[Array, " act"]:
+    """Root mean square of the actions' distance from tanh(mean), z being the posterior's mean."""
+    n = context.reward.shape[0] // config.context
+    latent = posterior(learner.encoder, learner, context, n, config.next_obs)
+    seen = _seen(learner, batch.obs, latent.mean)
+    act, _ = draw(learner.sac.actor, seen, key)
+    mean, _ = jax.vmap(functools.partial(heads, learner.sac.actor))(seen)
+    return jnp.sqrt(jnp.mean((act - jnp.tanh(mean)) ** 2, 0))
