@@ -129,11 +129,26 @@ PAPER_MAML = MamlConfig(
 #: The best settings of its publication within the ranges of appendix D.
 PAPER_MAESN = MaesnConfig(episodes=50, std=1.0, normalise=False, trust_region=_PAPER_REGION)
 PAPER_MULTITASK = MultitaskConfig(std=1.0, normalise=False, trust_region=_PAPER_REGION)
+#: Of PEARL, what the appendix and PEARL's own code say.
+PAPER_PEARL = PearlConfig(
+    kl_weight=0.1,
+    collect=5,
+    gradient_steps=2000,
+    std=1.0,
+    normalise=False,
+    sac=SacConfig(
+        hidden=(300, 300, 300),
+        batch=16 * 256,
+        temperature=1.0,
+        reward_scale=5.0,
+        layer_norm=False,
+    ),
+)
 
 
 def preset(family: str, name: Preset = "default") -> TrainConfig:
     """The preset of a family: tuned defaults, or the paper's recipe."""
-    config = TrainConfig(family, sac=expert_preset(family))
+    config = TrainConfig(family, sac=expert_preset(family), pearl=_pearl_preset(family))
     if family == "sawyer-push":
         config = replace(
             config,
@@ -146,8 +161,30 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
         )
     if name == "paper":
         config = replace(
-            config, gmps=PAPER, maml=PAPER_MAML, maesn=PAPER_MAESN, multitask=PAPER_MULTITASK
+            config,
+            gmps=PAPER,
+            maml=PAPER_MAML,
+            maesn=PAPER_MAESN,
+            multitask=PAPER_MULTITASK,
+            pearl=replace(PAPER_PEARL, kl_weight=1.0 if family == "ant-goal" else 0.1),
         )
+    return config
+
+
+def _pearl_preset(family: str) -> PearlConfig:
+    """Tuned settings of PEARL: what a core learns in minutes."""
+    config = PearlConfig()
+    match family:
+        case "ant-goal" | "ant-gear":
+            # 200 steps an episode: a few tasks a round, or nothing but simulation happens.
+            return replace(config, collect=8, prior_episodes=1, posterior_episodes=1, capacity=60)
+        case "sawyer-push" | "push-dynamics":
+            # Rewards of up to 25 a step, brought to the order of 1.
+            sac = replace(config.sac, learning_rate=5e-4, reward_scale=0.1)
+            return replace(config, sac=sac)
+        case "point-goal":
+            sac = replace(config.sac, hidden=(64, 64), learning_rate=1e-3, reward_scale=5.0)
+            return replace(config, gradient_steps=150, sac=sac)
     return config
 
 

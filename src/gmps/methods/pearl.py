@@ -116,8 +116,8 @@ class Pearl:
             ValueError: always.
         """
         raise ValueError(
-            "A policy of pearl cannot be written as a file: its actions are not Gaussian, their "
-            "noise depends on the state; use `gmps render` or `gmps eval` to see it adapt."
+            "A policy of pearl is not Gaussian, its actions pass a tanh and their noise depends on "
+            "the state, so it can be neither written nor certified; use `gmps eval` or `gmps render`."
         )
 
     def gather(self, state: PearlState, key: Key[Array, ""]) -> tuple[PearlState, Gathered]:

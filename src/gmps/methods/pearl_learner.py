@@ -93,10 +93,12 @@ def product(
 
     Precisions add up, and so do means times precisions.
     """
-    weight = jnp.where(valid[:, None], std**-2, 0)
+    # Not by multiplication: nothing in a step that is no evidence may count, whatever it holds.
+    kept = functools.partial(jnp.where, valid[:, None])
     own = jnp.exp(-2 * prior.log_std)
-    total = own + weight.sum(0)
-    return Latent((own * prior.mean + (weight * mean).sum(0)) / total, -0.5 * jnp.log(total))
+    total = own + kept(std**-2, 0).sum(0)
+    pull = own * prior.mean + kept(mean * std**-2, 0).sum(0)
+    return Latent(pull / total, -0.5 * jnp.log(total))
 
 
 class PearlLearner(NamedTuple):

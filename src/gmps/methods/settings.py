@@ -178,7 +178,7 @@ class PearlConfig:
 
     latent: int = 5
     """Size of the latent z."""
-    kl_weight: float = 0.1
+    kl_weight: float = 0.01
     """Weight of KL(posterior || prior), summed over the tasks of a gradient step."""
     prior_episodes: int = 2
     """Episodes of each task in a round with z from the prior."""

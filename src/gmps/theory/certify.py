@@ -66,9 +66,10 @@ def certify_run(
     """Certify a run's best or latest checkpoint; writes and returns `certificate.json`.
 
     Raises:
-        ValueError: the run has no checkpoint yet.
+        ValueError: the run has no checkpoint yet, or its policies are not Gaussian.
     """
     state, metadata = restore(run, config, experiment, checkpoint)
+    experiment.method.export(experiment.method.policy(state))
     say("finding the expert")
     controller, source = find_controller(config, experiment)
     tasks = experiment.tasks["heldout"]
