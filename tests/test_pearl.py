@@ -1,4 +1,4 @@
-"""PEARL: the posterior as a product of Gaussians, who learns from what, the held latent, a bandit."""
+"""PEARL: the posterior as a product of Gaussians, what learns from what, the latent, a bandit."""
 
 from dataclasses import replace
 from typing import Any
@@ -97,9 +97,7 @@ def test_the_order_of_transitions_does_not_matter_and_tasks_stay_apart():
     learner, context, _ = problem()
     found = posterior(learner.encoder, learner, context, 2, False)
     order = np.array([3, 1, 5, 0, 2, 4, 6, 7, 8, 9, 10, 11])
-    mixed = posterior(
-        learner.encoder, learner, jax.tree.map(lambda x: x[order], context), 2, False
-    )
+    mixed = posterior(learner.encoder, learner, jax.tree.map(lambda x: x[order], context), 2, False)
     assert np.allclose(found.mean, mixed.mean, atol=1e-5)
     assert np.allclose(found.log_std, mixed.log_std, atol=1e-5)
     other = posterior(
@@ -121,8 +119,7 @@ def test_the_encoder_learns_from_the_critics_and_the_prior_but_not_from_the_acto
 
     size = lambda tree: sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(tree))  # noqa: E731
     moved = {
-        name: [size(part) > 0 for part in gradient]
-        for name, gradient in gradients(learned).items()
+        name: [size(part) > 0 for part in gradient] for name, gradient in gradients(learned).items()
     }
     #                     actor, critics, temperature, encoder
     assert moved == {

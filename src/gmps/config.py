@@ -184,7 +184,7 @@ def _pearl_preset(family: str) -> PearlConfig:
             return replace(config, sac=sac)
         case "point-goal":
             sac = replace(config.sac, hidden=(64, 64), learning_rate=1e-3, reward_scale=5.0)
-            return replace(config, gradient_steps=150, sac=sac)
+            return replace(config, gradient_steps=200, sac=sac)
     return config
 
 

@@ -49,7 +49,7 @@ class PearlState(NamedTuple):
 
     learner: PearlLearner
     data: Data
-    #: Standard deviation of the actions, of the last learned batch.
+    #: Standard deviation of the actions, of the last update.
     std: Float[Array, " act"]
     round: Int[Array, ""]
 
@@ -101,7 +101,7 @@ class Pearl:
 
     def action_std(self, policy: PearlPolicy) -> Float[Array, " act"]:
         """Root mean square of the actions' distance from their middle, over the states of the last
-        learned batch: the standard deviation of a SAC actor depends on the state."""
+        update: the standard deviation of a SAC actor depends on the state."""
         return policy.std
 
     def with_noise_of(self, policies: PearlPolicy, policy: PearlPolicy) -> PearlPolicy:
@@ -117,7 +117,7 @@ class Pearl:
         """
         raise ValueError(
             "A policy of pearl is not Gaussian, its actions pass a tanh and their noise depends on "
-            "the state, so it can be neither written nor certified; use `gmps eval` or `gmps render`."
+            "the state, so it is neither written nor certified; use `gmps eval` or `gmps render`."
         )
 
     def gather(self, state: PearlState, key: Key[Array, ""]) -> tuple[PearlState, Gathered]:
@@ -205,9 +205,7 @@ def _observe(learner: PearlLearner, data: Trajectories) -> PearlLearner:
     obs = observe_inputs(obs, data.obs.reshape(-1, size), valid)
     reward = observe_inputs(learner.reward, data.reward.reshape(-1, 1), valid)
     # z is near N(0, I) by itself.
-    moments = Moments(
-        obs.count, old.mean.at[:size].set(obs.mean), old.var.at[:size].set(obs.var)
-    )
+    moments = Moments(obs.count, old.mean.at[:size].set(obs.mean), old.var.at[:size].set(obs.var))
     return learner._replace(sac=learner.sac._replace(moments=moments), reward=reward)
 
 

@@ -42,7 +42,7 @@ class PearlPolicy(eqx.Module):
     net: SacActorNet
     latent_mean: Float[Array, " latent"]
     latent_log_std: Float[Array, " latent"]
-    #: Standard deviation of the actions about their middle, of the last learned batch.
+    #: Standard deviation of the actions about their middle, of the last update.
     std: Float[Array, " act"]
 
 
@@ -177,21 +177,19 @@ def learn(
 ) -> tuple[PearlLearner, dict[str, Float[Array, ""]], Float[Array, " act"]]:
     """`config.gradient_steps` steps.
 
-    Returns the learner, the mean of each figure, and the standard deviation of the actions about
-    their middle in one more batch.
+    Returns the learner, the mean of each figure, and the root mean square of the actions' distance
+    from `tanh(mean)`.
     """
-    draws = functools.partial(_batches, config, *(_flat(x) for x in data))
+    flat = [_flat(x) for x in data]
 
     def one(learner: PearlLearner, key: Key[Array, ""]):
         key_batch, key_step = jax.random.split(key)
-        return _step(config, learner, *draws(key_batch), key_step)
+        return _step(config, learner, *_batches(config, *flat, key_batch), key_step)
 
-    key_last, key_noise, key_steps = jax.random.split(key, 3)
-    keys = jax.random.split(key_steps, config.gradient_steps)
+    keys = jax.random.split(key, config.gradient_steps)
     learner, figures = jax.lax.scan(one, learner, keys)
-    context, batch = draws(key_last)
-    std = _action_std(config, learner, context, batch, key_noise)
-    return learner, jax.tree.map(jnp.mean, figures), std
+    figures = jax.tree.map(lambda x: x.mean(0), figures)
+    return learner, figures, jnp.sqrt(figures.pop("variance"))
 
 
 class _Flat(NamedTuple):
@@ -216,20 +214,21 @@ def _batches(
     config: PearlConfig, replay: _Flat, context: _Flat, key: Key[Array, ""]
 ) -> tuple[Batch, Batch]:
     """Context and RL transitions of a few tasks, drawn apart; rows sorted by task."""
-    key_tasks, key_context, key_batch = jax.random.split(key, 3)
-    n = min(config.meta_batch, replay.low.shape[0])
-    tasks = jax.random.permutation(key_tasks, replay.low.shape[0])[:n]
-
-    def rows(flat: _Flat, count: int, steps: int, key: Key[Array, ""]) -> Batch:
-        low, high = flat.low[tasks][:, None], flat.high[tasks][:, None]
-        drawn = jax.random.randint(key, (n, count), low, high, jnp.int32)
-        discount = config.sac.discount
-        return transitions(flat.replay, flat.ends, drawn.reshape(-1), steps, discount)
-
-    return (
-        rows(context, config.context, 1, key_context),
-        rows(replay, config.sac.batch // n, config.sac.n_step, key_batch),
+    count, n = replay.low.shape[0], min(config.meta_batch, replay.low.shape[0])
+    sizes = count, n * config.context, config.sac.batch // n * n
+    # One draw: several take several times as long to compile.
+    order, *shares = jnp.split(
+        jax.random.uniform(key, (sum(sizes),)), [sizes[0], sizes[0] + sizes[1]]
     )
+    tasks = jnp.argsort(order)[:n]
+
+    def rows(flat: _Flat, share: Float[Array, " n"], steps: int) -> Batch:
+        low, high = flat.low[tasks][:, None], flat.high[tasks][:, None]
+        drawn = low + (share.reshape(n, -1) * (high - low)).astype(jnp.int32)
+        drawn = jnp.minimum(drawn, high - 1).reshape(-1)
+        return transitions(flat.replay, flat.ends, drawn, steps, config.sac.discount)
+
+    return rows(context, shares[0], 1), rows(replay, shares[1], config.sac.n_step)
 
 
 def losses(
@@ -239,7 +238,7 @@ def losses(
     context: Batch,
     batch: Batch,
     key: Key[Array, ""],
-) -> tuple[dict[str, Float[Array, ""]], dict[str, Float[Array, ""]]]:
+) -> tuple[dict[str, Float[Array, ""]], dict[str, Array]]:
     """The losses by name, and figures. The total is their sum.
 
     Critics and encoder learn from `critic`, the encoder also from `kl`; the actor's loss moves
@@ -268,6 +267,7 @@ def losses(
     target = sac.reward_scale * batch.reward + batch.discount * next_value
     value = values(critics, seen, batch.act)
     act, log_prob = draw(actor, fixed, key_now)
+    middle, _ = jax.vmap(functools.partial(heads, actor))(fixed)
     gain = values(jax.lax.stop_gradient(critics), fixed, act).min(0)
     entropy = -jax.lax.stop_gradient(log_prob).mean()
     kl = jax.vmap(gaussian_kl)(*latent, *prior(latent.mean.shape))
@@ -287,6 +287,7 @@ def losses(
         "value": value.mean(),
         "entropy": entropy,
         "temperature": temperature,
+        "variance": jnp.mean((act - jnp.tanh(middle)) ** 2, 0),
     }
     return parts, figures
 
@@ -310,7 +311,7 @@ def _optimiser(config: PearlConfig) -> optax.GradientTransformation:
 
 def _step(
     config: PearlConfig, learner: PearlLearner, context: Batch, batch: Batch, key: Key[Array, ""]
-) -> tuple[PearlLearner, dict[str, Float[Array, ""]]]:
+) -> tuple[PearlLearner, dict[str, Array]]:
     def total(learned: Any):
         parts, figures = losses(config, learner, learned, context, batch, key)
         return sum(parts.values(), jnp.zeros(())), figures
@@ -323,15 +324,3 @@ def _step(
     targets = jax.tree.map(lambda old, new: old + rate * (new - old), sac.targets, critics)
     sac = SacState(actor, critics, targets, log_temperature, opt_state, sac.moments)
     return learner._replace(sac=sac, encoder=encoder), figures
-
-
-def _action_std(
-    config: PearlConfig, learner: PearlLearner, context: Batch, batch: Batch, key: Key[Array, ""]
-) -> Float[Array, " act"]:
-    """Root mean square of the actions' distance from tanh(mean), z being the posterior's mean."""
-    n = context.reward.shape[0] // config.context
-    latent = posterior(learner.encoder, learner, context, n, config.next_obs)
-    seen = _seen(learner, batch.obs, latent.mean)
-    act, _ = draw(learner.sac.actor, seen, key)
-    mean, _ = jax.vmap(functools.partial(heads, learner.sac.actor))(seen)
-    return jnp.sqrt(jnp.mean((act - jnp.tanh(mean)) ** 2, 0))

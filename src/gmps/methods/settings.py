@@ -224,8 +224,8 @@ class PearlConfig:
             raise ValueError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
         if self.sac.batch < self.meta_batch:
             raise ValueError(
-                f"sac.batch is {self.sac.batch}; it must be at least meta_batch, {self.meta_batch}: "
-                "each task needs a transition."
+                f"sac.batch is {self.sac.batch}; it must be at least meta_batch, "
+                f"{self.meta_batch}: each task needs a transition."
             )
 
 
