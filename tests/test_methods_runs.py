@@ -29,11 +29,17 @@ OWN = {
         "--multitask-bc.pretrain-steps", "20", "--multitask-bc.steps", "5",
         "--multitask-bc.stds", "0.3", "--multitask-bc.step-sizes", "0.1",
     ],
+    "pearl": [
+        "--pearl.gradient-steps", "5", "--pearl.sac.hidden", "8", "--pearl.hidden", "8",
+        "--pearl.capacity", "8",
+    ],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("method", OWN)
-def test_a_run_ends_with_all_controls_and_goes_on(method: str, tmp_path: Path, frozen_commit):
+def test_a_run_ends_with_all_controls_and_goes_on(
+    method: str, tmp_path: Path, frozen_commit, capsys
+):
     folder = tmp_path / "run"
     options = ["--method", method, *QUICK, *OWN[method], "--run", str(folder)]
     assert main(["train", "point-goal", *options]) == 0
@@ -50,9 +56,14 @@ def test_a_run_ends_with_all_controls_and_goes_on(method: str, tmp_path: Path, f
     assert scores["expert_queries"] == 0
     rows = Run.open(folder).metrics()
     assert rows[0]["steps/evaluation"] >= (0 if method == "multitask-bc" else 160)
-    if method == "maml":
+    if method in ("maml", "pearl"):
         assert main(["resume", str(folder), "--rounds", "3"]) == 0
         assert [r["round"] for r in Run.open(folder).metrics()] == [0, 1, 2]
+    if method == "pearl":
+        for command in ("adapt", "certify"):
+            task = ["--task", "1", "0"] if command == "adapt" else []
+            assert main([command, str(folder), *task]) == 2
+            assert "A policy of pearl is not Gaussian, " in capsys.readouterr().err
 
 
 def test_settings_of_another_method_are_refused(capsys):
@@ -70,7 +81,7 @@ def test_runs_stored_before_a_method_existed_are_read(tmp_path: Path):
     with Run.create(tmp_path / "run", config):
         pass
     stored = encode_config(config)
-    for added in ("maml", "multitask", "multitask_bc", "sim"):
+    for added in ("maml", "multitask", "multitask_bc", "pearl", "sim"):
         del stored[added]
     (tmp_path / "run" / CONFIG).write_text(json.dumps(stored))
     run = Run.open(tmp_path / "run")
@@ -85,6 +96,8 @@ def test_presets_reach_the_baselines():
     push = preset("sawyer-push")
     assert {push.gmps.std, push.maml.std, push.multitask.std, push.multitask_bc.std} == {0.3}
     paper = preset("sawyer-push", "paper")
+    assert (paper.pearl.latent, paper.pearl.kl_weight, paper.pearl.sac.polyak) == (5, 0.1, 0.005)
+    assert preset("ant-goal", "paper").pearl.kl_weight == 1.0
     assert (paper.maml.sampling, paper.maml.normalise, paper.multitask.std) == ("none", False, 1.0)
 
 
