@@ -178,8 +178,7 @@ def test_it_learns_to_flip_the_action_with_the_task(outer: Any):
     # A policy that does not adapt gains in one task what it loses in the other.
     assert np.mean(after[-4:]) > 0.2
     assert np.mean(after[-4:]) > np.mean(after[:4]) + 0.1
-    # Both come from one batch of noisy episodes each, so their middle need not be 0.
-    assert right[0] > 0 > left[0]
+    # One batch of noisy episodes each, so their middle need not be 0.
     assert right[0] - left[0] > 0.4
 
 

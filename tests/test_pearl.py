@@ -11,16 +11,15 @@ import pytest
 from gmps.experts.replay import Batch
 from gmps.experts.sac import SacConfig
 from gmps.methods.base import stack
+from gmps.methods.latent import Latent, prior
 from gmps.methods.pearl import Pearl
 from gmps.methods.pearl_learner import (
-    Latent,
     PearlActor,
     PearlLearner,
     PearlPolicy,
     init_learner,
     losses,
     posterior,
-    prior,
     product,
 )
 from gmps.methods.settings import PearlConfig

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from gmps.experts.base import ExpertActor, label
+from gmps.experts.sac import SacConfig
 from gmps.methods.base import stack
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.registry import METHODS, make_method
-from gmps.methods.settings import MamlConfig, MultitaskBcConfig, MultitaskConfig
+from gmps.methods.settings import (
+    MaesnConfig,
+    MamlConfig,
+    MultitaskBcConfig,
+    MultitaskConfig,
+    PearlConfig,
+)
 from gmps.trust_region import TrustRegionConfig
 from gmps.worlds.local import make_world
 from probe_families import SignBandit, TwoSteps
@@ -23,8 +30,21 @@ SMALL: dict[str, Any] = {"episodes": 40, "hidden": (8,), "normalise": False}
 SETTINGS: dict[str, tuple[Any, int, float]] = {
     "gmps": (GmpsConfig(**SMALL, std=0.5, labels=40, pretrain_steps=50, capacity=200), 20, 0.3),
     "maml": (MamlConfig(**SMALL, trust_region=TrustRegionConfig(max_kl=0.05)), 20, 0.2),
+    "maesn": (MaesnConfig(**SMALL, trust_region=TrustRegionConfig(max_kl=0.05)), 20, 0.2),
     "multitask": (MultitaskConfig(**SMALL, step_sizes=(0.1, 0.4)), 5, 0.1),
     "multitask-bc": (MultitaskBcConfig(**SMALL, stds=(0.5,), step_sizes=(0.1, 0.4)), 2, 0.1),
+    "pearl": (
+        PearlConfig(
+            prior_episodes=10,
+            posterior_episodes=10,
+            gradient_steps=50,
+            capacity=200,
+            normalise=False,
+            sac=SacConfig(hidden=(16, 16), learning_rate=3e-3, batch=64),
+        ),
+        8,
+        0.3,
+    ),
 }
 
 

@@ -54,9 +54,9 @@ class LatentPolicy(eqx.Module):
         return replace(self.net, bias_transform=self.latent.mean)
 
 
-def prior(size: int) -> Latent:
-    """The standard normal distribution."""
-    return Latent(jnp.zeros(size, jnp.float32), jnp.zeros(size, jnp.float32))
+def prior(shape: int | tuple[int, ...]) -> Latent:
+    """The standard normal distribution; `shape` ends with the size of `z`."""
+    return Latent(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.float32))
 
 
 def prior_kl(latent: Latent) -> Float[Array, ""]:

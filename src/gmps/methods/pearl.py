@@ -26,16 +26,15 @@ from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
 from gmps.methods.base import Gathered, env_steps, stack
 from gmps.methods.gaussian import untrained_policy
+from gmps.methods.latent import Latent, prior
 from gmps.methods.pearl_learner import (
     Data,
-    Latent,
     PearlActor,
     PearlLearner,
     PearlPolicy,
     factors,
     init_learner,
     learn,
-    prior,
     product,
 )
 from gmps.methods.settings import PearlConfig

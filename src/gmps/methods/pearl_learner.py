@@ -25,6 +25,7 @@ from gmps.experts.sac import (
     values,
 )
 from gmps.methods.base import descend
+from gmps.methods.latent import Latent, prior
 from gmps.methods.settings import PearlConfig
 from gmps.tasks.base import Spec
 from gmps.types import Task
@@ -76,13 +77,6 @@ class PearlActor:
         return squash(mean, log_std, noise[self.latent :])
 
 
-class Latent(NamedTuple):
-    """A diagonal Gaussian over z."""
-
-    mean: Float[Array, "*n latent"]
-    log_std: Float[Array, "*n latent"]
-
-
 def product(
     prior: Latent,
     mean: Float[Array, "n latent"],
@@ -131,11 +125,6 @@ def init_learner(key: Key[Array, ""], config: PearlConfig, spec: Spec) -> PearlL
     return PearlLearner(sac._replace(opt_state=opt_state), encoder, moments)
 
 
-def prior(n: tuple[int, ...]) -> Latent:
-    """N(0, I) of shape `n`."""
-    return Latent(jnp.zeros(n, jnp.float32), jnp.zeros(n, jnp.float32))
-
-
 def factors(
     encoder: Mlp,
     learner: PearlLearner,
@@ -180,11 +169,12 @@ def learn(
     Returns the learner, the mean of each figure, and the root mean square of the actions' distance
     from `tanh(mean)`.
     """
-    flat = [_flat(x) for x in data]
+    replay, newest = _flat(data.replay), _flat(data.context)
 
     def one(learner: PearlLearner, key: Key[Array, ""]):
         key_batch, key_step = jax.random.split(key)
-        return _step(config, learner, *_batches(config, *flat, key_batch), key_step)
+        context, batch = _batches(config, replay, newest, key_batch)
+        return _step(config, learner, context, batch, key_step)
 
     keys = jax.random.split(key, config.gradient_steps)
     learner, figures = jax.lax.scan(one, learner, keys)
