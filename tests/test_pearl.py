@@ -23,10 +23,10 @@ from gmps.methods.pearl_learner import (
     product,
 )
 from gmps.methods.settings import PearlConfig
-from gmps.tasks.base import Transition
 from gmps.tasks.point_goal import PointGoal
 from gmps.types import Demonstrations, Trajectories
 from gmps.worlds.local import make_world
+from probe_families import SignBandit
 
 SMALL = PearlConfig(
     latent=3, context=6, meta_batch=2, gradient_steps=20, capacity=20,
@@ -188,20 +188,6 @@ def test_it_is_not_written_as_a_gaussian_policy():
     method = Pearl(SMALL, world, world.family.tasks("train", 2))
     with pytest.raises(ValueError, match=r"^A policy of pearl is not Gaussian, "):
         method.export(random_policy())
-
-
-class SignBandit(PointGoal):
-    """One action; the reward is its first number times the task's sign."""
-
-    name = "sign-bandit"
-    spec = replace(PointGoal.spec, horizon=1)
-
-    def tasks(self, split: Any, n: int | None = None, key: Any = None) -> Any:
-        del split, n, key
-        return jnp.asarray([[1.0, 0.0], [-1.0, 0.0]])
-
-    def reward(self, task: Any, transition: Transition) -> Any:
-        return {"right": task[0] * transition.act[0]}
 
 
 def test_it_finds_out_which_sign_is_paid():
