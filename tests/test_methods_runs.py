@@ -20,6 +20,7 @@ QUICK = [
 ]  # fmt: skip
 OWN = {
     "maml": ["--maml.episodes", "4", "--maml.hidden", "8"],
+    "maesn": ["--maesn.episodes", "4", "--maesn.hidden", "8"],
     "multitask": [
         "--multitask.episodes", "4", "--multitask.hidden", "8", "--multitask.outer", "ppo",
         "--multitask.step-sizes", "0.1",
@@ -56,7 +57,7 @@ def test_a_run_ends_with_all_controls_and_goes_on(
     assert scores["expert_queries"] == 0
     rows = Run.open(folder).metrics()
     assert rows[0]["steps/evaluation"] >= (0 if method == "multitask-bc" else 160)
-    if method in ("maml", "pearl"):
+    if method in ("maml", "maesn", "pearl"):
         assert main(["resume", str(folder), "--rounds", "3"]) == 0
         assert [r["round"] for r in Run.open(folder).metrics()] == [0, 1, 2]
     if method == "pearl":
@@ -81,7 +82,7 @@ def test_runs_stored_before_a_method_existed_are_read(tmp_path: Path):
     with Run.create(tmp_path / "run", config):
         pass
     stored = encode_config(config)
-    for added in ("maml", "multitask", "multitask_bc", "pearl", "sim"):
+    for added in ("maml", "maesn", "multitask", "multitask_bc", "pearl", "sim"):
         del stored[added]
     (tmp_path / "run" / CONFIG).write_text(json.dumps(stored))
     run = Run.open(tmp_path / "run")

@@ -33,6 +33,10 @@ from gmps.surrogates import ratio_loss
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
+#: Where the inner step leaves the latent's log deviation: its gradient is proportional to the
+#: deviation, so that steps without a limit may run away.
+LOG_STD_RANGE = (-3.0, 0.7)
+
 
 class MaesnParams(NamedTuple):
     """What the outer loop learns."""
@@ -156,7 +160,8 @@ def inner_step(
 ) -> Latent:
     """One task's latent after a policy-gradient step on its own episodes; `net` stays."""
     gradient = jax.grad(lambda x: ratio_loss(LatentPolicy(net, x).given_noise(), batch))(latent)
-    return jax.tree.map(lambda x, a, g: x - a * g, latent, step_sizes, gradient)
+    mean, log_std = jax.tree.map(lambda x, a, g: x - a * g, latent, step_sizes, gradient)
+    return Latent(mean, jnp.clip(log_std, *LOG_STD_RANGE))
 
 
 @jax.jit
