@@ -95,7 +95,13 @@ def test_runs_stored_before_a_method_existed_are_read(tmp_path: Path):
 
 def test_presets_reach_the_baselines():
     push = preset("sawyer-push")
-    assert {push.gmps.std, push.maml.std, push.multitask.std, push.multitask_bc.std} == {0.3}
+    assert {
+        push.gmps.std,
+        push.maml.std,
+        push.maesn.std,
+        push.multitask.std,
+        push.multitask_bc.std,
+    } == {0.3}
     paper = preset("sawyer-push", "paper")
     assert (paper.pearl.latent, paper.pearl.kl_weight, paper.pearl.sac.polyak) == (5, 0.1, 0.005)
     assert preset("ant-goal", "paper").pearl.kl_weight == 1.0

@@ -127,7 +127,9 @@ PAPER_MAML = MamlConfig(
     trust_region=_PAPER_REGION,
 )
 #: The best settings of its publication within the ranges of appendix D.
-PAPER_MAESN = MaesnConfig(episodes=50, std=1.0, normalise=False, trust_region=_PAPER_REGION)
+PAPER_MAESN = MaesnConfig(
+    episodes=50, step_size=1.0, std=1.0, normalise=False, trust_region=_PAPER_REGION
+)
 PAPER_MULTITASK = MultitaskConfig(std=1.0, normalise=False, trust_region=_PAPER_REGION)
 #: Of PEARL, what the appendix and PEARL's own code say.
 PAPER_PEARL = PearlConfig(
@@ -155,7 +157,7 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
             rounds=80,
             gmps=replace(config.gmps, std=0.3, step_size=0.08),
             maml=replace(config.maml, std=0.3, step_size=0.08),
-            maesn=replace(config.maesn, std=0.3),
+            maesn=replace(config.maesn, std=0.3, step_size=4.0),
             multitask=replace(config.multitask, std=0.3),
             multitask_bc=replace(config.multitask_bc, std=0.3),
         )

@@ -66,7 +66,7 @@ class MaesnConfig:
     """Weight of KL(latent || prior), the mean over training tasks before the inner step."""
     episodes: int = 20
     """Episodes of each task before the inner step, each with a z of its own; as many after it."""
-    step_size: float = 1.0
+    step_size: float = 8.0
     """Initial step size alpha of the latent's mean and log deviation."""
     learn_step_sizes: bool = True
     """Whether the outer loop changes the step sizes, one for each number."""
