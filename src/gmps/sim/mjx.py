@@ -58,10 +58,11 @@ class MjxSimulator:
         from mujoco import mjx
 
         try:
-            base = self._put(self.model)
-            self._data = mjx.put_data(self.model, mujoco.MjData(self.model))
-            # Some limits show only here.
-            mjx.make_data(self.model)
+            with mujoco_contacts():
+                base = self._put(self.model)
+                self._data = mjx.put_data(self.model, mujoco.MjData(self.model))
+                # Some limits show only here.
+                mjx.make_data(self.model)
         except NotImplementedError as error:
             raise ValueError(f"MJX cannot simulate the model: {error}") from error
         paths, self._structure = jax.tree.flatten_with_path(base)
