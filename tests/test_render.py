@@ -1,6 +1,8 @@
 """Pictures: what is in them, and what is said where there can be none."""
 
+import os
 import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +56,33 @@ def test_mujoco_families_are_drawn_with_their_goal(name):
     assert frames.dtype == np.uint8
     assert reddish(frames[0]) > 10
     assert np.abs(frames[0].astype(int) - frames[-1]).max() > 50
+
+
+@pytest.mark.parametrize("backend", ["egl", "osmesa"])
+def test_each_backend_that_is_there_draws(backend):
+    # In a process of its own: the choice cannot be undone within one.
+    code = """
+import mujoco, numpy
+from gmps import render
+from gmps.tasks import make_family
+from gmps.tasks.base import State
+family = make_family("sawyer-push")
+task = numpy.array([0.05, 0.75])
+start = family.reset(None, task)
+states = State(*(numpy.stack([x, x]) for x in start))
+frames = render.render_episode(family, task, states, width=64, height=48)
+print(render.choose_gl(), frames.shape, frames.std() > 10)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "MUJOCO_GL": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if f"cannot draw with MUJOCO_GL={backend}" in found.stderr:
+        pytest.skip(f"no {backend} here")
+    assert found.stdout.split("\n")[0] == f"{backend} (2, 48, 64, 3) True", found.stderr
 
 
 def test_a_point_and_its_goal_are_drawn():

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from gmps.config import TrainConfig
 from gmps.data.demos import DemoSet, load_demos
+from gmps.data.relabel import own_rewards, same_rewards
 from gmps.evaluate import Levels
 from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label, reporting_faults
 from gmps.experts.clone import clone_expert
@@ -98,7 +99,7 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
     sources = expert_sources(config, folder)
     expert = find_expert(sources, family) if sources else None
     steps = {"meta": 0, "expert": 0, "demonstration": 0, "evaluation": 0}
-    levels, demos, controller = None, None, family.expert
+    levels, demos, controller, warning = None, None, family.expert, None
     key = jax.random.key(config.seed)
     key_labels = jax.random.fold_in(key, _LABELS)
     if config.demos is None:
@@ -108,16 +109,16 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
         used = demo_set.select(_training_part(demo_set, family, heldout, config.train_tasks))
         steps["demonstration"] = int(used.alive.sum())
         tasks, demos = jnp.asarray(used.tasks), used.demonstrations()
-        levels = _demonstrated_returns(demo_set, family)
+        levels, warning = _demonstrated_returns(demo_set, family)
         if config.clone:
             clone = clone_expert(family, tasks, demos, key_labels)
             expert = Expert(clone.controller, "a clone of the demonstrations")
-    score, warnings = None, ()
+    score, warnings = None, (warning,) if warning else ()
     if expert is not None and not config.clone:
         score = score_expert(
             world, expert, tasks, config.threshold.episodes, jax.random.fold_in(key, _SCORE)
         )
-        warnings = tuple(complaints(world, score, config.threshold))
+        warnings += tuple(complaints(world, score, config.threshold))
         steps["expert"] += expert.env_steps
         steps["evaluation"] += expert.measured_steps + score.env_steps
         everywhere = expert.knows(family, heldout).all()
@@ -201,12 +202,26 @@ def _training_part(
     return train.tolist()
 
 
-def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> Any:
+def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> tuple[Any, str | None]:
+    """The demonstrators' level, and what is to be said about it.
+
+    If the file's rewards are not the family's, the level is that of the family's own rewards.
+    """
     if demos.reward is None:
-        return None
+        return None, None
+    reward, whose, warning = demos.reward, "demonstrators'", None
+    own = own_rewards(demos, family)
+    if own is not None and not same_rewards(demos.reward, own):
+        reward, whose = own, "demonstrators' recomputed"
+        theirs, ours = (x[demos.alive].mean() for x in (demos.reward, own))
+        warning = (
+            f"The rewards in {demos.report.source}, {theirs:.3g} a step, are not those of "
+            f"{family.name}, {ours:.3g}; the demonstrators' level is computed from the "
+            "observations."
+        )
     contexts = np.asarray(jax.vmap(family.context)(jnp.asarray(demos.tasks)))
-    returns = np.where(demos.alive, demos.reward, 0).sum(-1).mean(-1)
-    return contexts, np.asarray(returns, np.float64), "demonstrators'"
+    returns = np.where(demos.alive, reward, 0).sum(-1).mean(-1)
+    return (contexts, np.asarray(returns, np.float64), whose), warning
 
 
 def _interpolate(known: np.ndarray, returns: np.ndarray, context: np.ndarray) -> float:

@@ -147,6 +147,10 @@ class AntGoal(MujocoFamily):
         """Positions, velocities and the torso's rotation matrix."""
         return jnp.concatenate([state.qpos, state.qvel, _rotation(state.qpos[3:7])])
 
+    def recorded_state(self, obs: Float[Array, " 38"]) -> State:
+        """All of it is in the observation."""
+        return State(obs[:15], obs[15:29], jnp.zeros(0, jnp.float32))
+
     def convert_observations(
         self, obs: Float[np.ndarray, "*n obs"]
     ) -> Float[np.ndarray, "*n 38"] | None:

@@ -189,6 +189,12 @@ class MujocoFamily(TaskFamily):
     def control(self, state: State, act: Float[Array, " act"]) -> Control:
         """What the clipped action commands."""
 
+    def recorded_state(self, obs: Float[Array, " obs"]) -> State | None:
+        """The state in which `observe` gives `obs`, as far as sensors and rewards depend on it;
+        None, the default, if an observation does not tell. Demonstrations whose rewards are not
+        this family's get their returns from it."""
+        del obs
+
     @property
     def shares_dynamics(self) -> bool:
         """True unless tasks change the model."""

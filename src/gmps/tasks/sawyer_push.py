@@ -201,6 +201,10 @@ class SawyerPush(MujocoFamily):
         """Hand xyz, block xyz (m)."""
         return state.qpos
 
+    def recorded_state(self, obs: Float[Array, " 6"]) -> State:
+        """The positions, with which rewards are content; at rest, the target at the hand."""
+        return State(obs, jnp.zeros(6, jnp.float32), obs[:3])
+
     def reward(
         self, task: Float[Array, " 2"], transition: Transition
     ) -> dict[str, Float[Array, ""]]:
