@@ -151,7 +151,7 @@ class SawyerDoor(MujocoFamily):
             "solref": sawyer.CONTACT_SOLREF,
             "solimp": sawyer.CONTACT_SOLIMP,
         }
-        box, capsule = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CAPSULE
+        box = mujoco.mjtGeom.mjGEOM_BOX
         brown, grey = [0.55, 0.4, 0.25, 1.0], [0.25, 0.25, 0.28, 1.0]
         door.add_geom(name="door", type=box, pos=[-width, 0, 0], size=DOOR_SIZE, rgba=brown, **how)
         corners = np.array(HANDLE) + HANDLE_SIZE * np.array(
@@ -163,9 +163,9 @@ class SawyerDoor(MujocoFamily):
         for i, (start, end) in enumerate(bars):
             door.add_geom(
                 name=f"bar{i}",
-                type=capsule,
+                type=box,
                 fromto=[*start, *end],
-                size=[BAR_RADIUS, 0.0, 0.0],
+                size=[BAR_RADIUS, BAR_RADIUS, 0.0],
                 rgba=grey,
                 **how,
             )
