@@ -102,25 +102,31 @@ def sample(
         discount: per step, in [0, 1].
         key: random key.
     """
-    drawn = jax.random.randint(key, (n,), 0, ends[-1], jnp.int32)
-    return transitions(replay, ends, drawn, steps, discount)
+    return take(replay, *draw(replay, ends, n, key), steps, discount)
 
 
-def transitions(
-    replay: Replay,
-    ends: Int[Array, " capacity"],
-    drawn: Int[Array, " b"],
-    steps: int,
-    discount: float,
-) -> Batch:
-    """The transitions that start at the steps `drawn`, counted over all stored episodes in turn;
-    the rest as in `sample`."""
-    n = drawn.shape[0]
+def draw(
+    replay: Replay, ends: Int[Array, " capacity"], n: int, key: Key[Array, ""]
+) -> tuple[Int[Array, " n"], Int[Array, " n"]]:
+    """Rows and steps of `n` transitions for `take`, drawn evenly; arguments as for `sample`."""
+    return locate(replay, ends, jax.random.randint(key, (n,), 0, ends[-1], jnp.int32))
+
+
+def locate(
+    replay: Replay, ends: Int[Array, " capacity"], drawn: Int[Array, " n"]
+) -> tuple[Int[Array, " n"], Int[Array, " n"]]:
+    """Rows and steps of the steps `drawn`, counted over all stored episodes in turn."""
     row = jnp.searchsorted(ends, drawn, side="right").astype(jnp.int32)
+    return row, drawn - (ends[row] - replay.length[row])
+
+
+def take(
+    replay: Replay, row: Int[Array, " n"], t: Int[Array, " n"], steps: int, discount: float
+) -> Batch:
+    """The transitions that start at steps `t` of the episodes `row`, as `sample` returns them."""
     length = replay.length[row]
-    t = drawn - (ends[row] - length)
     index = jnp.minimum(t + steps, length)
-    reward, horizon = jnp.zeros(n, jnp.float32), replay.reward.shape[1]
+    reward, horizon = jnp.zeros(len(row), jnp.float32), replay.reward.shape[1]
     for i in range(steps):
         # Rewards after the end are 0, those beyond the horizon do not exist.
         inside = t + i < length

@@ -17,7 +17,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from gmps.dist import gaussian_log_prob
-from gmps.experts.replay import Batch, Replay, sample
+from gmps.experts.replay import Batch, Replay, draw, take
 from gmps.methods.base import descend
 from gmps.tasks.base import TaskFamily
 from gmps.types import Task
@@ -85,11 +85,13 @@ class Mlp(eqx.Module):
 
     def __call__(self, x: Float[Array, " _in"]) -> Float[Array, " _out"]:
         """The last layer's output."""
-        *hidden, last = self.layers
-        for i, layer in enumerate(hidden):
-            x = layer(x)
-            x = jax.nn.relu(self.norms[i](x) if self.norms else x)
-        return last(x)
+        return self.after_first(self.layers[0](x))
+
+    def after_first(self, x: Float[Array, " _first"]) -> Float[Array, " _out"]:
+        """The last layer's output, from the first layer's before normalisation and ReLU."""
+        for i, layer in enumerate(self.layers[1:]):
+            x = layer(jax.nn.relu(self.norms[i](x) if self.norms else x))
+        return x
 
 
 class SacActorNet(eqx.Module):
@@ -176,12 +178,17 @@ def update(
     """`steps` gradient steps; returns the mean of each figure."""
     ends = jnp.cumsum(replay.length)
 
-    def one(state: SacState, key: Key[Array, ""]):
-        key_batch, key_next, key_now = jax.random.split(key, 3)
-        batch = sample(replay, ends, config.batch, config.n_step, config.discount, key_batch)
-        return _step(config, state, batch, key_next, key_now)
+    def chances(key: Key[Array, ""]):
+        key_batch, *key_noise = jax.random.split(key, 3)
+        noise = [jax.random.normal(k, (config.batch, replay.act.shape[-1])) for k in key_noise]
+        return draw(replay, ends, config.batch, key_batch), *noise
 
-    state, figures = jax.lax.scan(one, state, jax.random.split(key, steps))
+    def one(state: SacState, chance: Any):
+        (row, t), *noise = chance
+        return _step(config, state, take(replay, row, t, config.n_step, config.discount), *noise)
+
+    # All random numbers at once: one by one they take 4 % of a step on a CPU.
+    state, figures = jax.lax.scan(one, state, jax.vmap(chances)(jax.random.split(key, steps)))
     return state, jax.tree.map(jnp.mean, figures)
 
 
@@ -189,8 +196,8 @@ def _step(
     config: SacConfig,
     state: SacState,
     batch: Batch,
-    key_next: Key[Array, ""],
-    key_now: Key[Array, ""],
+    noise_next: Float[Array, "b act"],
+    noise_now: Float[Array, "b act"],
 ) -> tuple[SacState, dict[str, Float[Array, ""]]]:
     net = actor_net(state)
     normalise = lambda obs: (  # noqa: E731
@@ -198,18 +205,20 @@ def _step(
     )
     seen, next_seen = normalise(batch.obs), normalise(batch.next_obs)
     temperature = jnp.exp(state.log_temperature)
-    next_act, next_log_prob = draw(state.actor, next_seen, key_next)
+    next_act, next_log_prob = actions(state.actor, next_seen, noise_next)
     next_value = values(state.targets, next_seen, next_act).min(0) - temperature * next_log_prob
     target = config.reward_scale * batch.reward + batch.discount * next_value
 
     def loss(learned):
         actor, critics, log_temperature = learned
-        value = values(critics, seen, batch.act)
+        first = _first_layer(critics, seen, batch.act)
+        value = _values_after(critics, first)
         critic_loss = jnp.mean((value - target) ** 2, 1).sum()
-        act, log_prob = draw(actor, seen, key_now)
+        act, log_prob = actions(actor, seen, noise_now)
         # The actor's loss must not move the critics, nor the temperature.
-        frozen = jax.lax.stop_gradient(critics)
-        actor_loss = jnp.mean(temperature * log_prob - values(frozen, seen, act).min(0))
+        frozen, first = jax.lax.stop_gradient((critics, first))
+        first = _move_actions(frozen, first, act - batch.act)
+        actor_loss = jnp.mean(temperature * log_prob - _values_after(frozen, first).min(0))
         entropy = -jax.lax.stop_gradient(log_prob).mean()
         excess = entropy - config.target_entropy * batch.act.shape[-1]
         temperature_loss = log_temperature * excess if config.temperature is None else 0.0
@@ -241,16 +250,38 @@ def values(
     critics: tuple[Mlp, Mlp], seen: Float[Array, "b in"], act: Float[Array, "b act"]
 ) -> Float[Array, "2 b"]:
     """Both critics' values of actions, for normalised inputs."""
+    return _values_after(critics, _first_layer(critics, seen, act))
+
+
+def _first_layer(
+    critics: tuple[Mlp, Mlp], seen: Float[Array, "b in"], act: Float[Array, "b act"]
+) -> list[Float[Array, "b hidden"]]:
+    """What the critics' first layers return, before normalisation and ReLU."""
     x = jnp.concatenate([seen, act], -1)
-    return jnp.stack([jax.vmap(critic)(x)[:, 0] for critic in critics])
+    return [jax.vmap(critic.layers[0])(x) for critic in critics]
 
 
-def draw(
-    actor: Mlp, seen: Float[Array, "b in"], key: Key[Array, ""]
+def _move_actions(
+    critics: tuple[Mlp, Mlp], first: list[Float[Array, "b hidden"]], by: Float[Array, "b act"]
+) -> list[Float[Array, "b hidden"]]:
+    """`_first_layer` after the actions have moved: cheaper, as the observations stay."""
+    each = zip(critics, first, strict=True)
+    return [h + by @ critic.layers[0].weight[:, -by.shape[-1] :].T for critic, h in each]
+
+
+def _values_after(
+    critics: tuple[Mlp, Mlp], first: list[Float[Array, "b hidden"]]
+) -> Float[Array, "2 b"]:
+    """The critics' values, from what their first layers return."""
+    each = zip(critics, first, strict=True)
+    return jnp.stack([jax.vmap(critic.after_first)(h)[:, 0] for critic, h in each])
+
+
+def actions(
+    actor: Mlp, seen: Float[Array, "b in"], noise: Float[Array, "b act"]
 ) -> tuple[Float[Array, "b act"], Float[Array, " b"]]:
     """Actions and log densities for normalised inputs."""
     mean, log_std = jax.vmap(functools.partial(heads, actor))(seen)
-    noise = jax.random.normal(key, mean.shape, mean.dtype)
     return jax.vmap(squash)(mean, log_std, noise)
 
 

@@ -11,14 +11,14 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from gmps.dist import gaussian_kl
-from gmps.experts.replay import Batch, Replay, transitions
+from gmps.experts.replay import Batch, Replay, locate, take
 from gmps.experts.sac import (
     Mlp,
     Moments,
     SacActorNet,
     SacState,
+    actions,
     actor_net,
-    draw,
     heads,
     init_sac,
     squash,
@@ -216,7 +216,8 @@ def _batches(
         low, high = flat.low[tasks][:, None], flat.high[tasks][:, None]
         drawn = low + (share.reshape(n, -1) * (high - low)).astype(jnp.int32)
         drawn = jnp.minimum(drawn, high - 1).reshape(-1)
-        return transitions(flat.replay, flat.ends, drawn, steps, config.sac.discount)
+        found = locate(flat.replay, flat.ends, drawn)
+        return take(flat.replay, *found, steps, config.sac.discount)
 
     return rows(context, shares[0], 1), rows(replay, shares[1], config.sac.n_step)
 
@@ -247,16 +248,17 @@ def losses(
     key_z, key_next, key_now = jax.random.split(key, 3)
     latent = posterior(encoder, learner, context, n, config.next_obs)
     noise = jax.random.normal(key_z, latent.mean.shape, jnp.float32)
+    noise_next, noise_now = (jax.random.normal(k, batch.act.shape) for k in (key_next, key_now))
     z = latent.mean + jnp.exp(latent.log_std) * noise
     seen, next_seen = (_seen(learner, obs, z) for obs in (batch.obs, batch.next_obs))
     fixed, next_fixed = jax.lax.stop_gradient((seen, next_seen))
     temperature = jnp.exp(learner.sac.log_temperature)
-    next_act, next_log_prob = draw(learner.sac.actor, next_fixed, key_next)
+    next_act, next_log_prob = actions(learner.sac.actor, next_fixed, noise_next)
     next_value = values(learner.sac.targets, next_fixed, next_act).min(0)
     next_value = next_value - temperature * next_log_prob
     target = sac.reward_scale * batch.reward + batch.discount * next_value
     value = values(critics, seen, batch.act)
-    act, log_prob = draw(actor, fixed, key_now)
+    act, log_prob = actions(actor, fixed, noise_now)
     middle, _ = jax.vmap(functools.partial(heads, actor))(fixed)
     gain = values(jax.lax.stop_gradient(critics), fixed, act).min(0)
     entropy = -jax.lax.stop_gradient(log_prob).mean()
