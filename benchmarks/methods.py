@@ -1,8 +1,13 @@
 """Every method on one family: learning curves over environment steps, and one table.
 
-All methods act in the same tasks with the same networks, exploration and evaluation, and the
-experts' steps count. Resumable: finished runs are read, interrupted ones go on. A part of the
-methods or seeds may be trained elsewhere into the same folder; --collect only reads what is there.
+All methods act in the same tasks and are evaluated alike, and the experts' steps count. Networks
+and initial noise are the same but for PEARL, an actor-critic. The zero of the normalised score is
+each method's own untrained policy; the plain control learns from the labels that the method
+gathered, or from the demonstrations where it gathers none. The curves of MAESN start from each
+training task's own latent, which a new task does not have; its table starts from the prior.
+
+Resumable: finished runs are read, interrupted ones go on. A part of the methods or seeds may be
+trained elsewhere into the same folder; --collect only reads what is there.
 
 example:
   python benchmarks/methods.py point-goal
@@ -166,8 +171,8 @@ def thinned(found: dict[str, list[float]]) -> dict[str, list[float]]:
 
 def first_above(steps: list[float], values: list[float], target: float) -> float | None:
     """Steps at which the mean of the last rounds is first at the target; None where it never is."""
-    for i in range(len(values)):
-        if np.mean(values[max(0, i - SMOOTH + 1) : i + 1]) >= target:
+    for i in range(SMOOTH - 1, len(values)):
+        if np.mean(values[i - SMOOTH + 1 : i + 1]) >= target:
             return steps[i]
     return None
 

@@ -21,6 +21,7 @@ def test_the_appendix_has_as_many_runs_as_the_paper_says():
     assert sizes["maml"] == 2**4 * 3
     assert sizes["multitask"] == 2 * 2 * 3
     assert sizes["sac"] == 3 * 3 * 3
+    assert appendix_grid("sac", family)["gradient-steps"] == ("50", "250", "500")
     # 10,000 and 50,000 steps of 20 tasks and 50 steps.
     assert appendix_grid("multitask", family)["multitask.episodes"] == ("10", "50")
 
@@ -39,7 +40,10 @@ def test_the_options_of_the_appendix_exist(method: str, tmp_path: Path, capsys):
 
 def test_parts_share_out_all_runs():
     runs = cells({"gmps.std": ("0.2", "0.3"), "rounds": ("1",)}, (0, 1), Path("x"))
-    assert [r.folder.name for r in runs][:2] == ["std=0.2,rounds=1-seed0", "std=0.2,rounds=1-seed1"]
+    assert [r.folder.name for r in runs][:2] == [
+        "gmps.std=0.2,rounds=1-seed0",
+        "gmps.std=0.2,rounds=1-seed1",
+    ]
     assert runs[2].options() == ["--gmps.std", "0.3", "--rounds", "1"]
     parts = [run for i in (1, 2, 3) for run in shard(runs, f"{i}/3")]
     assert sorted(r.folder for r in parts) == sorted(r.folder for r in runs)
@@ -73,12 +77,15 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_training_tasks(tmp_path
     assert not list(tmp_path.iterdir())
     assert main([*words, "--shard", "1/2"]) == 0
     assert len(json.loads((tmp_path / "sweep.json").read_text())) == 1
-    first = tmp_path / "std=0.3-seed0" / "scores.json"
+    first = tmp_path / "gmps.std=0.3-seed0" / "scores.json"
     stamp = first.stat().st_mtime_ns
     assert main(words) == 0
     assert first.stat().st_mtime_ns == stamp
     found = json.loads((tmp_path / "sweep.json").read_text())
     assert {row["settings"]["gmps.std"] for row in found} == {"0.3", "0.1"}
     assert found[0]["train"]["iqm"] >= found[1]["train"]["iqm"]
+    capsys.readouterr()
+    assert main([*words[:-1], "--options=--rounds 3"]) == 2
+    assert "holds a sweep with options" in capsys.readouterr().err
     runs = cells({"gmps.std": ("0.3", "0.1")}, (0,), tmp_path)
     assert [s._asdict() for s in standings(runs)] == found

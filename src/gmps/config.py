@@ -175,15 +175,16 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
 
 def _pearl_preset(family: str) -> PearlConfig:
     """Tuned settings of PEARL: what a core learns in minutes."""
-    config = PearlConfig()
+    # Without the next observation a transition says nothing about how the world moves.
+    config = PearlConfig(next_obs=family in ("ant-gear", "push-dynamics"))
     match family:
         case "ant-goal" | "ant-gear":
             # 200 steps an episode: a few tasks a round, or nothing but simulation happens.
-            return replace(config, collect=8, prior_episodes=1, posterior_episodes=1, capacity=60)
+            config = replace(config, collect=8, prior_episodes=1, posterior_episodes=1, capacity=60)
         case "sawyer-push" | "push-dynamics":
             # Rewards of up to 25 a step, brought to the order of 1.
             sac = replace(config.sac, learning_rate=5e-4, reward_scale=0.1)
-            return replace(config, sac=sac)
+            config = replace(config, sac=sac, std=0.3 if family == "sawyer-push" else config.std)
         case "point-goal":
             sac = replace(config.sac, hidden=(64, 64), learning_rate=1e-3, reward_scale=5.0)
             return replace(config, gradient_steps=200, sac=sac)

@@ -2,7 +2,8 @@
 
 Each task is adapted to `repeats` times from scratch, each time from fresh episodes, and the figure
 of one repeat is the mean of its evaluation episodes. All conditions act with the standard
-deviation of the policy before the update, so no update looks good by acting with less noise.
+deviation of the policy before the update, so no update looks good by acting with less noise. A
+latent that an episode draws is no such noise: some methods adapt by inferring it.
 """
 
 from dataclasses import dataclass

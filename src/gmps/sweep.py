@@ -39,11 +39,12 @@ APPENDIX: dict[str, Grid] = {
     "sac": {
         "{}.temperature": ("1",),
         "{}.reward-scale": ("10", "50", "100"),
-        "gradient-steps": ("1", "5", "10"),
     },
 }
 #: Environment steps of one batch of multi-task learning.
 _BATCHES = (10_000, 50_000)
+#: Gradient steps of SAC for each batch of collected data: one step in each task.
+_GRADIENT_STEPS = (1, 5, 10)
 
 
 class Cell(NamedTuple):
@@ -76,6 +77,10 @@ def appendix_grid(method: str, family: TaskFamily) -> dict[str, Sequence[str]]:
         tasks = jax.tree.leaves(family.tasks("train"))[0].shape[0]
         steps = tasks * family.spec.horizon
         grid["multitask.episodes"] = tuple(str(max(1, round(b / steps))) for b in _BATCHES)
+    if method == "sac":
+        # Here gradient steps follow whole episodes.
+        horizon = family.spec.horizon
+        grid["gradient-steps"] = tuple(str(n * horizon) for n in _GRADIENT_STEPS)
     return grid
 
 
@@ -106,7 +111,7 @@ def cells(grid: Grid, seeds: Sequence[int], folder: Path) -> list[Cell]:
     runs = []
     for values in itertools.product(*grid.values()):
         settings = dict(zip(grid, values, strict=True))
-        parts = [f"{name.rpartition('.')[2]}={value}" for name, value in settings.items()]
+        parts = [f"{name}={value}" for name, value in settings.items()]
         name = ",".join(parts).replace("/", "_") or "default"
         runs += [Cell(folder / f"{name}-seed{seed}", settings, seed) for seed in seeds]
     return runs

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from gmps.checkpoint import write_atomically
 from gmps.cli import console, leading, main, parse
 from gmps.config import Preset
 from gmps.experts.sac_training import EXPERT_FILE
@@ -27,7 +28,8 @@ from gmps.sweep import (
 )
 from gmps.tasks import family_names, make_family
 
-RESULTS = "sweep.json"
+#: What all runs have in common, and the table, in the sweep's folder.
+COMMON, RESULTS = "common.json", "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Sweep:
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each setting."""
     preset: Preset = "default"
-    """The settings that the grid varies: tuned for the family, or the paper's."""
+    """The settings that the grid varies: tuned for the family, or the paper's. Not for sac."""
     options: str = ""
     """Other options of `gmps train`, the same for all runs, as in --options="--rounds 50"."""
     runs: str | None = None
@@ -82,6 +84,8 @@ def run(argv: Sequence[str]) -> int:
             console.print(shlex.join(["gmps", *_command(name, command, cell, extra)]), markup=False)
         console.print(f"{len(mine)} of {len(everything)} runs.")
         return 0
+    shared = {"family": name, "preset": command.preset, "options": extra}
+    claim(folder, {"method": command.method, **shared})
     for i, cell in enumerate(mine, start=1):
         if _finished(command.method, cell.folder):
             continue
@@ -96,6 +100,25 @@ def run(argv: Sequence[str]) -> int:
     print_standings(found)
     console.print(f"results  {folder / RESULTS}")
     return 0
+
+
+def claim(folder: Path, common: dict[str, Any]) -> None:
+    """Write down what all runs of a sweep have in common, or check that it is as it was.
+
+    Raises:
+        ValueError: the folder holds a sweep with other settings.
+    """
+    path = folder / COMMON
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, f"{json.dumps(common, indent=1)}\n".encode())
+    stored = json.loads(path.read_text())
+    for key, value in common.items():
+        if stored.get(key) != value:
+            raise ValueError(
+                f"{folder} holds a sweep with {key} {stored.get(key)!r}, not {value!r}; choose "
+                "another folder with --runs."
+            )
 
 
 def _command(family: str, command: Sweep, cell: Cell, extra: Sequence[str]) -> list[str]:

@@ -69,7 +69,11 @@ def certify_run(
         ValueError: the run has no checkpoint yet, or its policies are not Gaussian.
     """
     state, metadata = restore(run, config, experiment, checkpoint)
-    experiment.method.export(experiment.method.policy(state))
+    if not isinstance(experiment.method.policy(state), GaussianPolicy):
+        raise ValueError(
+            f"The policies of {config.method} are more than Gaussian policies of observations, "
+            "which the certificate is about; certify a run of another method."
+        )
     say("finding the expert")
     controller, source = find_controller(config, experiment)
     tasks = experiment.tasks["heldout"]
