@@ -5,7 +5,7 @@ Parameters are one flat vector here; `jax.flatten_util.ravel_pytree` makes it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,42 +51,14 @@ class SearchResult(NamedTuple):
     accepted: Bool[Array, ""]
 
 
-def hessian_product(loss: Callable[[Vector], Float[Array, ""]], at: Vector) -> Product:
-    """`v -> H v`, `H` the Hessian of `loss`: forward over reverse, without a second pass."""
-    _, product = jax.linearize(jax.grad(loss), at)
-    return product
-
-
-def fisher_product(
-    outputs: Callable[[Vector], Any], divergence: Callable[[Any], Float[Array, ""]], at: Vector
-) -> Product:
-    """`v -> J^T M J v`: `J` the Jacobian of `outputs`, `M` the Hessian of `divergence` in them.
-
-    Where `divergence` is least at `outputs(at)`, such as the KL from there, this is the Hessian of
-    their composition exactly. It never differentiates `outputs` twice, and cannot be indefinite.
-    """
-    values, forward = jax.linearize(outputs, at)
-    backward = jax.linear_transpose(forward, at)
-
-    def product(v: Vector) -> Vector:
-        _, curved = jax.jvp(jax.grad(divergence), (values,), (forward(v),))
-        return backward(curved)[0]
-
-    return product
-
-
 def conjugate_gradient(
     product: Product, b: Vector, iterations: int = 10, tolerance: float = 1e-10
-) -> Vector:
+) -> tuple[Vector, Vector]:
     """Solve `A x = b` for a symmetric positive definite `A` (Hestenes and Stiefel 1952).
 
-    Stops once the squared residual is below `tolerance` times that of `x = 0`.
+    Stops once the squared residual is below `tolerance` times that of `x = 0`. Returns `x` and the
+    residual `b - A x`.
     """
-    return _solve(product, b, iterations, tolerance)[0]
-
-
-def _solve(product: Product, b: Vector, iterations: int, tolerance: float) -> tuple[Vector, Vector]:
-    """The solution of `conjugate_gradient` and its residual `b - A x`."""
     limit = tolerance * (b @ b)
 
     def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -104,18 +76,6 @@ def _solve(product: Product, b: Vector, iterations: int, tolerance: float) -> tu
     start = (zero, jnp.zeros_like(b), b, b, b @ b)
     _, x, residual, _, _ = jax.lax.while_loop(goes_on, step, start)
     return x, residual
-
-
-def trust_region_step(
-    at: Vector,
-    loss: Callable[[Vector], Float[Array, ""]],
-    kl: Callable[[Vector], Float[Array, ""]],
-    product: Product,
-    config: TrustRegionConfig,
-) -> tuple[Vector, SearchResult]:
-    """Parameters after one step that lowers `loss`, and how it went; see `natural_step`."""
-    before, gradient = jax.value_and_grad(loss)(at)
-    return natural_step(at, before, gradient, product, lambda x: (loss(x), kl(x)), config)
 
 
 def natural_step(
@@ -141,7 +101,7 @@ def natural_step(
         config: settings of the step.
     """
     damped = lambda v: product(v) + config.damping * v  # noqa: E731
-    direction, residual = _solve(damped, -gradient, config.cg_iterations, 1e-10)
+    direction, residual = conjugate_gradient(damped, -gradient, config.cg_iterations)
     # `A x` is `b` less the residual: no product more.
     curvature = direction @ (-gradient - residual)
     full = jnp.sqrt(2 * config.max_kl / jnp.maximum(curvature, 1e-30)) * direction
