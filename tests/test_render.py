@@ -73,9 +73,11 @@ states = State(*(numpy.stack([x, x]) for x in start))
 frames = render.render_episode(family, task, states, width=64, height=48)
 print(render.choose_gl(), frames.shape, frames.std() > 10)
 """
+    # MuJoCo leaves its choice in this variable, and no other backend starts with it.
+    inherited = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "MUJOCO_GL": backend},
+        env={**inherited, "MUJOCO_GL": backend},
         capture_output=True,
         text=True,
         check=False,
