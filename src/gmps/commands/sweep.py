@@ -96,7 +96,7 @@ def run(argv: Sequence[str]) -> int:
     if command.method == "sac":
         return _report_experts(everything)
     found = standings(everything)
-    write_results(folder / RESULTS, found)
+    write_json(folder / RESULTS, [standing._asdict() for standing in found])
     print_standings(found)
     console.print(f"results  {folder / RESULTS}")
     return 0
@@ -111,7 +111,7 @@ def claim(folder: Path, common: dict[str, Any]) -> None:
     path = folder / COMMON
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, f"{json.dumps(common, indent=1)}\n".encode())
+        write_json(path, common)
     stored = json.loads(path.read_text())
     for key, value in common.items():
         if stored.get(key) != value:
@@ -138,9 +138,9 @@ def _finished(method: str, folder: Path) -> bool:
     return method != "sac" and judged(folder)
 
 
-def write_results(path: Path, found: Sequence[Standing]) -> None:
-    """The table as JSON."""
-    path.write_text(json.dumps([standing._asdict() for standing in found], indent=1) + "\n")
+def write_json(path: Path, content: Any) -> None:
+    """Plain values as a file; whole or not at all, since machines may share the folder."""
+    write_atomically(path, f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def print_standings(found: Sequence[Standing]) -> None:

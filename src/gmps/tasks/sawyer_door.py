@@ -55,8 +55,8 @@ DOOR_MASS = 1.0
 HINGE_DAMPING = 5.0
 HINGE_RANGE = (0.0, 1.4)
 #: The handle is a square of four bars, open above and below, that a finger dips into: half its
-#: edge and the radius of the bars, m.
-HANDLE_SIZE, BAR_RADIUS = 0.032, 0.006
+#: edge and half the thickness of the bars, m.
+HANDLE_SIZE, BAR_HALF = 0.032, 0.006
 #: The reward of the released code is paid with the fingers' centre this close to the handle, m.
 NEAR = 0.1
 #: A final error below this is a success, rad.
@@ -165,7 +165,7 @@ class SawyerDoor(MujocoFamily):
                 name=f"bar{i}",
                 type=box,
                 fromto=[*start, *end],
-                size=[BAR_RADIUS, BAR_RADIUS, 0.0],
+                size=[BAR_HALF, BAR_HALF, 0.0],
                 rgba=grey,
                 **how,
             )
