@@ -13,6 +13,16 @@ CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient"
 install_import_hook([f"gmps.{name}" for name in CORE], "beartype.beartype")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def fresh_programs() -> Iterator[None]:
+    """Forget a module's compiled programs when it is done.
+
+    Each keeps some memory maps, and beyond the system's 65,530 for a process XLA crashes.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Float64 for one test: finite differences need the digits."""
