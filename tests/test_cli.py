@@ -159,7 +159,16 @@ def test_every_command_has_help_with_an_example(capsys):
         assert stopped.value.code == 0
         assert f"gmps {name}" in capsys.readouterr().out
     main(["--help"])
-    assert all(name in capsys.readouterr().out or name for name in COMMANDS)
+    page = capsys.readouterr().out
+    assert all(name in page for name in COMMANDS)
+
+
+@pytest.mark.parametrize("words", [("expert", "train"), ("expert", "eval"), ("demos", "record")])
+def test_help_of_two_words_asks_for_the_family(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, "--help"])
+    assert stopped.value.code == 0
+    assert f"gmps {' '.join(words)} FAMILY --help" in capsys.readouterr().out
 
 
 def test_help_of_resume_shows_the_runs_own_settings(run: Path, capsys):
