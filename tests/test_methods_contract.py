@@ -17,6 +17,7 @@ from gmps.methods.base import Method, stack
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.registry import METHODS, make_method
 from gmps.methods.settings import (
+    GmpsLatentConfig,
     MaesnConfig,
     MamlConfig,
     MultitaskBcConfig,
@@ -32,6 +33,13 @@ TASKS = 8
 SETTINGS: dict[str, tuple[Any, int]] = {
     "gmps": (
         GmpsConfig(episodes=10, hidden=(16,), std=0.3, labels=30, pretrain_steps=300, capacity=400),
+        4,
+    ),
+    "gmps-latent": (
+        GmpsLatentConfig(
+            latent=2, episodes=10, hidden=(16,), advantage_hidden=8, pretrain_steps=600,
+            outer_steps=30, labels=30, capacity=400,
+        ),
         4,
     ),
     "maml": (MamlConfig(episodes=10, hidden=(16,), std=0.3), 10),

@@ -19,6 +19,10 @@ QUICK = [
     "--plain.step-sizes", "0.05",
 ]  # fmt: skip
 OWN = {
+    "gmps-latent": [
+        "--gmps-latent.episodes", "6", "--gmps-latent.hidden", "8",
+        "--gmps-latent.pretrain-steps", "20", "--gmps-latent.outer-steps", "5",
+    ],
     "maml": ["--maml.episodes", "4", "--maml.hidden", "8"],
     "maesn": ["--maesn.episodes", "4", "--maesn.hidden", "8"],
     "multitask": [
@@ -52,15 +56,16 @@ def test_a_run_ends_with_all_controls_and_goes_on(
             "plain", "expert",
         } <= set(scores["heldout"][mode])  # fmt: skip
     # Four tasks, two episodes of 20 steps: learned from, or spent on the evaluation.
-    assert scores["steps"]["expert"] == (160 if method == "multitask-bc" else 0)
+    learns_from_experts = method in ("gmps-latent", "multitask-bc")
+    assert scores["steps"]["expert"] == (160 if learns_from_experts else 0)
     assert scores["steps"]["meta"] > 0
-    assert scores["expert_queries"] == 0
+    assert (scores["expert_queries"] > 0) == (method == "gmps-latent")
     rows = Run.open(folder).metrics()
-    assert rows[0]["steps/evaluation"] >= (0 if method == "multitask-bc" else 160)
-    if method in ("maml", "maesn", "pearl"):
+    assert rows[0]["steps/evaluation"] >= (0 if learns_from_experts else 160)
+    if method in ("gmps-latent", "maml", "maesn", "pearl"):
         assert main(["resume", str(folder), "--rounds", "3"]) == 0
         assert [r["round"] for r in Run.open(folder).metrics()] == [0, 1, 2]
-    if method in ("maesn", "pearl"):
+    if method in ("gmps-latent", "maesn", "pearl"):
         assert main(["certify", str(folder)]) == 2
         expected = f"The policies of {method} are more than Gaussian policies of observations"
         assert expected in capsys.readouterr().err
@@ -85,7 +90,7 @@ def test_runs_stored_before_a_method_existed_are_read(tmp_path: Path):
     with Run.create(tmp_path / "run", config):
         pass
     stored = encode_config(config)
-    for added in ("maml", "maesn", "multitask", "multitask_bc", "pearl", "sim"):
+    for added in ("gmps_latent", "maml", "maesn", "multitask", "multitask_bc", "pearl", "sim"):
         del stored[added]
     (tmp_path / "run" / CONFIG).write_text(json.dumps(stored))
     run = Run.open(tmp_path / "run")

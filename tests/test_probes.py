@@ -13,6 +13,7 @@ from gmps.methods.base import stack
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.registry import METHODS, make_method
 from gmps.methods.settings import (
+    GmpsLatentConfig,
     MaesnConfig,
     MamlConfig,
     MultitaskBcConfig,
@@ -29,6 +30,13 @@ SMALL: dict[str, Any] = {"episodes": 40, "hidden": (8,), "normalise": False}
 #: each task.
 SETTINGS: dict[str, tuple[Any, int, float | None]] = {
     "gmps": (GmpsConfig(**SMALL, std=0.5, labels=40, pretrain_steps=50, capacity=200), 20, 0.3),
+    "gmps-latent": (
+        GmpsLatentConfig(
+            **SMALL, latent=2, advantage_hidden=8, labels=40, pretrain_steps=300, capacity=200
+        ),
+        5,
+        0.5,
+    ),
     "maml": (MamlConfig(**SMALL, trust_region=TrustRegionConfig(max_kl=0.05)), 20, 0.2),
     "maesn": (MaesnConfig(**SMALL, trust_region=TrustRegionConfig(max_kl=0.05)), 20, 0.2),
     # Nothing tells it which actions are worth keeping: it may end where one step turns nothing.

@@ -79,7 +79,8 @@ def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[st
         ValueError: it is missing.
     """
     if argv and argv[0] in ("-h", "--help"):
-        print(f"usage: gmps {command} {what} [options]\n\n{COMMANDS[command.split()[0]]}\n{rule}")
+        about = COMMANDS[command.partition(" ")[0]]
+        print(f"usage: gmps {command} {what} [options]\n\n{about}\n{rule}")
         print(f"`gmps {command} {what} --help` lists the options.")
         raise SystemExit(0)
     if not argv or argv[0].startswith("-"):

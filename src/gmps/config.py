@@ -14,6 +14,7 @@ from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
 from gmps.methods.plain import PlainConfig
 from gmps.methods.settings import (
+    GmpsLatentConfig,
     MaesnConfig,
     MamlConfig,
     MultitaskBcConfig,
@@ -42,7 +43,9 @@ class TrainConfig:
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
-    method: Literal["gmps", "maml", "maesn", "multitask", "multitask-bc", "pearl"] = "gmps"
+    method: Literal[
+        "gmps", "gmps-latent", "maml", "maesn", "multitask", "multitask-bc", "pearl"
+    ] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
     """Rounds of collecting episodes and learning from them."""
@@ -74,6 +77,8 @@ class TrainConfig:
     """Settings of the experts that the run trains for itself."""
     gmps: GmpsConfig = field(default_factory=GmpsConfig)
     """Settings of GMPS."""
+    gmps_latent: GmpsLatentConfig = field(default_factory=GmpsLatentConfig, metadata=ADDED)
+    """Settings of GMPS with a latent that an episode draws."""
     maml: MamlConfig = field(default_factory=MamlConfig, metadata=ADDED)
     """Settings of MAML."""
     maesn: MaesnConfig = field(default_factory=MaesnConfig, metadata=ADDED)
@@ -151,6 +156,9 @@ PAPER_PEARL = PearlConfig(
 def preset(family: str, name: Preset = "default") -> TrainConfig:
     """The preset of a family: tuned defaults, or the paper's recipe."""
     config = TrainConfig(family, sac=expert_preset(family), pearl=_pearl_preset(family))
+    if family == "point-goal":
+        # Actions of 0.1 m: their noise must not outweigh what the latent does.
+        config = replace(config, gmps_latent=replace(config.gmps_latent, std=0.1, outer_steps=200))
     if family == "sawyer-push":
         config = replace(
             config,

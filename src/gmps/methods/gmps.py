@@ -25,13 +25,13 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
-from gmps.data.aggregate import Aggregate, append, sample, start_aggregate
-from gmps.experts.base import Controller, MixtureActor, label
+from gmps.data.aggregate import Aggregate, sample, start_aggregate
+from gmps.experts.base import Controller, MixtureActor
 from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
 from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, mean_step_size
-from gmps.methods.imitation import blind_loss, imitate
+from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate
 from gmps.nets import GaussianPolicy, Subset
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
@@ -221,16 +221,12 @@ class Gmps(GaussianMethod):
         self, data: Aggregate, before: Trajectories, visited: Trajectories, key: Key[Array, ""]
     ) -> Aggregate:
         """Add the experts' labels of the visited states."""
-        config, (n, episodes) = self.config, visited.alive.shape[:2]
-        shifts = 1 + jax.random.permutation(key, n - 1)[: config.label_others]
-        sources = [
-            visited,
-            *(jax.tree.map(partial(jnp.roll, shift=s, axis=0), visited) for s in shifts),
-        ]
+        config, episodes = self.config, visited.alive.shape[1]
+        sources = [visited, *elsewhere(visited, config.label_others, key)]
         if config.label_before:
             sources.append(jax.tree.map(lambda x: x[:, :episodes], before))
         for source in sources:
-            data = _label(data, source, self.tasks, self.controller)
+            data = add_labels(data, source, self.tasks, self.controller)
         return data
 
     def update(
@@ -250,13 +246,6 @@ def expert_share(config: GmpsConfig, round_: int) -> float:
         case "geometric":
             return math.exp(-round_ / config.beta_rounds)
     raise ValueError(f"beta is {config.beta!r}; it must be 'zero', 'linear' or 'geometric'.")
-
-
-@partial(jax.jit, static_argnames="controller")
-def _label(
-    data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
-) -> Aggregate:
-    return append(data, *label(controller, tasks, visited))
 
 
 class _Block(NamedTuple):

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from gmps.data.aggregate import Aggregate, sample
+from gmps.data.aggregate import Aggregate, append, sample
+from gmps.experts.base import Controller, label
 from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import descend
 from gmps.nets import GaussianPolicy
-from gmps.types import Demonstrations
+from gmps.types import Demonstrations, Task, Trajectories
 
 #: Smallest scale of an observation: coordinates that never move are not blown up.
 MIN_OBS_STD = 0.03
@@ -60,3 +61,17 @@ def imitate(
     start: Any = (policy, optimiser.init(policy))  # pyright: ignore[reportArgumentType]
     carry, losses = jax.lax.scan(step, start, jax.random.split(key, steps))
     return carry[0], losses
+
+
+@partial(jax.jit, static_argnames="controller")
+def add_labels(
+    data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
+) -> Aggregate:
+    """The data with the experts' actions in the states visited in each task."""
+    return append(data, *label(controller, tasks, visited))
+
+
+def elsewhere(visited: Trajectories, others: int, key: Key[Array, ""]) -> list[Trajectories]:
+    """The episodes of each task moved to `others` other tasks, at most all of them."""
+    shifts = 1 + jax.random.permutation(key, visited.alive.shape[0] - 1)[:others]
+    return [jax.tree.map(partial(jnp.roll, shift=s, axis=0), visited) for s in shifts]

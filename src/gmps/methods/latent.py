@@ -72,6 +72,22 @@ def with_held(batch: InnerBatch, data: Trajectories) -> InnerBatch:
     return batch._replace(obs=jnp.concatenate([batch.obs, held], -1))
 
 
+def spread_evenly(noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
+    """Antithetic pairs `e, -e` with the identity for second moment, from independent draws.
+
+    The first half of the episodes is made orthogonal and the second half mirrors it: the mean of
+    `e` is 0 and that of `e e^T` is I, exactly, so the estimated gradient of a quadratic is exact
+    too. With fewer pairs than numbers of `z` there are only the pairs. An odd episode out has 0.
+    """
+    pairs, size = noise.shape[0] // 2, noise.shape[1]
+    half = noise[:pairs]
+    if pairs >= size:
+        q, r = jnp.linalg.qr(half)
+        # The signs of Q alone are a convention; with those of R they are as random as the draws.
+        half = jnp.sqrt(1.0 * pairs) * q * jnp.sign(jnp.diagonal(r))
+    return jnp.concatenate([half, -half, jnp.zeros_like(noise[2 * pairs :])])
+
+
 @dataclass(frozen=True)
 class LatentActor:
     """Runs a `LatentPolicy`; `stochastic=False` takes the means of `z` and of the action."""
@@ -105,3 +121,12 @@ class LatentActor:
         mean, log_std = params.given_noise()(jnp.concatenate([obs, of_z]))
         act = mean + jnp.exp(log_std) * of_act
         return act, gaussian_log_prob(act, mean, log_std)
+
+
+@dataclass(frozen=True)
+class SpreadLatentActor(LatentActor):
+    """A `LatentActor` whose `z` are spread evenly over the episodes of a task."""
+
+    def held_spread(self, noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
+        """See `spread_evenly`."""
+        return spread_evenly(noise)

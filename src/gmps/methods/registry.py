@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 
 METHODS = {
     "gmps": Entry("gmps", "Gmps", "gmps", "answers"),
+    "gmps-latent": Entry("gmps_latent", "GmpsLatent", "gmps_latent", "answers"),
     "maml": Entry("maml", "Maml", "maml", "nothing"),
     "maesn": Entry("maesn", "Maesn", "maesn", "nothing"),
     "multitask": Entry("multitask", "Multitask", "multitask", "nothing"),

@@ -5,10 +5,80 @@ from typing import Literal
 
 from gmps.adapt import StepSizeKind
 from gmps.experts.sac import SacConfig
-from gmps.losses import Imitation
+from gmps.losses import Imitation, check_imitation
 from gmps.methods.outer import Outer, PpoConfig
 from gmps.nets import Subset
 from gmps.trust_region import TrustRegionConfig
+
+
+@dataclass(frozen=True)
+class GmpsLatentConfig:
+    """Settings of GMPS with structured exploration."""
+
+    latent: int = 4
+    """Size of the latent z."""
+    episodes: int = 20
+    """Episodes of each task for one inner step, each with a z of its own."""
+    narrowing: float = 0.5
+    """Factor of the latent's standard deviation after an inner step: the next explores less."""
+    step_size: float = 1.0
+    """Initial weight of an episode's return, on one scale for all tasks, in its advantage."""
+    segments: int = 25
+    """Parts of the episode whose rewards the learned advantage sees, at most one a time step."""
+    advantage_hidden: int = 64
+    """Hidden units of the learned advantage."""
+    kl_weight: float = 3e-4
+    """Weight of KL(own latent || prior), the mean over training tasks."""
+    blind_weight: float = 0.1
+    """Weight of the imitation loss at the prior's mean, the policy before adaptation."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Hidden layers of the policy."""
+    std: float = 0.2
+    """Standard deviation of the actions, given z. It is not learned."""
+    normalise: bool = True
+    """Shift and scale observations by the mean and standard deviation of the experts' data."""
+    imitation: Imitation = "huber"
+    """Outer loss, as of GMPS."""
+    pretrain_steps: int = 6000
+    """Steps of imitation with own latents, before the first round."""
+    outer_steps: int = 100
+    """Outer steps on the same episodes."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    labels: int = 60
+    """Expert labels of each task in one step."""
+    visit_episodes: int = 4
+    """Episodes of each adapted policy in a round; the expert, where there is one, labels them."""
+    own_episodes: int = 2
+    """The same at each training task's own latent."""
+    label_others: int = 1
+    """The expert of each task also labels what was visited in this many other tasks."""
+    capacity: int = 10_000
+    """Most labels of each task beyond the expert's own trajectories."""
+
+    def __post_init__(self):
+        for name in (
+            *("latent", "segments", "advantage_hidden", "outer_steps", "labels"),
+            *("visit_episodes", "own_episodes"),
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.episodes < 2:
+            raise ValueError(
+                f"episodes is {self.episodes}; the inner step compares episodes, so it must be at "
+                "least 2."
+            )
+        if not 0 < self.narrowing <= 1:
+            raise ValueError(f"narrowing is {self.narrowing}; it must be above 0 and at most 1.")
+        for name in ("kl_weight", "blind_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0.")
+        check_imitation(self.imitation)
+
+    @property
+    def bias_size(self) -> int:
+        """Size of the network's bias transformation: the latent takes its place."""
+        return self.latent
 
 
 @dataclass(frozen=True)

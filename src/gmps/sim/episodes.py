@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.tasks.base import State, TaskFamily, Transition
 from gmps.types import Params, Rollout, Shared, Task, Trajectories
-from gmps.worlds.base import Actor, held_noise
+from gmps.worlds.base import Actor, held_noise, held_spread
 
 
 class Recording(NamedTuple):
@@ -67,12 +67,17 @@ def draw_starts(
     return starts.astype(jnp.float32)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def draw_noise(
-    actor: Actor, steps: int, batch: int, key: Key[Array, ""]
+    actor: Actor, steps: int, batch: int, episodes: int, key: Key[Array, ""]
 ) -> Float[Array, "t b noise"]:
-    """Standard normal numbers for the actor."""
-    return hold(actor, jax.random.normal(key, (steps, batch, actor.noise_size), jnp.float32))
+    """Standard normal numbers for the actor; what it holds may be spread over a task's episodes."""
+    noise = jax.random.normal(key, (steps, batch, actor.noise_size), jnp.float32)
+    spread, size = held_spread(actor), held_noise(actor)
+    if spread is not None:
+        drawn = noise[0, :, :size].reshape(-1, episodes, size)
+        noise = noise.at[0, :, :size].set(jax.vmap(spread)(drawn).reshape(batch, size))
+    return hold(actor, noise)
 
 
 def hold(actor: Actor, noise: Float[Array, "t b noise"]) -> Float[Array, "t b noise"]:

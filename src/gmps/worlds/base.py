@@ -1,5 +1,6 @@
 """Worlds run actors in tasks. Everything random comes from the key that is passed in."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from jaxtyping import Array, Float, Key
@@ -33,6 +34,18 @@ def held_noise(actor: Actor) -> int:
     They make a latent of the episode. An actor that has one says so by an attribute of this name.
     """
     return getattr(actor, "held_noise", 0)
+
+
+#: From independent standard normal numbers, those that the episodes of a task hold.
+Spread = Callable[[Float[Array, "ep held"]], Float[Array, "ep held"]]
+
+
+def held_spread(actor: Actor) -> Spread | None:
+    """How an actor spreads what it holds over a task's episodes, instead of drawing each alone.
+
+    An actor that does so has a method of this name. Given `Draws` are taken as they are.
+    """
+    return getattr(actor, "held_spread", None)
 
 
 class Draws(NamedTuple):

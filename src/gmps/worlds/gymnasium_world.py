@@ -119,7 +119,7 @@ class GymnasiumWorld:
         batch = check_batch(params, tasks, episodes) * episodes
         seed_key, noise_key = jax.random.split(key)
         first = int(jax.random.randint(seed_key, (), 0, 2**30))
-        noise = ep.draw_noise(actor, self.family.spec.horizon, batch, noise_key)
+        noise = ep.draw_noise(actor, self.family.spec.horizon, batch, episodes, noise_key)
         record = _blank(self.family, np.asarray(noise[0, :, : held_noise(actor)]))
         width = self._vector.num_envs
         for start in range(0, batch, width):

@@ -114,7 +114,7 @@ def draw(
         return _given(family, actor, episodes, tasks, key)
     start_key, noise_key = jax.random.split(key)
     starts = ep.draw_starts(family, episodes, tasks, start_key)
-    return starts, ep.draw_noise(actor, family.spec.horizon, len(starts), noise_key)
+    return starts, ep.draw_noise(actor, family.spec.horizon, len(starts), episodes, noise_key)
 
 
 def _given(
