@@ -7,6 +7,7 @@ is Python.
 """
 
 import copy
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,8 +17,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from gmps.sim.metaworld_judges import JUDGES, Constants, Judge, Places, observation
-from gmps.tasks.metaworld import GOAL, AnyKind, MetaWorld
+from gmps.sim.metaworld_judges import JUDGES, Constants, Places, observation
+from gmps.tasks.metaworld import AnyKind, MetaWorld
 
 if TYPE_CHECKING:
     from gmps.worlds.gymnasium_world import Stepped
@@ -169,7 +170,7 @@ class MetaWorldBatch:
     def _advance(self, ctrl: Float[np.ndarray, "n 2"]) -> None:
         """One control step of all worlds, and what is seen after it."""
         cuts = np.linspace(0, self._count, self._threads + 1).astype(int)
-        parts = [(i, a, b, ctrl) for i, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True))]
+        parts = [(i, a, b, ctrl) for i, (a, b) in enumerate(itertools.pairwise(cuts))]
         if self._pool is None:
             self._step_rows(*parts[0])
         else:
