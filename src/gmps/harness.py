@@ -15,9 +15,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.methods.base import Method, MethodState, Policy, stack
+from gmps.tasks.base import Split
 from gmps.tasks.metaworld import MetaWorld
 from gmps.types import Trajectories
 from gmps.worlds.base import Actor, held_noise
+
+#: What the harness calls our splits.
+_OURS: dict[str, Split] = {"train": "train", "test": "heldout"}
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,11 @@ class HarnessConfig:
     """Seed of Meta-World's lists of goals. The family's own, 0, makes its held-out goals those of
     the harness."""
     evals: int | None = None
-    """Times that every environment draws a goal and is adapted to; by default until each of the
-    goals has been drawn once."""
-    environments: int = 20
-    """Environments that are adapted to side by side, `meta_batch_size`."""
+    """Times that every environment draws a goal and is adapted to, `num_evals`; by default 10, and
+    in ML1 until each goal has been drawn once."""
+    environments: int | None = None
+    """Environments side by side, `meta_batch_size`; by default one of each kind. Of several of a
+    kind the harness counts the episodes that end first, which are the successful ones."""
     goals: int = 40
     """Goals of each kind of task, `total_tasks_per_cls`."""
     adaptation_episodes: int = 10
@@ -39,19 +44,16 @@ class HarnessConfig:
     adaptation_steps: int = 1
     """Adaptations one after the other, each from episodes of its own."""
     evaluation_episodes: int = 3
-    """Episodes that count."""
+    """Episodes of each kind that count."""
     splits: tuple[Literal["train", "test"], ...] = ("test",)
     """Which of the benchmark's lists."""
     strategy: Literal["sync", "async"] = "sync"
     """Whether the environments share this process or have one each."""
 
     def __post_init__(self):
-        names = ("environments", "goals", "adaptation_episodes", "adaptation_steps")
-        for name in (*names, "evaluation_episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if self.evals is not None and self.evals < 1:
-            raise ValueError(f"evals is {self.evals}; it must be at least 1.")
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and name != "seed" and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1.")
         if not self.splits:
             raise ValueError("splits is empty; name train, test or both.")
 
@@ -184,18 +186,20 @@ def run_harness(
 
     figures: dict[str, Any] = {}
     for split in config.splits:
-        name = family.benchmark.removeprefix("ml1-")
+        kinds = family.env_names(_OURS[split])
+        one = len(kinds) == 1
         maker = getattr(metaworld, f"make_ml_envs_{split}")
         envs = maker(
-            name.upper() if name == family.benchmark else name,
+            kinds[0] if one else family.benchmark.upper(),
             seed=config.seed,
-            meta_batch_size=config.environments,
+            meta_batch_size=config.environments or len(kinds),
             total_tasks_per_cls=config.goals,
             vector_strategy=config.strategy,
             reward_function_version=family.reward_version,
         )
         try:
-            figures[split] = _judge(method, state, family, config, envs)
+            evals = config.evals or (config.goals if one else 10)
+            figures[split] = _judge(method, state, family, config, envs, evals)
         finally:
             envs.close()
     return {
@@ -206,12 +210,15 @@ def run_harness(
 
 
 def _judge(
-    method: Method, state: MethodState, family: MetaWorld, config: HarnessConfig, envs: Any
+    method: Method,
+    state: MethodState,
+    family: MetaWorld,
+    config: HarnessConfig,
+    envs: Any,
+    evals: int,
 ) -> dict[str, Any]:
     from metaworld import evaluation
 
-    kinds = len(set(envs.get_attr("task_name")))
-    evals = config.evals or max(1, config.goals * kinds // config.environments)
     figures = {}
     for condition, steps in (("before", 0), ("after", config.adaptation_steps)):
         agent = HarnessAgent(

@@ -132,7 +132,7 @@ class MetaWorld(GymnasiumFamily):
     @property
     def summary(self) -> str:
         """The benchmark in words."""
-        kinds = len(set(self._list.env_names[: self._list.train]))
+        kinds = len(self.env_names("train"))
         what = self.benchmark.removeprefix("ml1-") if kinds == 1 else f"{kinds} kinds of task"
         return f"Meta-World's {self.benchmark[:4].strip('-').upper()}: {what}, goals hidden."
 
@@ -141,9 +141,10 @@ class MetaWorld(GymnasiumFamily):
         goals = self.goals or _GOALS.get(self.benchmark, _LISTED)
         return _goal_list(self.benchmark, self.seed, goals)
 
-    def env_names(self) -> tuple[str, ...]:
-        """The kinds of task, each once, training first."""
-        return tuple(dict.fromkeys(self._list.env_names))
+    def env_names(self, split: Split | None = None) -> tuple[str, ...]:
+        """The kinds of task of a split, or of both, each once."""
+        kinds = _kinds(self.benchmark)
+        return kinds[split] if split else tuple(dict.fromkeys(kinds["train"] + kinds["heldout"]))
 
     def row(self, task: Any) -> tuple[str, Float[np.ndarray, " rand"]]:
         """Kind and random vector of a task.
@@ -258,27 +259,27 @@ def official_task(env_name: str, rand_vec: Float[np.ndarray, " rand"]) -> Any:
 
 @functools.cache
 def _goal_list(benchmark: str, seed: int, goals: int) -> GoalList:
-    train, heldout = _kinds(benchmark)
+    kinds = _kinds(benchmark)
     # ML1 holds out other goals of the same kind, drawn from the next seed; the others other kinds.
     shift = int(benchmark.startswith("ml1-"))
     drawn = [
         (name, vector)
-        for names, at in ((train, seed), (heldout, seed + shift))
+        for names, at in ((kinds["train"], seed), (kinds["heldout"], seed + shift))
         for name, vectors in _draw(names, at).items()
         for vector in vectors[:goals]
     ]
     names, vectors = zip(*drawn, strict=True)
-    return GoalList(names, vectors, goals * len(train))
+    return GoalList(names, vectors, goals * len(kinds["train"]))
 
 
-def _kinds(benchmark: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _kinds(benchmark: str) -> dict[Split, tuple[str, ...]]:
     if benchmark.startswith("ml1-"):
         env = benchmark.removeprefix("ml1-")
-        return (env,), (env,)
+        return {"train": (env,), "heldout": (env,)}
     from metaworld import env_dict
 
     kinds = getattr(env_dict, f"{benchmark.upper()}_V3")
-    return tuple(kinds["train"]), tuple(kinds["test"])
+    return {"train": tuple(kinds["train"]), "heldout": tuple(kinds["test"])}
 
 
 def _draw(names: tuple[str, ...], seed: int) -> OrderedDict[str, list[np.ndarray]]:
