@@ -74,8 +74,7 @@ def metaworld_family(name: str) -> "MetaWorld":
         raise ValueError(
             f"Meta-World has no environment {env!r}; it has {', '.join(sorted(known))}."
         )
-    options = {"horizon": int(match["horizon"])} if match["horizon"] else {}
-    return MetaWorld(match["benchmark"], **options)
+    return MetaWorld(match["benchmark"], horizon=int(match["horizon"] or MetaWorld.horizon))
 
 
 def environments() -> dict[str, Any]:
