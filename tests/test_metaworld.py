@@ -25,6 +25,12 @@ metaworld = pytest.importorskip("metaworld")
 FEW = 3
 
 
+@pytest.fixture(autouse=True)
+def short_lists(monkeypatch):
+    """Draw a few goals of each kind: the first of the whole list."""
+    monkeypatch.setattr("gmps.tasks.metaworld._LISTED", FEW)
+
+
 def family(kind="reach-v3", **options):
     return MetaWorld(f"ml1-{kind}", goals=FEW, **options)
 
@@ -127,7 +133,6 @@ def test_one_environment_becomes_any_kind():
 @pytest.mark.parametrize("kind", ["push-v3", "lever-pull-v3"])
 def test_lists_of_goals_are_those_of_metaworld(kind, monkeypatch):
     monkeypatch.setattr(metaworld, "_N_GOALS", FEW)
-    monkeypatch.setattr("gmps.tasks.metaworld._LISTED", FEW)
     theirs, fam = metaworld.ML1(kind, seed=4), family(kind, seed=4)
     env = environments()[kind]()
     for split, listed in (("train", theirs.train_tasks), ("heldout", theirs.test_tasks)):
@@ -140,7 +145,7 @@ def test_benchmarks_of_many_kinds_hold_out_other_kinds(monkeypatch):
     drawn = {}
     monkeypatch.setattr(
         "gmps.tasks.metaworld._draw",
-        lambda names, seed: drawn.setdefault(names, {n: [np.zeros(6)] * 50 for n in names}),
+        lambda names, seed: drawn.setdefault(names, {n: [np.zeros(6)] * FEW for n in names}),
     )
     lists = {name: MetaWorld(name, goals=2)._list for name in ("ml10", "ml25", "ml45")}
     assert {n: (x.train, len(x.env_names)) for n, x in lists.items()} == {

@@ -38,6 +38,9 @@ _GOALS = {"ml10": 10, "ml25": 6, "ml45": 4}
 _LISTED = 50
 _NAME = re.compile(r"(?P<benchmark>ml1-(?P<env>[^@]+)|ml10|ml25|ml45)(@(?P<horizon>\d+))?")
 
+#: The names of these families, in words.
+METAWORLD = "ml1-ENV, ml10, ml25 and ml45"
+
 RewardVersion = Literal["v1", "v2"]
 
 
@@ -66,7 +69,7 @@ def metaworld_family(name: str) -> "MetaWorld":
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name!r} is none of Meta-World's: ml1-ENV, ml10, ml25 or ml45.")
+        raise ValueError(f"{name!r} is none of Meta-World's: {METAWORLD}.")
     if importlib.util.find_spec("metaworld") is None:
         raise ValueError(f"{name} takes the package metaworld: pip install 'gmps[metaworld]'.")
     env, known = match["env"], environments()
