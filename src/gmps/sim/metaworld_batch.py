@@ -29,8 +29,9 @@ _SITES = ("rightEndEffector", "leftEndEffector")
 
 
 def can_batch(family: MetaWorld) -> bool:
-    """Whether all kinds of the benchmark have a judge, and its reward is theirs."""
-    return family.reward_version == "v2" and all(n in JUDGES for n in family.env_names())
+    """Whether the benchmark has one kind of task, which has a judge, and its reward is that."""
+    kinds = family.env_names()
+    return family.reward_version == "v2" and len(kinds) == 1 and kinds[0] in JUDGES
 
 
 class _Start(NamedTuple):
