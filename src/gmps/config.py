@@ -176,20 +176,27 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
     return config
 
 
+#: Training tasks and rounds where there are many kinds: 2 million own steps.
+_MANY_KINDS = {"ml10": (30, 27), "ml25": (50, 16), "ml45": (90, 9)}
+
+
 def _metaworld_preset(config: TrainConfig) -> TrainConfig:
     """Meta-World: ten episodes for each adaptation, as its harness plays, starts without chance,
-    and scripted policies that fail in some tasks. With many kinds of task 2 million own steps."""
-    many = not config.family.startswith("ml1-")
+    and scripted policies that fail in some tasks."""
+    benchmark = config.family.partition("@")[0]
+    tasks, rounds = _MANY_KINDS.get(benchmark, (20, 50))
     gmps = replace(config.gmps, episodes=10, visit_episodes=2, std=0.3)
+    if benchmark in _MANY_KINDS:
+        # What another kind's expert would do here means nothing.
+        gmps = replace(gmps, label_others=0)
     return replace(
         config,
-        rounds=27 if many else 50,
-        train_tasks=30 if many else 20,
+        rounds=rounds,
+        train_tasks=tasks,
         expert_episodes=2,
         expert_std=0.2,
         threshold=replace(config.threshold, episodes=1, exclude=True),
-        # What another kind's expert would do here means nothing.
-        gmps=replace(gmps, label_others=0) if many else gmps,
+        gmps=gmps,
         maml=replace(config.maml, episodes=10, std=0.3),
         maesn=replace(config.maesn, episodes=10, std=0.3),
         multitask=replace(config.multitask, episodes=10, std=0.3, measure_episodes=1),
