@@ -273,9 +273,8 @@ def test_metaworlds_harness_judges_unmodified(monkeypatch):
 
 
 def test_the_agent_wants_episodes_that_end_together():
-    agent = HarnessAgent(
-        Recorder(init_policy(jax.random.key(0), 39, 4), None), None, 2, jax.random.key(0), 5
-    )
+    method = Recorder(init_policy(jax.random.key(0), 39, 4), None)
+    agent = HarnessAgent(method, None, environments=2, seed=0, horizon=5)
     act, outputs = agent.adapt_action(np.zeros((2, 39)))
     assert np.abs(act).max() <= 1
     over = np.array([True, False])

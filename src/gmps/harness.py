@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Bool, Float
 
 from gmps.methods.base import Method, MethodState, Policy, stack
 from gmps.tasks.base import Split
@@ -66,19 +66,23 @@ class HarnessAgent:
         method: Method,
         state: MethodState,
         environments: int,
-        key: Key[Array, ""],
+        seed: int,
         horizon: int,
     ):
-        """Args:
-        method: whose policies act and adapt.
-        state: its state after training.
-        environments: how many policies run side by side.
-        key: of the action noise.
-        horizon: steps of each episode that adaptation learns from: those of training.
+        """An agent that has adapted to nothing.
+
+        Args:
+            method: whose policies act and adapt.
+            state: its state after training.
+            environments: how many policies run side by side.
+            seed: of the action noise.
+            horizon: steps of each episode that adaptation learns from: those of training.
         """
         self._method, self._state, self._n = method, state, environments
         self._explore, self._exploit = method.actor(), method.actor(stochastic=False)
-        self._key, self._horizon = key, horizon
+        self._horizon = horizon
+        # Not a JAX key: a draw at every step would take as long as the policy.
+        self._noise_of = np.random.default_rng(seed)
         self.env_steps = 0
         self.init()
 
@@ -135,8 +139,7 @@ class HarnessAgent:
         self._held = self._noise(self._explore)[:, : held_noise(self._explore)]
 
     def _noise(self, actor: Actor) -> Float[np.ndarray, "n noise"]:
-        self._key, key = jax.random.split(self._key)
-        return np.asarray(jax.random.normal(key, (self._n, actor.noise_size)))
+        return self._noise_of.standard_normal((self._n, actor.noise_size), np.float32)
 
     def _act(self, actor: Actor, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         noise = self._noise(actor)
@@ -221,9 +224,7 @@ def _judge(
 
     figures = {}
     for condition, steps in (("before", 0), ("after", config.adaptation_steps)):
-        agent = HarnessAgent(
-            method, state, envs.num_envs, jax.random.key(config.seed), family.horizon
-        )
+        agent = HarnessAgent(method, state, envs.num_envs, config.seed, family.horizon)
         success, reward, kinds_of = evaluation.metalearning_evaluation(
             agent,
             envs,
