@@ -14,7 +14,14 @@ from gmps.data.relabel import own_rewards, same_rewards
 from gmps.evaluate import Levels
 from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label, reporting_faults
 from gmps.experts.clone import clone_expert
-from gmps.experts.score import ExpertScore, complaints, score_expert
+from gmps.experts.score import (
+    ExpertScore,
+    complaints,
+    exclusions,
+    meets,
+    only,
+    score_expert,
+)
 from gmps.experts.sources import find_expert
 from gmps.methods.base import Method, env_steps
 from gmps.methods.registry import entry, make_method
@@ -118,6 +125,9 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
         score = score_expert(
             world, expert, tasks, config.threshold.episodes, jax.random.fold_in(key, _SCORE)
         )
+        if config.threshold.exclude and demos is None:
+            score, left_out = _without_failing(world, score, config)
+            tasks, warnings = score.tasks, warnings + left_out
         warnings += tuple(complaints(world, score, config.threshold))
         steps["expert"] += expert.env_steps
         steps["evaluation"] += expert.measured_steps + score.env_steps
@@ -169,6 +179,21 @@ def _training_tasks(family: TaskFamily, limit: int | None, expert: Expert | None
             "meta-training needs at least 2."
         )
     return tree_index(tasks, known)
+
+
+def _without_failing(
+    world: World, score: ExpertScore, config: TrainConfig
+) -> tuple[ExpertScore, tuple[str, ...]]:
+    """The score in the tasks that the expert solves, and what is to be said about the others."""
+    kept = meets(score, config.threshold)
+    if kept.all():
+        return score, ()
+    if kept.sum() < 2:
+        raise ValueError(
+            f"The expert meets the threshold in {kept.sum()} of {len(kept)} training tasks of "
+            f"{config.family}; meta-training needs at least 2: lower --threshold.success."
+        )
+    return only(score, kept), (exclusions(world, score, kept),)
 
 
 def _expert_labels(

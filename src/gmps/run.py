@@ -7,6 +7,7 @@ timing.jsonl     wall-clock figures of each round, which never repeat exactly
 events/          the same metrics for TensorBoard, derived from metrics.jsonl
 checkpoints/     training state: the last few and the best
 scores.json paths.npz report.html        written by evaluation and report
+harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
 """
 
 import fcntl
@@ -29,6 +30,7 @@ Config = TypeVar("Config")
 CONFIG, VERSIONS = "config.json", "versions.json"
 METRICS, TIMING, EVENTS = "metrics.jsonl", "timing.jsonl", "events"
 SCORES, PATHS, REPORT = "scores.json", "paths.npz", "report.html"
+HARNESS = "harness.json"
 
 
 class Restored(NamedTuple):
@@ -227,6 +229,11 @@ class Run:
         """Write `scores.json`, replacing an older one."""
         write_atomically(self.path / SCORES, _json(dict(scores)))
         return self.path / SCORES
+
+    def write_harness(self, figures: Mapping[str, Any]) -> Path:
+        """Write `harness.json`, replacing an older one."""
+        write_atomically(self.path / HARNESS, _json(dict(figures)))
+        return self.path / HARNESS
 
     def write_paths(self, arrays: Mapping[str, np.ndarray]) -> Path:
         """Write `paths.npz`: numeric and string arrays to draw, named with slashes."""

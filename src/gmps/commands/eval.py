@@ -6,12 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gmps.cli import leading, parse
+from gmps.cli import console, leading, parse
 from gmps.commands.session import judge
 from gmps.config import TrainConfig
 from gmps.evaluate import EvaluationConfig
-from gmps.experiment import prepare
-from gmps.run import Run
+from gmps.experiment import Experiment, prepare
+from gmps.harness import HarnessConfig, run_harness
+from gmps.run import HARNESS, Run
+from gmps.tasks import make_family
+from gmps.tasks.metaworld import MetaWorld
+from gmps.train import restore
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,19 @@ class Eval:
 
     Writes scores.json, paths.npz and report.html into the run, replacing older ones.
 
+    With --harness metaworld, Meta-World's own evaluation judges instead; writes harness.json.
+
     example:
       gmps eval runs/push --repeats 10 --steps 3
+      gmps eval runs/reach --harness metaworld
     """
 
     checkpoint: Literal["best", "latest"] = "best"
     """The checkpoint with the best return after the update on training tasks, or the last one."""
+    harness: Literal["own", "metaworld"] = "own"
+    """Who judges; metaworld takes a run on one of its benchmarks."""
+    metaworld: HarnessConfig = field(default_factory=HarnessConfig)
+    """Settings of Meta-World's harness."""
     config: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(
         default_factory=EvaluationConfig
     )
@@ -37,6 +48,36 @@ def run(argv: Sequence[str]) -> int:
     with Run.open(folder) as opened:
         stored = opened.load_config(TrainConfig)
         command = parse(Eval, options, "eval RUN", Eval(config=stored.evaluation))
+        if command.harness == "metaworld" and not isinstance(make_family(stored.family), MetaWorld):
+            raise ValueError(
+                f"--harness metaworld judges Meta-World's benchmarks, but {folder} is a run on "
+                f"{stored.family}."
+            )
         config = replace(stored, evaluation=command.config)
-        judge(opened, config, prepare(config, opened.path), command.checkpoint)
+        experiment = prepare(config, opened.path)
+        if command.harness == "metaworld":
+            _by_metaworld(opened, config, experiment, command)
+        else:
+            judge(opened, config, experiment, command.checkpoint)
     return 0
+
+
+def _by_metaworld(run: Run, config: TrainConfig, experiment: Experiment, command: Eval) -> None:
+    """Let Meta-World's harness judge, write its figures and print them."""
+    family = experiment.world.family
+    assert isinstance(family, MetaWorld)
+    state, metadata = restore(run, config, experiment, command.checkpoint)
+    with console.status("Meta-World's harness is judging"):
+        figures = run_harness(experiment.method, state, family, command.metaworld)
+    figures |= {"family": config.family, "method": config.method, "seed": config.seed}
+    figures |= {"checkpoint_round": metadata["round"], "steps": metadata["env_steps"]}
+    run.write_harness(figures)
+    for split in command.metaworld.splits:
+        for condition in ("before", "after"):
+            row = figures[split][condition]
+            kinds = ", ".join(f"{kind} {x:.0%}" for kind, x in row["kinds"].items())
+            console.print(
+                f"{split}, {condition} adaptation: success {row['success']:.1%}, return "
+                f"{row['return']:.0f}  ({kinds})"
+            )
+    console.print(f"figures {run.path / HARNESS}")

@@ -12,6 +12,7 @@ from gmps.cli import console, parse
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.check import reward_names
+from gmps.tasks.metaworld import METAWORLD
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def run(argv: Sequence[str]) -> int:
     for name in command.families or family_names():
         for line in describe(make_family(name)):
             console.print(line, markup=False, soft_wrap=True)
+    if not command.families:
+        console.print(f"With the package metaworld also {METAWORLD}: `gmps tasks ml1-reach-v3`.")
     return 0
 
 

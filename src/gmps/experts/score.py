@@ -1,13 +1,14 @@
 """How good an expert is in each task: asked before anything learns from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
+from gmps.config_json import ADDED
 from gmps.experts.base import Expert, ExpertActor, reporting_faults
 from gmps.methods.base import env_steps
 from gmps.types import Task, tree_index
@@ -27,6 +28,8 @@ class ExpertThreshold:
     """Least share of successful episodes in a task."""
     episodes: int = 4
     """Episodes of each task that measure it, without action noise."""
+    exclude: bool = field(default=False, metadata=ADDED)
+    """Train without the tasks in which the expert misses one of these, instead of warning."""
 
 
 class ExpertScore(NamedTuple):
@@ -66,17 +69,45 @@ def score_expert(
     )
 
 
-def complaints(world: World, score: ExpertScore, threshold: ExpertThreshold) -> list[str]:
-    """One sentence for each expectation that the expert does not meet, naming the worst tasks."""
+def meets(score: ExpertScore, threshold: ExpertThreshold) -> Bool[np.ndarray, " task"]:
+    """In which tasks the expert is as good as expected."""
+    good = np.ones(len(score.returns), bool)
+    for _, least, measured in _expected(score, threshold):
+        good &= measured >= least
+    return good
+
+
+def only(score: ExpertScore, kept: Bool[np.ndarray, " task"]) -> ExpertScore:
+    """The score in some of the tasks; the steps are what all of them took."""
+    outcome = {name: x[kept] for name, x in score.outcome.items()}
+    return ExpertScore(tree_index(score.tasks, kept), score.returns[kept], outcome, score.env_steps)
+
+
+def exclusions(world: World, score: ExpertScore, kept: Bool[np.ndarray, " task"]) -> str:
+    """One sentence that names the tasks that are left out."""
+    out = [world.family.describe(tree_index(score.tasks, int(i))) for i in np.flatnonzero(~kept)]
+    return (
+        f"Left out of training, because the expert fails there: {len(out)} of {len(kept)} tasks: "
+        f"{'; '.join(out)}."
+    )
+
+
+def _expected(score: ExpertScore, threshold: ExpertThreshold) -> list[tuple[str, float, Any]]:
+    """What is expected: its name, the least value, the figures of each task."""
     wanted = {"success": threshold.success, "mean return": threshold.mean_return}
     measured = {"success": score.outcome["success"], "mean return": score.returns}
+    return [(name, x, measured[name]) for name, x in wanted.items() if x is not None]
+
+
+def complaints(world: World, score: ExpertScore, threshold: ExpertThreshold) -> list[str]:
+    """One sentence for each expectation that the expert does not meet, naming the worst tasks."""
     sentences = []
-    for name, least in wanted.items():
-        below = np.flatnonzero(measured[name] < least) if least is not None else []
+    for name, least, measured in _expected(score, threshold):
+        below = np.flatnonzero(measured < least)
         if len(below):
-            worst = sorted(below, key=lambda i: measured[name][i])[:_NAMED]
+            worst = sorted(below, key=lambda i: measured[i])[:_NAMED]
             named = "; ".join(
-                f"{world.family.describe(tree_index(score.tasks, int(i)))}: {measured[name][i]:.4g}"
+                f"{world.family.describe(tree_index(score.tasks, int(i)))}: {measured[i]:.4g}"
                 for i in worst
             )
             sentences.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gmps.tasks.base import TaskFamily
+from gmps.tasks.metaworld import is_metaworld, metaworld_family
 
 #: Where each family lives, and the options that make a variant of it. Imported on demand, so that
 #: a family's optional packages stay optional.
@@ -33,7 +34,8 @@ def family_names() -> tuple[str, ...]:
 def make_family(name: str) -> TaskFamily:
     """The family of that name with its default options, or a user's own.
 
-    `FILE.py:NAME` is a user's: a `TaskFamily`, or a class or function that gives one when it is
+    `ml1-reach-v3` and the like are Meta-World's: see `gmps.tasks.metaworld`. `FILE.py:NAME` is a
+    user's: a `TaskFamily`, or a class or function that gives one when it is
     called without arguments.
 
     Raises:
@@ -41,6 +43,8 @@ def make_family(name: str) -> TaskFamily:
     """
     if ".py:" in name:
         return _load_family(*name.rsplit(":", 1))
+    if is_metaworld(name):
+        return metaworld_family(name)
     if name not in _FAMILIES:
         close = difflib.get_close_matches(name, _FAMILIES, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -5,7 +5,7 @@ The environment draws its own starts and computes its own rewards, on the host; 
 """
 
 import abc
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import jax.numpy as jnp
@@ -13,6 +13,9 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.tasks.base import State, TaskFamily, Transition
 from gmps.types import Task
+
+if TYPE_CHECKING:
+    from gmps.worlds.gymnasium_world import Batch
 
 
 class GymnasiumFamily(TaskFamily):
@@ -26,6 +29,14 @@ class GymnasiumFamily(TaskFamily):
     terminated. The two sensors are the reward that led to a state, and the `success` (or
     `is_success`) of the environment's info, 0 without one.
     """
+
+    #: Whether a step takes a millisecond or more, so that processes pay by default.
+    slow_steps: ClassVar[bool] = False
+
+    def make_batch(self, threads: int) -> "Batch | None":
+        """Something of the family's own that steps many environments faster than one by one, on
+        so many threads; by default None."""
+        del threads
 
     @abc.abstractmethod
     def make_env(self) -> gymnasium.Env:

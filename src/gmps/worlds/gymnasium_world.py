@@ -1,4 +1,4 @@
-"""Worlds of Gymnasium environments, stepped by Gymnasium's vector environments.
+"""Worlds of Gymnasium environments, stepped by Gymnasium's vector environments or a family's own.
 
 Episodes of all tasks run side by side, as many as there are environments; each environment is put
 into its episode's task before it is reset. Every episode has a seed of its own, so results do not
@@ -6,14 +6,15 @@ depend on how many environments or processes share the work.
 """
 
 import functools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
@@ -23,6 +24,36 @@ from gmps.worlds.base import Actor, Draws, held_noise
 
 #: Environments that run side by side in this process.
 ENVIRONMENTS = 64
+
+
+class Stepped(NamedTuple):
+    """What one step of `n` environments gives."""
+
+    obs: Float[np.ndarray, "n obs"]
+    reward: Float[np.ndarray, " n"]
+    #: Whether the environment has terminated, now or before, and whether it reports success.
+    ended: Bool[np.ndarray, " n"]
+    success: Float[np.ndarray, " n"]
+
+
+class Batch(Protocol):
+    """Environments that start and step together."""
+
+    #: At most so many at once.
+    width: int
+    action_space: gymnasium.Space
+
+    def start(self, tasks: Sequence[Any], seeds: Sequence[int]) -> Float[np.ndarray, "n obs"]:
+        """Begin an episode in each of the tasks, whose leaves are NumPy arrays."""
+        ...
+
+    def step(self, act: Float[np.ndarray, "n act"]) -> Stepped:
+        """Step the environments that were started; one whose episode is over rests."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held."""
+        ...
 
 
 class TaskEnv(gymnasium.Wrapper):
@@ -74,11 +105,54 @@ class TaskEnv(gymnasium.Wrapper):
         )
 
 
+class VectorBatch:
+    """Gymnasium's vector environments as a `Batch`."""
+
+    def __init__(self, family: GymnasiumFamily, environments: int, processes: int):
+        makers = [functools.partial(TaskEnv, family)] * (processes or environments)
+        self._vector = (
+            AsyncVectorEnv(makers, context="spawn") if processes else SyncVectorEnv(makers)
+        )
+        self.width = self._vector.num_envs
+        self.action_space = self._vector.single_action_space
+
+    def start(self, tasks: Sequence[Any], seeds: Sequence[int]) -> Float[np.ndarray, "n obs"]:
+        """See `Batch`. Spare environments repeat the last episode."""
+        self._count, spare = len(tasks), self.width - len(tasks)
+        self._vector.set_attr("task_parameter", [*tasks, *[tasks[-1]] * spare])
+        obs, _ = self._vector.reset(seed=[*seeds, *[seeds[-1]] * spare])
+        self._ended = np.zeros(self.width, bool)
+        return self._flat(obs)
+
+    def step(self, act: Float[np.ndarray, "n act"]) -> Stepped:
+        """See `Batch`."""
+        shape = self.action_space.shape or ()
+        whole = np.concatenate([act, np.repeat(act[-1:], self.width - len(act), 0)])
+        obs, reward, _, _, info = self._vector.step(whole.reshape(self.width, *shape))
+        success = np.zeros(self.width)
+        if "ended" in info:
+            self._ended = self._ended | np.asarray(info["ended"], bool)
+            success = np.asarray(info["success"], float)
+        mine = (np.asarray(reward, float), self._ended, success)
+        return Stepped(self._flat(obs), *(x[: self._count] for x in mine))
+
+    def _flat(self, obs: Any) -> Float[np.ndarray, "n obs"]:
+        return np.asarray(obs).reshape(self.width, -1)[: self._count]
+
+    def close(self) -> None:
+        """Close the environments and end their processes."""
+        self._vector.close()
+
+
 class GymnasiumWorld:
     """Runs a `GymnasiumFamily`."""
 
     def __init__(
-        self, family: GymnasiumFamily, environments: int = ENVIRONMENTS, processes: int = 0
+        self,
+        family: GymnasiumFamily,
+        environments: int = ENVIRONMENTS,
+        processes: int = 0,
+        batch: Batch | None = None,
     ):
         """Args:
             family: the family.
@@ -86,6 +160,7 @@ class GymnasiumWorld:
             processes: instead, one environment in each of so many processes; worth it where a
                 step takes a millisecond or more. They are started by spawning, so a script must
                 guard its main part by `if __name__ == "__main__"`.
+            batch: instead of both, what steps them.
 
         Raises:
             ValueError: the spaces do not fit the family's spec, or a count is too small.
@@ -95,11 +170,8 @@ class GymnasiumWorld:
                 f"environments is {environments} and processes {processes}; give at least 1 and 0."
             )
         self.family: TaskFamily = family
-        makers = [functools.partial(TaskEnv, family)] * (processes or environments)
         self._low, self._high = _check_spaces(family)
-        self._vector = (
-            AsyncVectorEnv(makers, context="spawn") if processes else SyncVectorEnv(makers)
-        )
+        self._batch = batch or VectorBatch(family, environments, processes)
 
     def rollout(
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
@@ -121,7 +193,7 @@ class GymnasiumWorld:
         first = int(jax.random.randint(seed_key, (), 0, 2**30))
         noise = ep.draw_noise(actor, self.family.spec.horizon, batch, episodes, noise_key)
         record = _blank(self.family, np.asarray(noise[0, :, : held_noise(actor)]))
-        width = self._vector.num_envs
+        width = self._batch.width
         for start in range(0, batch, width):
             rows = np.arange(start, min(start + width, batch))
             self._play(actor, params, tasks, episodes, first, np.asarray(noise), rows, record)
@@ -138,44 +210,38 @@ class GymnasiumWorld:
         rows: Int[np.ndarray, " row"],
         record: ep.Recording,
     ) -> None:
-        """Fill some rows of the recording. Spare environments repeat the last row, unrecorded."""
-        count, vector = len(rows), self._vector
-        mine = np.concatenate([rows, np.repeat(rows[-1:], vector.num_envs - count)])
-        task_of = mine // episodes
+        """Fill some rows of the recording."""
+        task_of = rows // episodes
         numbers = jax.device_get(tasks)
-        vector.set_attr("task_parameter", [tree_index(numbers, i) for i in task_of])
-        obs, _ = vector.reset(seed=[first + int(row) for row in mine])
         own = params if isinstance(params, Shared) else tree_index(params, jnp.asarray(task_of))
         here = tree_index(tasks, jnp.asarray(task_of))
-        ended, size = np.zeros(vector.num_envs, bool), self.family.spec.obs_size
-        flat = np.asarray(obs, np.float32).reshape(vector.num_envs, -1)
-        record.states[0, rows, :size] = record.obs[0, rows] = flat[:count]
+        over, size = np.zeros(len(rows), bool), self.family.spec.obs_size
+        obs = self._batch.start(
+            [tree_index(numbers, i) for i in task_of], [first + int(row) for row in rows]
+        )
+        flat = np.asarray(obs, np.float32)
+        record.states[0, rows, :size] = record.obs[0, rows] = flat
         for t in range(len(noise)):
-            act, log_prob = jax.device_get(_act(actor, own, here, flat, noise[t, mine]))
-            record.act[t, rows], record.log_prob[t, rows] = act[:count], log_prob[:count]
-            obs, reward, _, _, info = vector.step(self._scaled(act))
-            flat = np.asarray(obs, np.float32).reshape(vector.num_envs, -1)
-            reward = np.asarray(reward, np.float32)
-            over = ended
-            if "ended" in info:
-                ended = ended | np.asarray(info["ended"], bool)
-                record.sensors[t + 1, rows, 1] = np.asarray(info["success"], float)[:count]
+            act, log_prob = jax.device_get(_act(actor, own, here, flat, noise[t, rows]))
+            record.act[t, rows], record.log_prob[t, rows] = act, log_prob
+            obs, reward, ended, success = self._batch.step(self._scaled(act))
+            flat, reward = np.asarray(obs, np.float32), np.asarray(reward, np.float32)
             finite = np.isfinite(flat).all(1) & np.isfinite(reward)
-            record.diverged[t, rows] = (~finite & ~over)[:count]
+            record.diverged[t, rows] = ~finite & ~over
             flat = np.where(finite[:, None], flat, 0)
-            record.obs[t + 1, rows] = record.states[t + 1, rows, :size] = flat[:count]
-            record.states[t + 1, rows, size] = ended[:count]
-            record.sensors[t + 1, rows, 0] = reward[:count]
+            record.obs[t + 1, rows] = record.states[t + 1, rows, :size] = flat
+            record.states[t + 1, rows, size] = over = ended
+            record.sensors[t + 1, rows, 0] = reward
+            record.sensors[t + 1, rows, 1] = success
 
     def _scaled(self, act: Float[np.ndarray, "b act"]) -> np.ndarray:
-        space = self._vector.single_action_space
         unit = (np.clip(np.nan_to_num(act), -1, 1) + 1) / 2
         scaled = self._low + unit * (self._high - self._low)
-        return scaled.reshape(len(act), *(space.shape or ())).astype(space.dtype)
+        return scaled.astype(self._batch.action_space.dtype)
 
     def close(self) -> None:
         """Close the environments and end their processes."""
-        self._vector.close()
+        self._batch.close()
 
 
 @functools.partial(jax.jit, static_argnums=0)

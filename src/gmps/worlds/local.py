@@ -30,7 +30,8 @@ def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "nativ
     Args:
         family: a `PureFamily`, a `MujocoFamily` or a `GymnasiumFamily`.
         threads: CPU threads for physics; default all that this process may use. For Gymnasium
-            environments, processes; default none. Results do not depend on it. MJX has none.
+            environments, processes; default none, or as many where the family says that its
+            steps are slow. Results do not depend on it. MJX has none.
         sim: `mjx` simulates a `MujocoFamily` in JAX, on its default device: see `gmps.sim.mjx`.
 
     Raises:
@@ -49,7 +50,11 @@ def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "nativ
     if isinstance(family, MujocoFamily):
         return NativeWorld(family, threads)
     if isinstance(family, GymnasiumFamily):
-        return GymnasiumWorld(family, processes=threads or 0)
+        batch = family.make_batch(usable_cores() if threads is None else threads)
+        if batch is not None:
+            return GymnasiumWorld(family, batch=batch)
+        default = usable_cores() if family.slow_steps else 0
+        return GymnasiumWorld(family, processes=default if threads is None else threads)
     raise TypeError(
         f"{type(family).__name__} has no dynamics; derive it from PureFamily or MujocoFamily, or "
         "from GymnasiumFamily."

@@ -1,0 +1,50 @@
+"""Meta-World's scripted policies: steps to the first success, for some goals of each kind.
+
+Example:
+    python benchmarks/metaworld_experts.py --goals 6 --out benchmarks/results/metaworld_experts.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from gmps.experts.metaworld import act
+from gmps.tasks.metaworld import FULL_HORIZON, AnyKind, MetaWorld, environments
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--goals", type=int, default=6, help="training goals of each kind (6)")
+    parser.add_argument("--kinds", nargs="+", default=list(environments()))
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    results = {}
+    for kind in args.kinds:
+        family = MetaWorld(f"ml1-{kind}", horizon=FULL_HORIZON, goals=args.goals)
+        tasks = np.asarray(family.tasks("train"))
+        results[kind] = [steps_to_success(family, task) for task in tasks]
+        print(kind, results[kind], flush=True)
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        report = {"benchmark": "metaworld_experts", "about": __doc__, "results": results}
+        args.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def steps_to_success(family: MetaWorld, task: np.ndarray) -> int | None:
+    """Steps until the first success, None without one."""
+    env = AnyKind()
+    env.choose(*family.row(task))
+    obs, _ = env.reset()
+    for step in range(1, FULL_HORIZON + 1):
+        obs, *_, info = env.step(act(family, task[None], obs[None])[0])
+        if info["success"]:
+            return step
+    return None
+
+
+if __name__ == "__main__":
+    main()
