@@ -12,6 +12,7 @@ from gmps.experts.sac import SacConfig
 from gmps.experts.sac_training import ExpertConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
+from gmps.methods.gmps_vision import GmpsVisionConfig
 from gmps.methods.plain import PlainConfig
 from gmps.methods.settings import (
     MaesnConfig,
@@ -42,7 +43,7 @@ class TrainConfig:
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
-    method: Literal["gmps", "maml", "maesn", "multitask", "multitask-bc", "pearl"] = "gmps"
+    method: Literal["gmps", "gmps-vision", "maml", "maesn", "multitask", "multitask-bc", "pearl"] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
     """Rounds of collecting episodes and learning from them."""
@@ -74,6 +75,8 @@ class TrainConfig:
     """Settings of the experts that the run trains for itself."""
     gmps: GmpsConfig = field(default_factory=GmpsConfig)
     """Settings of GMPS."""
+    gmps_vision: GmpsVisionConfig = field(default_factory=GmpsVisionConfig, metadata=ADDED)
+    """Settings of GMPS on pictures."""
     maml: MamlConfig = field(default_factory=MamlConfig, metadata=ADDED)
     """Settings of MAML."""
     maesn: MaesnConfig = field(default_factory=MaesnConfig, metadata=ADDED)
@@ -161,6 +164,8 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
             multitask=replace(config.multitask, std=0.3),
             multitask_bc=replace(config.multitask_bc, std=0.3),
         )
+    if family in ("sawyer-push-vision", "sawyer-door-vision"):
+        config = _vision_preset(config)
     if name == "paper":
         config = replace(
             config,
@@ -171,6 +176,26 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
             pearl=replace(PAPER_PEARL, kl_weight=1.0 if family == "ant-goal" else 0.1),
         )
     return config
+
+
+def _vision_preset(config: TrainConfig) -> TrainConfig:
+    """What two cores train and judge within an hour."""
+    return replace(
+        config,
+        method="gmps-vision",
+        rounds=60,
+        checkpoint_every=5,
+        keep=1,
+        evaluation=EvaluationConfig(steps=1, repeats=3, evaluation_episodes=1),
+        plain=PlainConfig(
+            steps=1000,
+            labels=20,
+            stds=(0.3,),
+            step_sizes=(0.01, 0.03, 0.1, 0.3),
+            measure_episodes=1,
+            baseline="time",
+        ),
+    )
 
 
 def _pearl_preset(family: str) -> PearlConfig:

@@ -16,11 +16,13 @@ from jaxtyping import Array, Float, Key
 
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import Method, MethodState, Policy, env_steps, stack
+from gmps.methods.gaussian import gaussian_actor
 from gmps.methods.plain import PlainControl
-from gmps.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.nets import GaussianPolicy, with_std
 from gmps.stats import stratified_bootstrap, summarise, task_iqm
 from gmps.tasks.base import Split
 from gmps.types import Rollout, Task, tree_index
+from gmps.vision import VisionPolicy
 from gmps.worlds.base import Actor, World
 
 MODES = ("deterministic", "stochastic")
@@ -90,7 +92,7 @@ class Evaluator:
         tasks: Task,
         key: Key[Array, ""],
         *,
-        untrained: GaussianPolicy,
+        untrained: GaussianPolicy | VisionPolicy,
         controller: Controller | None,
         demonstrated: Levels | None,
         plain: PlainControl | None,
@@ -130,7 +132,7 @@ class Evaluator:
         controls = {}
         if plain is not None:
             blind = stack(plain.policy, n * self.config.repeats)
-            data = self._collect(self._gaussian(True), blind, tasks, key_plain)
+            data = self._collect(gaussian_actor(self.world.family, True), blind, tasks, key_plain)
             controls = {"plain_before": blind, "plain": plain.adapt(data)}
             controls = {name: with_std(p, std) for name, p in controls.items()}
         measured: dict[str, dict[str, Measured]] = {}
@@ -139,7 +141,7 @@ class Evaluator:
             judge = method.actor(stochastic)
             rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
             for name, p in controls.items():
-                rows[name] = self._run(self._gaussian(stochastic), p, tasks, key_measure)
+                rows[name] = self._run(gaussian_actor(self.world.family, stochastic), p, tasks, key_measure)
             # A step of size zero leaves the policy as it was: this shows the evaluation noise.
             fresh = jax.random.fold_in(key_measure, i + 1)
             rows["zero_step"] = self._run(judge, before, tasks, fresh)
@@ -158,7 +160,7 @@ class Evaluator:
             assert demonstrated is not None
             expert, source = demonstrated.expert, demonstrated.source
         zeros = stack(untrained, n * self.config.repeats)
-        zero = self._run(self._gaussian(True), zeros, tasks, key_level)
+        zero = self._run(gaussian_actor(self.world.family, True), zeros, tasks, key_level)
         levels = Levels(zero.figures["return"].mean(1), expert, source)
         return SplitResult(tasks, levels, measured, self.env_steps - start)
 
@@ -176,9 +178,6 @@ class Evaluator:
         roll = self.world.rollout(actor, policies, self._repeat(tasks), self.config.episodes, key)
         self.env_steps += env_steps(roll.trajectories)
         return roll.trajectories
-
-    def _gaussian(self, stochastic: bool) -> PolicyActor:
-        return PolicyActor(self.world.family.spec.act_size, stochastic)
 
     def _run(self, actor: Any, params: Any, tasks: Task, key: Key[Array, ""]) -> Measured:
         episodes = self.config.evaluation_episodes

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
 from gmps.nets import GaussianPolicy, PolicyActor, init_policy
-from gmps.types import Shared, Task
+from gmps.types import Demonstrations, Shared, Task
 
 #: Edge of each layer's square kernel, and its stride (GMPS, appendix C).
 KERNELS = (5, 3, 3)
@@ -87,8 +87,6 @@ def encode(
     return jnp.concatenate([points.reshape(*lead, -1), jnp.asarray(hand, jnp.float32)], -1)
 
 
-encode_jit = jax.jit(encode)
-
 
 class VisionPolicy(eqx.Module):
     """A Gaussian policy on the features of a picture."""
@@ -108,6 +106,19 @@ class VisionPolicy(eqx.Module):
         """Log standard deviation of each action, before its floor."""
         return self.head.log_std
 
+    @property
+    def hand_size(self) -> int:
+        """Numbers that the policy is shown beside the picture."""
+        return self.head.obs_mean.shape[-1] - POINT_NUMBERS
+
+    def features(
+        self,
+        frames: UInt8[Array | np.ndarray, "*n height width 3"],
+        obs: Float[Array | np.ndarray, "*n obs"],
+    ) -> Float[Array, "*n feature"]:
+        """What the head acts on. Of the state's observation only the hand is read."""
+        return encode(self.encoder, frames, obs[..., : self.hand_size])
+
 
 def init_vision_policy(
     key: Key[Array, ""], hand_size: int, act_size: int, **settings: Any
@@ -116,6 +127,20 @@ def init_vision_policy(
     key_encoder, key_head = jax.random.split(key)
     head = init_policy(key_head, POINT_NUMBERS + hand_size, act_size, **settings)
     return VisionPolicy(init_encoder(key_encoder), head)
+
+
+def perceive(
+    policy: GaussianPolicy | VisionPolicy, labels: Demonstrations
+) -> tuple[GaussianPolicy, Demonstrations]:
+    """A Gaussian policy and labels whose observations are what it acts on."""
+    if isinstance(policy, GaussianPolicy):
+        return policy, labels
+    if labels.frames is None:
+        raise ValueError(
+            "The labels have no pictures, which this policy needs; take a family with a camera."
+        )
+    features = policy.features(labels.frames, labels.obs)
+    return policy.head, labels._replace(obs=features, frames=None)
 
 
 @dataclass(frozen=True)
