@@ -11,6 +11,7 @@ from gmps.types import Shared
 from gmps.vision import (
     POINT_NUMBERS,
     VisionActor,
+    convolve,
     encode,
     init_vision_policy,
     soft_argmax,
@@ -41,6 +42,18 @@ def test_soft_argmax_does_not_see_a_common_offset_and_survives_large_numbers():
     x = jax.random.normal(jax.random.key(0), (6, 8, 16))
     np.testing.assert_allclose(soft_argmax(x), soft_argmax(x + 3.0), atol=1e-6)
     assert jnp.isfinite(soft_argmax(1e6 * x)).all()
+
+
+@pytest.mark.parametrize(("edge", "stride", "size"), [(5, 3, (48, 64)), (3, 3, (16, 22)),
+                                                      (3, 1, (6, 8))])  # fmt: skip
+def test_convolutions_are_those_of_the_textbook(edge, stride, size):
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (2, *size, 3))
+    kernel = jax.random.normal(keys[1], (edge, edge, 3, 4))
+    wanted = jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(convolve(x, kernel, stride), wanted, atol=1e-4)
 
 
 def test_layers_have_the_published_sizes(policy):

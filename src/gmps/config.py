@@ -43,7 +43,9 @@ class TrainConfig:
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
-    method: Literal["gmps", "gmps-vision", "maml", "maesn", "multitask", "multitask-bc", "pearl"] = "gmps"
+    method: Literal[
+        "gmps", "gmps-vision", "maml", "maesn", "multitask", "multitask-bc", "pearl"
+    ] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
     """Rounds of collecting episodes and learning from them."""
@@ -165,7 +167,8 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
             multitask_bc=replace(config.multitask_bc, std=0.3),
         )
     if family in ("sawyer-push-vision", "sawyer-door-vision"):
-        config = _vision_preset(config)
+        # The door's episodes are twice as long, and its tasks differ in one number.
+        config = _vision_preset(config, 10 if family == "sawyer-door-vision" else None)
     if name == "paper":
         config = replace(
             config,
@@ -178,11 +181,12 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
     return config
 
 
-def _vision_preset(config: TrainConfig) -> TrainConfig:
+def _vision_preset(config: TrainConfig, train_tasks: int | None) -> TrainConfig:
     """What two cores train and judge within an hour."""
     return replace(
         config,
         method="gmps-vision",
+        train_tasks=train_tasks,
         rounds=60,
         checkpoint_every=5,
         keep=1,

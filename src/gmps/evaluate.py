@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, UInt8
 
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import Method, MethodState, Policy, env_steps, stack
@@ -28,6 +28,8 @@ from gmps.worlds.base import Actor, World
 MODES = ("deterministic", "stochastic")
 #: Conditions that may serve as the control of the adaptation score: the best one does.
 CONTROLS = ("before", "wrong_task", "random_update")
+#: Conditions whose frames a report shows, where a policy sees.
+SHOWN = ("before", "after_1")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Measured(NamedTuple):
     figures: dict[str, Float[np.ndarray, "task repeat"]]
     #: Paths of each repeat's first episode.
     paths: dict[str, Float[np.ndarray, "task repeat t1 2"]]
+    #: What the camera showed in the first repeat's first episode, where there is a camera.
+    frames: UInt8[np.ndarray, "task t height width 3"] | None = None
 
 
 class SplitResult(NamedTuple):
@@ -141,7 +145,9 @@ class Evaluator:
             judge = method.actor(stochastic)
             rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
             for name, p in controls.items():
-                rows[name] = self._run(gaussian_actor(self.world.family, stochastic), p, tasks, key_measure)
+                rows[name] = self._run(
+                    gaussian_actor(self.world.family, stochastic), p, tasks, key_measure
+                )
             # A step of size zero leaves the policy as it was: this shows the evaluation noise.
             fresh = jax.random.fold_in(key_measure, i + 1)
             rows["zero_step"] = self._run(judge, before, tasks, fresh)
@@ -196,7 +202,9 @@ class Evaluator:
             name: np.asarray(x)[:, 0].reshape(-1, repeats, *x.shape[2:])
             for name, x in roll.paths.items()
         }
-        return Measured(figures, paths)
+        frames = roll.trajectories.frames
+        first = None if frames is None else frames[::repeats, 0].copy()
+        return Measured(figures, paths, first)
 
     def _repeat(self, tree: Any) -> Any:
         """Each task's entry `repeats` times, along the task axis."""

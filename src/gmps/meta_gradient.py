@@ -85,9 +85,7 @@ def meta_value_and_grads(
     subset: Subset = "all",
     first_order: bool = False,
     imitation: Imitation = "mse",
-) -> tuple[
-    tuple[Float[Array, ""], Float[Array, " task"]], MetaParams, Float[Array, "task n obs"]
-]:
+) -> tuple[tuple[Float[Array, ""], Float[Array, " task"]], MetaParams, Float[Array, "task n obs"]]:
     """As `meta_value_and_grad`, and also the gradient with respect to `demos.obs`: for what these
     observations were computed from. The inner batches are data."""
     value, gradient, obs_gradient = _value_and_grads(

@@ -170,9 +170,7 @@ class Gmps(GaussianMethod):
         """One inner step of each task's policy on its own trajectories."""
         return self._inner_step(state, policies, data)[0]
 
-    def _inner_step(
-        self, state: GmpsState, policies: Any, data: Trajectories
-    ) -> tuple[Any, Any]:
+    def _inner_step(self, state: GmpsState, policies: Any, data: Trajectories) -> tuple[Any, Any]:
         """The adapted policies, and the batch that they were adapted on."""
         batch = inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
         return adapt_step(state.params, policies, batch, self.config.subset), batch
