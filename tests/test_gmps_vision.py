@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_render import needs_gl
 
 from gmps import checkpoint
 from gmps.adapt import adapt, init_step_sizes
@@ -21,6 +20,7 @@ from gmps.tasks import make_family
 from gmps.types import Demonstrations
 from gmps.vision import encode, init_vision_policy
 from gmps.worlds.local import make_world
+from test_render import needs_gl
 
 TASKS, EPISODES, STEPS, LABELS = 2, 2, 4, 5
 CONFIG = GmpsVisionConfig(
@@ -148,7 +148,7 @@ def one_round(method, state, i):
 
 @needs_gl
 def test_rounds_are_traced_once_repeat_and_survive_a_checkpoint(trained, tmp_path):
-    method, demos, states, rows = trained
+    method, _, states, rows = trained
     assert gmps_vision._update._cache_size() == 1
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert states[0].data.frames.dtype == jnp.uint8

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_render import needs_gl
 
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
@@ -16,6 +15,7 @@ from gmps.tasks import make_family
 from gmps.types import Shared
 from gmps.vision import VisionActor, init_vision_policy
 from gmps.worlds.local import make_world
+from test_render import needs_gl
 
 pytestmark = needs_gl
 

@@ -4,7 +4,7 @@ One policy acts on one observation; batch axes are added by `jax.vmap` outside.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -23,6 +23,7 @@ MIN_STD = 1e-6
 Subset = Literal["all", "mean", "bias"]
 
 
+@runtime_checkable
 class Gaussian(Protocol):
     """A policy whose actions have a standard deviation of their own."""
 

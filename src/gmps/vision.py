@@ -171,7 +171,7 @@ def perceive(
 
 @dataclass(frozen=True)
 class VisionActor:
-    """Runs `VisionPolicy`s whose encoder is the same in all tasks: see `worlds.base.SeeingActor`."""
+    """Runs `VisionPolicy`s that share their encoder; a `gmps.worlds.base.SeeingActor`."""
 
     act_size: int
     hand_size: int
