@@ -190,7 +190,7 @@ def _vision_preset(config: TrainConfig, train_tasks: int | None) -> TrainConfig:
         rounds=60,
         checkpoint_every=5,
         keep=1,
-        evaluation=EvaluationConfig(steps=1, repeats=3, evaluation_episodes=1),
+        evaluation=EvaluationConfig(steps=1, repeats=2, evaluation_episodes=2),
         plain=PlainConfig(
             steps=1000,
             labels=20,

@@ -6,6 +6,7 @@ numbers: 16 points and the hand's position.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -109,8 +110,8 @@ def encode(
     flat = jnp.asarray(frames).reshape(-1, *frames.shape[-3:])
     # Activations of a chunk are computed again for its gradient: to store those of all would cost
     # 60 KB a picture.
-    look = jax.checkpoint(encoder)  # pyright: ignore[reportPrivateImportUsage]
-    points = jax.lax.map(look, flat, batch_size=min(CHUNK, flat.shape[0]))
+    look = jax.checkpoint(lambda encoder, frame: encoder(frame))
+    points = jax.lax.map(partial(look, encoder), flat, batch_size=min(CHUNK, flat.shape[0]))
     return jnp.concatenate([points.reshape(*lead, -1), jnp.asarray(hand, jnp.float32)], -1)
 
 
