@@ -120,7 +120,7 @@ def test_who_looks_needs_a_camera(policy):
             VisionActor(3, 3), stack(policy, 2), world.family.tasks("train", 2), 1,
             jax.random.key(0),
         )  # fmt: skip
-    with pytest.raises(ValueError, match="cameras, which MJX lacks"):
+    with pytest.raises(ValueError, match="needs cameras, which MJX lacks"):
         make_world(make_family("sawyer-push-vision"), sim="mjx")
 
 

@@ -41,10 +41,6 @@ def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "nativ
     """
     if isinstance(family, PureFamily | MujocoFamily | GymnasiumFamily):
         check_functions(family)
-    if sim == "mjx" and isinstance(family, PixelFamily):
-        raise ValueError(
-            f"{family.name} is drawn by MuJoCo's cameras, which MJX lacks; use native."
-        )
     if sim == "mjx":
         from gmps.worlds.mjx_world import MjxWorld
 
