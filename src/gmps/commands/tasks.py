@@ -11,8 +11,8 @@ import tyro
 from gmps.cli import console, parse
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
-from gmps.tasks.pixels import PixelFamily
 from gmps.tasks.check import reward_names
+from gmps.tasks.pixels import PixelFamily
 
 
 @dataclass(frozen=True)
