@@ -102,7 +102,8 @@ def fit_plain(
         kind=config.imitation,
     )
     if isinstance(policy, VisionPolicy):
-        policy = rescaled(policy, sample(data, _RESCALED, key_imitate))
+        drawn = sample(data, _RESCALED, jax.random.fold_in(key_imitate, 1))
+        policy = rescaled(policy, drawn)
     explorers = {std: with_std(policy, std) for std in config.stds}
     return tune(
         world,
