@@ -51,10 +51,11 @@ def train(
     Every round draws from `fold_in(key, round)`, so that a resumed run repeats an uninterrupted
     one. Ctrl-C saves the last complete round and is raised again.
     """
-    state = _start(config, experiment)
     steps, first = dict(experiment.steps), 0
-    restored = run.restore(state)
-    if restored is not None:
+    restored = run.restore(_like(config, experiment))
+    if restored is None:
+        state = _start(config, experiment)
+    else:
         state, saved_steps = restored.tree, restored.metadata["env_steps"]
         steps = {name: saved_steps[name] for name in steps}
         first = restored.step + 1
@@ -79,6 +80,11 @@ def _start(config: TrainConfig, experiment: Experiment) -> MethodState:
     """The state before the first round."""
     key = jax.random.fold_in(jax.random.key(config.seed), _INIT)
     return experiment.method.init(key, experiment.demos)
+
+
+def _like(config: TrainConfig, experiment: Experiment) -> MethodState:
+    """Structure, shapes and dtypes of a state, without the imitation that may go into one."""
+    return jax.eval_shape(lambda: _start(config, experiment))
 
 
 def _round(
@@ -133,7 +139,7 @@ def restore(
         raise ValueError(
             f"{run.path} has no checkpoint yet; train it with `gmps resume {run.path}`."
         )
-    state, metadata = run.checkpoints.load(found.step, _start(config, experiment))
+    state, metadata = run.checkpoints.load(found.step, _like(config, experiment))
     return state, {"round": found.step, **metadata}
 
 
