@@ -9,7 +9,7 @@ from jaxtyping import config, install_import_hook
 
 import gmps.versions
 
-CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient")
+CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient", "vision")
 install_import_hook([f"gmps.{name}" for name in CORE], "beartype.beartype")
 
 

@@ -25,18 +25,18 @@ def test_padding_is_left_out_from_the_start():
 def test_first_labels_stay_and_the_newest_replace_the_oldest():
     data = start_aggregate(labels([1, 2]), extra=3)
     for value in (10, 11, 12, 13):
-        data = append(data, *labels([value]))
+        data = append(data, labels([value]))
     assert data.count.tolist() == [5]
     assert sorted(data.obs[0, :, 0].tolist()) == [1, 2, 11, 12, 13]
 
 
 def test_more_labels_than_room_keeps_the_newest():
-    data = append(start_aggregate(labels([1]), extra=2), *labels([5, 6, 7, 8]))
+    data = append(start_aggregate(labels([1]), extra=2), labels([5, 6, 7, 8]))
     assert sorted(data.obs[0, :, 0].tolist()) == [1, 7, 8]
 
 
 def test_no_room_keeps_the_first():
-    data = append(start_aggregate(labels([1, 2]), extra=0), *labels([5, 6]))
+    data = append(start_aggregate(labels([1, 2]), extra=0), labels([5, 6]))
     assert data.obs[0, :, 0].tolist() == [1, 2]
     assert data.count.tolist() == [2]
 
@@ -48,14 +48,14 @@ def test_append_equals_a_plain_queue(chunks: list[list[bool]]):
     queue: list[float] = []
     for i, valid in enumerate(chunks):
         values = [3.0 * i + j for j in range(3)]
-        data = append(data, *labels(values, valid))
+        data = append(data, labels(values, valid))
         queue += [v for v, ok in zip(values, valid, strict=True) if ok]
     kept = data.obs[0, : int(data.count[0]), 0].tolist()
     assert sorted(kept) == sorted([-1.0, *queue[-4:]])
 
 
 def test_samples_come_evenly_from_the_rows_in_use():
-    data = append(start_aggregate(labels([0, 1]), extra=10), *labels([2, 3]))
+    data = append(start_aggregate(labels([0, 1]), extra=10), labels([2, 3]))
     drawn = sample(data, 4000, jax.random.key(0))
     counts = np.bincount(np.asarray(drawn.obs[0, :, 0], int), minlength=5)
     assert counts[4:].sum() == 0

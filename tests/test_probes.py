@@ -54,11 +54,12 @@ SETTINGS: dict[str, tuple[Any, int, float | None]] = {
 
 
 def test_no_method_is_left_out():
-    assert list(SETTINGS) == list(METHODS)
+    # But for what needs a camera, which these have not.
+    assert list(SETTINGS) == [name for name in METHODS if name != "gmps-vision"]
 
 
 @pytest.mark.parametrize("family", [SignBandit(), TwoSteps()], ids=lambda f: f.name)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SETTINGS)
 def test_nothing_is_earned_before_the_update_and_something_after(name: str, family: SignBandit):
     settings, rounds, least = SETTINGS[name]
     world, tasks, expert = make_world(family), family.tasks("train"), family.expert

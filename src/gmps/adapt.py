@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from gmps.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.nets import GaussianPolicy, Subset, subset_mask
-from gmps.returns import advantages
+from gmps.returns import Baseline, advantages
 from gmps.types import Trajectories
 
 #: One step size for all parameters, one for each leaf, or one for each parameter.
@@ -34,12 +34,17 @@ def init_step_sizes(policy: GaussianPolicy, kind: StepSizeKind, value: float) ->
     raise ValueError(f"step size kind is {kind!r}; it must be 'scalar', 'leaf' or 'parameter'.")
 
 
-@partial(jax.jit, static_argnames=("discount", "gae_lambda"))
+@partial(jax.jit, static_argnames=("discount", "gae_lambda", "baseline"))
 def inner_batch(
-    data: Trajectories, *, discount: float = 0.99, gae_lambda: float = 1.0
+    data: Trajectories,
+    *,
+    discount: float = 0.99,
+    gae_lambda: float = 1.0,
+    baseline: Baseline = "linear",
 ) -> InnerBatch:
     """Trajectories of each task with their advantages, on-policy weights 1."""
-    advantage = jax.vmap(partial(advantages, discount=discount, gae_lambda=gae_lambda))(data)
+    settings = {"discount": discount, "gae_lambda": gae_lambda, "baseline": baseline}
+    advantage = jax.vmap(partial(advantages, **settings))(data)
     return InnerBatch(
         obs=data.obs,
         act=data.act,

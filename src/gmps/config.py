@@ -12,6 +12,7 @@ from gmps.experts.sac import SacConfig
 from gmps.experts.sac_training import ExpertConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.gmps import GmpsConfig
+from gmps.methods.gmps_vision import GmpsVisionConfig
 from gmps.methods.plain import PlainConfig
 from gmps.methods.settings import (
     GmpsLatentConfig,
@@ -45,7 +46,7 @@ class TrainConfig:
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
     method: Literal[
-        "gmps", "gmps-latent", "maml", "maesn", "multitask", "multitask-bc", "pearl"
+        "gmps", "gmps-latent", "gmps-vision", "maml", "maesn", "multitask", "multitask-bc", "pearl"
     ] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
     rounds: int = 50
@@ -80,6 +81,8 @@ class TrainConfig:
     """Settings of GMPS."""
     gmps_latent: GmpsLatentConfig = field(default_factory=GmpsLatentConfig, metadata=ADDED)
     """Settings of GMPS with a latent that an episode draws."""
+    gmps_vision: GmpsVisionConfig = field(default_factory=GmpsVisionConfig, metadata=ADDED)
+    """Settings of GMPS on pictures."""
     maml: MamlConfig = field(default_factory=MamlConfig, metadata=ADDED)
     """Settings of MAML."""
     maesn: MaesnConfig = field(default_factory=MaesnConfig, metadata=ADDED)
@@ -172,6 +175,9 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
         )
     if is_metaworld(family):
         config = _metaworld_preset(config)
+    if family in ("sawyer-push-vision", "sawyer-door-vision"):
+        # The door's episodes are twice as long, and its tasks differ in one number.
+        config = _vision_preset(config, 10 if family == "sawyer-door-vision" else None)
     if name == "paper":
         config = replace(
             config,
@@ -213,6 +219,27 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
             config.evaluation, episodes=10, repeats=2, evaluation_episodes=1, tasks=10
         ),
         plain=replace(config.plain, episodes=10, stds=(0.2, 0.5), measure_episodes=1),
+    )
+
+
+def _vision_preset(config: TrainConfig, train_tasks: int | None) -> TrainConfig:
+    """What two cores train and judge within an hour."""
+    return replace(
+        config,
+        method="gmps-vision",
+        train_tasks=train_tasks,
+        rounds=60,
+        checkpoint_every=5,
+        keep=1,
+        evaluation=EvaluationConfig(steps=1, repeats=2, evaluation_episodes=2),
+        plain=PlainConfig(
+            steps=1000,
+            labels=20,
+            stds=(0.3,),
+            step_sizes=(0.01, 0.03, 0.1, 0.3),
+            measure_episodes=1,
+            baseline="time",
+        ),
     )
 
 

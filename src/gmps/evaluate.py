@@ -12,20 +12,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, UInt8
 
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import Method, MethodState, Policy, env_steps, stack
+from gmps.methods.gaussian import gaussian_actor
 from gmps.methods.plain import PlainControl
-from gmps.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.nets import GaussianPolicy, with_std
 from gmps.stats import stratified_bootstrap, summarise, task_iqm
 from gmps.tasks.base import Split
 from gmps.types import Rollout, Task, tree_index
+from gmps.vision import VisionPolicy
 from gmps.worlds.base import Actor, World
 
 MODES = ("deterministic", "stochastic")
 #: Conditions that may serve as the control of the adaptation score: the best one does.
 CONTROLS = ("before", "wrong_task", "random_update")
+#: Conditions whose frames a report shows, where a policy sees.
+SHOWN = ("before", "after_1")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Measured(NamedTuple):
     figures: dict[str, Float[np.ndarray, "task repeat"]]
     #: Paths of each repeat's first episode.
     paths: dict[str, Float[np.ndarray, "task repeat t1 2"]]
+    #: What the camera showed in the first repeat's first episode, where there is a camera.
+    frames: UInt8[np.ndarray, "task t height width 3"] | None = None
 
 
 class SplitResult(NamedTuple):
@@ -90,7 +96,7 @@ class Evaluator:
         tasks: Task,
         key: Key[Array, ""],
         *,
-        untrained: GaussianPolicy,
+        untrained: GaussianPolicy | VisionPolicy,
         controller: Controller | None,
         demonstrated: Levels | None,
         plain: PlainControl | None,
@@ -130,7 +136,7 @@ class Evaluator:
         controls = {}
         if plain is not None:
             blind = stack(plain.policy, n * self.config.repeats)
-            data = self._collect(self._gaussian(True), blind, tasks, key_plain)
+            data = self._collect(gaussian_actor(self.world.family, True), blind, tasks, key_plain)
             controls = {"plain_before": blind, "plain": plain.adapt(data)}
             controls = {name: with_std(p, std) for name, p in controls.items()}
         measured: dict[str, dict[str, Measured]] = {}
@@ -139,7 +145,9 @@ class Evaluator:
             judge = method.actor(stochastic)
             rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
             for name, p in controls.items():
-                rows[name] = self._run(self._gaussian(stochastic), p, tasks, key_measure)
+                rows[name] = self._run(
+                    gaussian_actor(self.world.family, stochastic), p, tasks, key_measure
+                )
             # A step of size zero leaves the policy as it was: this shows the evaluation noise.
             fresh = jax.random.fold_in(key_measure, i + 1)
             rows["zero_step"] = self._run(judge, before, tasks, fresh)
@@ -158,7 +166,7 @@ class Evaluator:
             assert demonstrated is not None
             expert, source = demonstrated.expert, demonstrated.source
         zeros = stack(untrained, n * self.config.repeats)
-        zero = self._run(self._gaussian(True), zeros, tasks, key_level)
+        zero = self._run(gaussian_actor(self.world.family, True), zeros, tasks, key_level)
         levels = Levels(zero.figures["return"].mean(1), expert, source)
         return SplitResult(tasks, levels, measured, self.env_steps - start)
 
@@ -177,9 +185,6 @@ class Evaluator:
         self.env_steps += env_steps(roll.trajectories)
         return roll.trajectories
 
-    def _gaussian(self, stochastic: bool) -> PolicyActor:
-        return PolicyActor(self.world.family.spec.act_size, stochastic)
-
     def _run(self, actor: Any, params: Any, tasks: Task, key: Key[Array, ""]) -> Measured:
         episodes = self.config.evaluation_episodes
         roll = self.world.rollout(actor, params, self._repeat(tasks), episodes, key)
@@ -197,7 +202,9 @@ class Evaluator:
             name: np.asarray(x)[:, 0].reshape(-1, repeats, *x.shape[2:])
             for name, x in roll.paths.items()
         }
-        return Measured(figures, paths)
+        frames = roll.trajectories.frames
+        first = None if frames is None else frames[::repeats, 0].copy()
+        return Measured(figures, paths, first)
 
     def _repeat(self, tree: Any) -> Any:
         """Each task's entry `repeats` times, along the task axis."""

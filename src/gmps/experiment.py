@@ -27,6 +27,7 @@ from gmps.methods.base import Method, env_steps
 from gmps.methods.registry import entry, make_method
 from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Task, tree_index
 from gmps.worlds.base import World
 from gmps.worlds.local import make_world
@@ -101,6 +102,11 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
             demonstrations do not fit (see `load_demos`).
     """
     family = make_family(config.family)
+    if isinstance(family, PixelFamily) and config.method != "gmps-vision":
+        raise ValueError(
+            f"{config.method} learns from states, and {config.family} shows pictures; choose "
+            "--method gmps-vision, or the family without a camera."
+        )
     world = _world(config, family)
     heldout = family.tasks("heldout")
     sources = expert_sources(config, folder)

@@ -51,7 +51,7 @@ def meta_loss(
         adapted = adapt(
             params.policy, params.step_sizes, batches, subset=subset, first_order=first_order
         )
-        return imitation_loss(adapted, *demos, imitation)
+        return imitation_loss(adapted, demos.obs, demos.act, demos.valid, imitation)
 
     losses = jax.vmap(one_task)(batches, demos)
     return losses.mean(), losses
@@ -71,33 +71,72 @@ def meta_value_and_grad(
     Call it under `jax.jit`: what a subset leaves unused is dropped there. Not differentiable
     itself.
     """
+    value, gradient, _ = _value_and_grads(
+        params, batches, demos, subset, first_order, imitation, False
+    )
+    return value, gradient
+
+
+def meta_value_and_grads(
+    params: MetaParams,
+    batches: tuple[InnerBatch, ...],
+    demos: Demonstrations,
+    *,
+    subset: Subset = "all",
+    first_order: bool = False,
+    imitation: Imitation = "mse",
+) -> tuple[tuple[Float[Array, ""], Float[Array, " task"]], MetaParams, Float[Array, "task n obs"]]:
+    """As `meta_value_and_grad`, and also the gradient with respect to `demos.obs`: for what these
+    observations were computed from. The inner batches are data."""
+    value, gradient, obs_gradient = _value_and_grads(
+        params, batches, demos, subset, first_order, imitation, True
+    )
+    assert obs_gradient is not None
+    return value, gradient, obs_gradient
+
+
+def _value_and_grads(
+    params: MetaParams,
+    batches: tuple[InnerBatch, ...],
+    demos: Demonstrations,
+    subset: Subset,
+    first_order: bool,
+    imitation: Imitation,
+    with_obs: bool,
+) -> tuple[
+    tuple[Float[Array, ""], Float[Array, " task"]], MetaParams, Float[Array, "task n obs"] | None
+]:
+    """Means over tasks: value, gradient, and if wanted the gradient of the observations."""
 
     def one_task(
         batches: tuple[InnerBatch, ...], demos: Demonstrations
-    ) -> tuple[Float[Array, ""], MetaParams]:
-        return _task_value_and_grad(params, batches, demos, subset, first_order, imitation)
+    ) -> tuple[Float[Array, ""], MetaParams, Array | None]:
+        return _task_value_and_grad(
+            params, batches, demos, subset, first_order, imitation, with_obs
+        )
 
     def in_turn(
         batches: tuple[InnerBatch, ...], demos: Demonstrations
-    ) -> tuple[Float[Array, " task"], MetaParams]:
+    ) -> tuple[Float[Array, " task"], MetaParams, Array | None]:
         def add(
             total: MetaParams, task: tuple[tuple[InnerBatch, ...], Demonstrations]
-        ) -> tuple[MetaParams, Float[Array, ""]]:
-            loss, gradient = one_task(*task)
-            return jax.tree.map(jnp.add, total, gradient), loss
+        ) -> tuple[MetaParams, tuple[Float[Array, ""], Array | None]]:
+            loss, gradient, obs_gradient = one_task(*task)
+            return jax.tree.map(jnp.add, total, gradient), (loss, obs_gradient)
 
         zero = jax.tree.map(jnp.zeros_like, params)
-        total, losses = jax.lax.scan(add, zero, (batches, demos))
-        return losses, total
+        total, (losses, obs_gradient) = jax.lax.scan(add, zero, (batches, demos))
+        return losses, total, obs_gradient
 
     def at_once(
         batches: tuple[InnerBatch, ...], demos: Demonstrations
-    ) -> tuple[Float[Array, " task"], MetaParams]:
-        losses, gradients = jax.vmap(one_task)(batches, demos)
-        return losses, jax.tree.map(lambda g: g.sum(0), gradients)
+    ) -> tuple[Float[Array, " task"], MetaParams, Array | None]:
+        losses, gradients, obs_gradient = jax.vmap(one_task)(batches, demos)
+        return losses, jax.tree.map(lambda g: g.sum(0), gradients), obs_gradient
 
-    losses, total = jax.lax.platform_dependent(batches, demos, cpu=in_turn, default=at_once)
-    return (losses.mean(), losses), jax.tree.map(lambda g: g / losses.shape[0], total)
+    losses, *total = jax.lax.platform_dependent(batches, demos, cpu=in_turn, default=at_once)
+    gradient, obs_gradient = jax.tree.map(lambda g: g / losses.shape[0], tuple(total))
+    return (losses.mean(), losses), gradient, obs_gradient
 
 
 def _task_value_and_grad(
@@ -107,7 +146,8 @@ def _task_value_and_grad(
     subset: Subset,
     first_order: bool,
     imitation: Imitation,
-) -> tuple[Float[Array, ""], MetaParams]:
+    with_obs: bool,
+) -> tuple[Float[Array, ""], MetaParams, Float[Array, "n obs"] | None]:
     """Imitation loss of one task after its inner steps, and its gradient."""
     policy, step_sizes = params
     mask = subset_mask(policy, subset)
@@ -124,7 +164,13 @@ def _task_value_and_grad(
         )
         steps.append((hessian_product, step_transpose))
 
-    loss, cotangent = jax.value_and_grad(outer_objective(policy, demos, imitation))(policy)
+    obs_cotangent = None
+    if with_obs:
+        loss, (cotangent, obs_cotangent) = jax.value_and_grad(
+            lambda p, obs: outer_objective(policy, demos._replace(obs=obs), imitation)(p), (0, 1)
+        )(policy, demos.obs)
+    else:
+        loss, cotangent = jax.value_and_grad(outer_objective(policy, demos, imitation))(policy)
     step_sizes_cotangent = jax.tree.map(jnp.zeros_like, step_sizes)
     for hessian_product, step_transpose in reversed(steps):
         cotangent, gradient_cotangent, step_sizes_term = step_transpose(cotangent)
@@ -132,4 +178,4 @@ def _task_value_and_grad(
         if not first_order:
             second_order = hessian_product(eqx.filter(gradient_cotangent, mask))
             cotangent = jax.tree.map(jnp.add, cotangent, second_order)
-    return loss, MetaParams(cotangent, step_sizes_cotangent)
+    return loss, MetaParams(cotangent, step_sizes_cotangent), obs_cotangent

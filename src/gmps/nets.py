@@ -4,7 +4,7 @@ One policy acts on one observation; batch axes are added by `jax.vmap` outside.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -21,6 +21,17 @@ MIN_STD = 1e-6
 #: Which parameters the inner step moves: every one; all but the standard deviation; or the bias
 #: transformation alone.
 Subset = Literal["all", "mean", "bias"]
+
+
+@runtime_checkable
+class Gaussian(Protocol):
+    """A policy whose actions have a standard deviation of their own."""
+
+    @property
+    def log_std(self) -> Float[Array, "*task act"]: ...  # noqa: D102
+
+
+Acting = TypeVar("Acting", bound=Gaussian)
 
 
 class GaussianPolicy(eqx.Module):
@@ -106,7 +117,7 @@ def init_policy(
     )
 
 
-def with_std(policies: GaussianPolicy, std: float | Float[Array, " act"]) -> GaussianPolicy:
+def with_std(policies: Acting, std: float | Float[Array, " act"]) -> Acting:
     """The policy, or stacked policies, acting with these standard deviations."""
     log_std = jnp.log(jnp.asarray(std, policies.log_std.dtype))
     wanted = jnp.broadcast_to(log_std, policies.log_std.shape)

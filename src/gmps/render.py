@@ -18,7 +18,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from gmps.tasks.base import MujocoFamily, State, TaskFamily
+from gmps.tasks.base import Camera, MujocoFamily, State, TaskFamily
 from gmps.types import Task
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
@@ -106,11 +106,13 @@ def choose_gl() -> str:
 
 
 @functools.cache
-def _prepare_gl() -> None:
+def prepare_gl() -> None:
     """Make MuJoCo use the chosen backend. It decides when it is imported, so it decides again."""
     import mujoco.gl_context
 
     os.environ["MUJOCO_GL"] = choose_gl()
+    # Mesa draws in the calling thread: small pictures are not worth sharing between threads.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     importlib.reload(mujoco.gl_context)
 
 
@@ -123,13 +125,13 @@ def _mujoco_frames(
     height: int,
     shadows: bool,
 ) -> Frames:
-    _prepare_gl()
+    prepare_gl()
     model = copy.copy(family.model())
     if family.edits_model:
         family.edit_model(model, jax.tree.map(np.asarray, task))
     model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
     model.vis.global_.offheight = max(height, model.vis.global_.offheight)
-    data, camera = mujoco.MjData(model), _camera(family, model)
+    data, camera = mujoco.MjData(model), free_camera(model, family.camera)
     goal = np.asarray(family.goal_marker(task), np.float64)
     frames = np.empty((len(chosen), height, width, 3), np.uint8)
     renderer = mujoco.Renderer(model, height, width)
@@ -148,15 +150,15 @@ def _mujoco_frames(
     return frames
 
 
-def _camera(family: MujocoFamily, model: mujoco.MjModel) -> mujoco.MjvCamera:
-    """The family's camera, or MuJoCo's view of the whole model."""
+def free_camera(model: mujoco.MjModel, view: Camera | None) -> mujoco.MjvCamera:
+    """A camera there, or MuJoCo's view of the whole model."""
     camera = mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, camera)
-    if family.camera is not None:
-        camera.lookat[:] = family.camera.lookat
-        camera.distance = family.camera.distance
-        camera.azimuth = family.camera.azimuth
-        camera.elevation = family.camera.elevation
+    if view is not None:
+        camera.lookat[:] = view.lookat
+        camera.distance = view.distance
+        camera.azimuth = view.azimuth
+        camera.elevation = view.elevation
     return camera
 
 

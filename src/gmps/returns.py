@@ -3,11 +3,17 @@
 Arrays have axes `(ep, t)`; callers `vmap` over tasks.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from gmps.types import Trajectories
+
+#: What is subtracted from returns: a linear function of observation and time, one of time alone
+#: (for pictures), or nothing (as published for pictures).
+Baseline = Literal["linear", "time", "zero"]
 
 
 def discounted_returns(
@@ -90,9 +96,13 @@ def standardise(
 
 
 def advantages(
-    data: Trajectories, *, discount: float = 0.99, gae_lambda: float = 1.0
+    data: Trajectories,
+    *,
+    discount: float = 0.99,
+    gae_lambda: float = 1.0,
+    baseline: Baseline = "linear",
 ) -> Float[Array, "ep t"]:
-    """Standardised advantages of one task, with the linear baseline fitted on the same data.
+    """Standardised advantages of one task, with the baseline fitted on the same data.
 
     Episodes cut off by the horizon, or earlier, are continued with the baseline's value of the last
     observation at the time it was made; terminal states are worth 0. Padded steps get 0 and have no
@@ -100,10 +110,14 @@ def advantages(
     """
     zero = jnp.zeros_like(data.reward[:, 0])
     reward = jnp.where(data.alive, data.reward, 0)
-    features = baseline_features(data.obs)
+    if baseline == "zero":
+        raw = gae(reward, jnp.zeros_like(reward), data.alive, zero, discount, gae_lambda)
+        return standardise(raw, data.alive)
+    seen = slice(None) if baseline == "linear" else slice(0)
+    features = baseline_features(data.obs[..., seen])
     target = discounted_returns(reward, discount, zero)
     weights = fit_linear_baseline(features, target, data.alive)
-    last = baseline_features(data.last_obs[:, None], data.alive.sum(1))[:, 0] @ weights
+    last = baseline_features(data.last_obs[:, None, seen], data.alive.sum(1))[:, 0] @ weights
     last_value = jnp.where(data.terminated, 0.0, last)
     raw = gae(reward, features @ weights, data.alive, last_value, discount, gae_lambda)
     return standardise(raw, data.alive)

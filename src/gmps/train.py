@@ -10,13 +10,14 @@ import numpy as np
 
 from gmps.config import TrainConfig
 from gmps.data.aggregate import start_aggregate
-from gmps.evaluate import Evaluator, SplitResult, split_scores, task_rows
+from gmps.evaluate import SHOWN, Evaluator, SplitResult, split_scores, task_rows
 from gmps.experiment import Experiment, describe, plot_tasks
 from gmps.experts.score import summary
 from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.run import Run
 from gmps.types import tree_index
+from gmps.vision import VisionPolicy
 
 #: Separate streams of the run's seed.
 _INIT, _ROUNDS, _PLAIN = 2, 3, 4
@@ -25,6 +26,8 @@ _INIT, _ROUNDS, _PLAIN = 2, 3, 4
 _SMOOTH = 5
 #: Held-out tasks that get pictures.
 _PICTURES = 6
+#: Frames of each of them, evenly over the episode.
+_FRAMES = 5
 
 
 class Progress(NamedTuple):
@@ -48,10 +51,11 @@ def train(
     Every round draws from `fold_in(key, round)`, so that a resumed run repeats an uninterrupted
     one. Ctrl-C saves the last complete round and is raised again.
     """
-    state = _start(config, experiment)
     steps, first = dict(experiment.steps), 0
-    restored = run.restore(state)
-    if restored is not None:
+    restored = run.restore(_like(config, experiment))
+    if restored is None:
+        state = _start(config, experiment)
+    else:
         state, saved_steps = restored.tree, restored.metadata["env_steps"]
         steps = {name: saved_steps[name] for name in steps}
         first = restored.step + 1
@@ -76,6 +80,11 @@ def _start(config: TrainConfig, experiment: Experiment) -> MethodState:
     """The state before the first round."""
     key = jax.random.fold_in(jax.random.key(config.seed), _INIT)
     return experiment.method.init(key, experiment.demos)
+
+
+def _like(config: TrainConfig, experiment: Experiment) -> MethodState:
+    """Structure, shapes and dtypes of a state, without the imitation that may go into one."""
+    return jax.eval_shape(lambda: _start(config, experiment))
 
 
 def _round(
@@ -130,7 +139,7 @@ def restore(
         raise ValueError(
             f"{run.path} has no checkpoint yet; train it with `gmps resume {run.path}`."
         )
-    state, metadata = run.checkpoints.load(found.step, _start(config, experiment))
+    state, metadata = run.checkpoints.load(found.step, _like(config, experiment))
     return state, {"round": found.step, **metadata}
 
 
@@ -179,7 +188,7 @@ def evaluate_run(
         config, experiment, results, plain, metadata, run.metrics()[-1], evaluator.env_steps
     )
     run.write_scores(scores)
-    run.write_paths(_paths(experiment, results["heldout"]))
+    run.write_paths(_paths(experiment, results["heldout"]) | _seen(experiment, results, state))
     return scores
 
 
@@ -232,6 +241,26 @@ def _scores(
         "expert_queries": spent.get("queries/expert", 0.0),
         "tasks": rows,
     }
+
+
+def _seen(
+    experiment: Experiment, results: dict[str, SplitResult], state: MethodState
+) -> dict[str, np.ndarray]:
+    """Frames of a policy that sees and the points that it found in them, for `paths.npz`."""
+    policy, held = experiment.method.policy(state), results["heldout"]
+    if not isinstance(policy, VisionPolicy):
+        return {}
+    chosen = plot_tasks(held.tasks, _PICTURES)
+    arrays = {}
+    for condition in SHOWN:
+        frames = held.conditions["deterministic"][condition].frames
+        assert frames is not None
+        steps = np.linspace(0, frames.shape[1] - 1, _FRAMES).round().astype(int)
+        frames = frames[np.ix_(chosen, steps)]
+        arrays["frames/step"] = steps
+        arrays[f"frames/{condition}"] = frames
+        arrays[f"points/{condition}"] = np.asarray(jax.vmap(jax.vmap(policy.encoder))(frames))
+    return arrays
 
 
 def _paths(experiment: Experiment, result: SplitResult) -> dict[str, np.ndarray]:

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
 
 #: One task: any pytree of arrays. A batch of tasks has a leading `task` axis on every leaf.
 Task = Any
@@ -41,6 +42,9 @@ class Trajectories(NamedTuple):
     #: Normal numbers that the actor held for the whole episode (`worlds.base.held_noise`); mostly
     #: none.
     held: Float[Array, "task ep held"]
+    #: What the camera shows when `act` is chosen, on the host; None where a family has no camera.
+    #: Then `obs` is what experts see, and of it the learner is shown the hand alone.
+    frames: UInt8[np.ndarray, "task ep t height width 3"] | None = None
 
     @property
     def returns(self) -> Float[Array, "task ep"]:
@@ -57,6 +61,8 @@ class Demonstrations(NamedTuple):
     act: Float[Array, "task n act"]
     #: False for padding.
     valid: Bool[Array, "task n"]
+    #: What the camera shows in these states; None where a family has no camera.
+    frames: UInt8[Array | np.ndarray, "task n height width 3"] | None = None
 
 
 class Rollout(NamedTuple):

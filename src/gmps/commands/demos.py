@@ -123,9 +123,8 @@ def _record(family: TaskFamily, command: Record) -> None:
     )
     contexts = np.asarray(jax.vmap(family.context)(tasks))
     ends = Ends(np.asarray(data.last_obs), np.asarray(data.terminated))
-    write_dataset(
-        command.out, Episodes(obs, act, reward, contexts, alive), family.name, expert.source, ends
-    )
+    episodes = Episodes(obs, act, reward, contexts, alive, data.frames)
+    write_dataset(command.out, episodes, family.name, expert.source, ends)
     console.print(
         f"{n} tasks, {n * command.episodes} episodes, {int(alive.sum())} steps, mean return "
         f"{reward.sum(-1).mean():.1f}\nwritten: {command.out}, Minari id {dataset_id(command.out)}"

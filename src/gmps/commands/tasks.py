@@ -13,6 +13,7 @@ from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.check import reward_names
 from gmps.tasks.metaworld import METAWORLD
+from gmps.tasks.pixels import PixelFamily
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def describe(family: TaskFamily) -> list[str]:
     numbers = " ".join(f"{x:.3g}" for leaf in jax.tree.leaves(first) for x in np.ravel(leaf))
     return [
         f"{family.name}: {family.summary}",
-        f"  spaces   observation {spec.obs_size}, action {spec.act_size} in [-1, 1]",
+        f"  spaces   {_shown(family)}, action {spec.act_size} in [-1, 1]",
         f"  horizon  {spec.horizon} steps of {spec.control_dt:g} s",
         f"  reward   {' + '.join(reward_names(family))}",
         f"  tasks    {counts['train']} training, {counts['heldout']} held out, or random",
@@ -57,6 +58,14 @@ def describe(family: TaskFamily) -> list[str]:
         f"  expert   {'scripted' if family.expert else 'none scripted: train one, or give demos'}",
         f"  runs on  {_backend(family)}",
     ]
+
+
+def _shown(family: TaskFamily) -> str:
+    """What the learner sees."""
+    if isinstance(family, PixelFamily):
+        view = family.view
+        return f"frame {view.height} x {view.width} and hand {family.hand_size}"
+    return f"observation {family.spec.obs_size}"
 
 
 def _backend(family: TaskFamily) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from gmps.types import Demonstrations
 
@@ -23,48 +23,45 @@ class Aggregate(NamedTuple):
     #: Rows ever offered beyond the first ones.
     offered: Int[Array, " task"]
     n_first: Int[Array, " task"]
+    #: What the camera shows; None where a family has no camera.
+    frames: UInt8[Array, "task capacity height width 3"] | None = None
 
 
 def start_aggregate(demos: Demonstrations, extra: int) -> Aggregate:
     """An aggregate that holds `demos` and has room for `extra` further labels of each task."""
     # Valid rows first: sampling then needs the count alone.
     order = jnp.argsort(~demos.valid, axis=1, stable=True)
-    pad = ((0, 0), (0, extra), (0, 0))
+
+    def start(x: Array) -> Array:
+        rows = jax.vmap(lambda x, order: x[order])(jnp.asarray(x), order)
+        return jnp.pad(rows, ((0, 0), (0, extra), *[(0, 0)] * (x.ndim - 2)))
+
+    obs, act, frames = jax.tree.map(start, (demos.obs, demos.act, demos.frames))
     count = demos.valid.sum(1).astype(jnp.int32)
-    return Aggregate(
-        obs=jnp.pad(jnp.take_along_axis(demos.obs, order[..., None], 1), pad),
-        act=jnp.pad(jnp.take_along_axis(demos.act, order[..., None], 1), pad),
-        count=count,
-        offered=jnp.zeros_like(count),
-        n_first=count,
-    )
+    return Aggregate(obs, act, count, jnp.zeros_like(count), count, frames)
 
 
 @jax.jit
-def append(
-    data: Aggregate,
-    obs: Float[Array, "task n obs"],
-    act: Float[Array, "task n act"],
-    valid: Bool[Array, "task n"],
-) -> Aggregate:
+def append(data: Aggregate, labels: Demonstrations) -> Aggregate:
     """Add the valid rows, overwriting the oldest added ones when a task is full."""
 
-    def one_task(data: Aggregate, obs: Array, act: Array, valid: Array) -> Aggregate:
-        room = data.obs.shape[0] - data.n_first
+    def one_task(data: Aggregate, labels: Demonstrations) -> Aggregate:
+        valid, capacity = labels.valid, data.obs.shape[0]
+        room = capacity - data.n_first
         position = data.offered + jnp.cumsum(valid) - 1
         newest = valid & (position >= data.offered + valid.sum() - room)
         # Rows out of range are dropped by the scatter.
-        row = jnp.where(newest, data.n_first + position % jnp.maximum(room, 1), data.obs.shape[0])
+        row = jnp.where(newest, data.n_first + position % jnp.maximum(room, 1), capacity)
         offered = data.offered + valid.sum().astype(data.offered.dtype)
-        return Aggregate(
-            obs=data.obs.at[row].set(obs, mode="drop"),
-            act=data.act.at[row].set(act, mode="drop"),
-            count=data.n_first + jnp.minimum(offered, room),
-            offered=offered,
-            n_first=data.n_first,
+        obs, act, frames = jax.tree.map(
+            lambda old, new: old.at[row].set(new, mode="drop"),
+            (data.obs, data.act, data.frames),
+            (labels.obs, labels.act, labels.frames),
         )
+        count = data.n_first + jnp.minimum(offered, room)
+        return Aggregate(obs, act, count, offered, data.n_first, frames)
 
-    return jax.vmap(one_task)(data, obs, act, valid)
+    return jax.vmap(one_task)(data, labels)
 
 
 def sample(data: Aggregate, n: int, key: Key[Array, ""]) -> Demonstrations:
@@ -72,8 +69,7 @@ def sample(data: Aggregate, n: int, key: Key[Array, ""]) -> Demonstrations:
     tasks = data.obs.shape[0]
     row = jnp.floor(jax.random.uniform(key, (tasks, n)) * data.count[:, None]).astype(jnp.int32)
     row = jnp.minimum(row, data.count[:, None] - 1)
-    return Demonstrations(
-        obs=jnp.take_along_axis(data.obs, row[..., None], 1),
-        act=jnp.take_along_axis(data.act, row[..., None], 1),
-        valid=jnp.ones((tasks, n), bool),
+    obs, act, frames = jax.tree.map(
+        lambda x: jax.vmap(lambda x, row: x[row])(x, row), (data.obs, data.act, data.frames)
     )
+    return Demonstrations(obs, act, jnp.ones((tasks, n), bool), frames)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from gmps.data.minari_io import (
     Episodes,
@@ -24,6 +24,7 @@ from gmps.data.minari_io import (
 )
 from gmps.data.npz import read_npz
 from gmps.tasks.base import TaskFamily
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations
 
 
@@ -96,6 +97,8 @@ class DemoSet(NamedTuple):
     tasks: Float[np.ndarray, "task d"]
     alive: Bool[np.ndarray, "task ep t"]
     report: DemoReport
+    #: What the camera showed, where the family has one.
+    frames: UInt8[np.ndarray, "task ep t height width 3"] | None = None
 
     def select(self, tasks: Sequence[int]) -> "DemoSet":
         """The demonstrations of some tasks, by index.
@@ -118,6 +121,7 @@ class DemoSet(NamedTuple):
             self.tasks[index],
             self.alive[index],
             self.report,
+            None if self.frames is None else self.frames[index],
         )
 
     def demonstrations(self) -> Demonstrations:
@@ -127,6 +131,7 @@ class DemoSet(NamedTuple):
             jnp.asarray(self.obs.reshape(n, -1, self.obs.shape[-1])),
             jnp.asarray(self.act.reshape(n, -1, self.act.shape[-1])),
             jnp.asarray(self.alive.reshape(n, -1)),
+            None if self.frames is None else self.frames.reshape(n, -1, *self.frames.shape[3:]),
         )
 
 
@@ -177,7 +182,26 @@ def load_demos(source: str | Path, family: TaskFamily) -> DemoSet:
         ignored=ignored,
     )
     act = np.clip(episodes.act, -1, 1)
-    return DemoSet(obs, act, episodes.reward, episodes.tasks, episodes.alive, report)
+    frames = _frames(name, episodes, family)
+    return DemoSet(obs, act, episodes.reward, episodes.tasks, episodes.alive, report, frames)
+
+
+def _frames(source: str, episodes: Episodes, family: TaskFamily) -> np.ndarray | None:
+    """The frames, where the family's learner sees any."""
+    if not isinstance(family, PixelFamily):
+        return None
+    if episodes.frames is None:
+        raise ValueError(
+            f"The demonstrations in {source} hold no frames, which {family.name} takes; record "
+            f"some with `gmps demos record {family.name}`."
+        )
+    wanted = (family.view.height, family.view.width, 3)
+    if episodes.frames.shape[3:] != wanted:
+        raise ValueError(
+            f"The frames of {source} have shape {episodes.frames.shape[3:]}, but {family.name} "
+            f"takes {wanted}."
+        )
+    return episodes.frames
 
 
 def import_npz(path: str | Path, family: TaskFamily, out: str | Path) -> DemoReport:
@@ -311,6 +335,7 @@ def _float32(source: Path, episodes: Episodes) -> Episodes:
         reward=None if reward is None else _finite(source, "rewards", reward),
         tasks=_finite(source, "goals", episodes.tasks),
         alive=episodes.alive,
+        frames=episodes.frames,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 #: Name of the environment variable that says where Minari keeps its datasets.
 _ROOT = "MINARI_DATASETS_PATH"
@@ -25,6 +25,8 @@ class Episodes(NamedTuple):
     reward: Float[np.ndarray, "task ep t"] | None
     tasks: Float[np.ndarray, "task d"]
     alive: Bool[np.ndarray, "task ep t"]
+    #: What the camera showed; None without one.
+    frames: UInt8[np.ndarray, "task ep t height width 3"] | None = None
 
 
 def dataset_id(out: str | Path) -> str:
@@ -66,7 +68,8 @@ def write_dataset(
 
     The options of each episode hold `task` (the task parameter), `task_index`, `rewards` (whether
     they are real; if not they are NaN) and `last_observation`: "real", or "repeated" without
-    `ends`. Minari keeps one observation more than actions, our arrays do not.
+    `ends`. Minari keeps one observation more than actions, our arrays do not. With frames an
+    observation is a dictionary of `state` and `frame`; the last frame is repeated.
 
     Args:
         out: folder to write; must not exist, or be empty.
@@ -78,11 +81,14 @@ def write_dataset(
     Raises:
         ValueError: if `out` is taken or has no name that Minari takes.
     """
-    from gymnasium.spaces import Box
+    from gymnasium.spaces import Box, Dict
     from minari import create_dataset_from_buffers
 
     out, name = Path(out), dataset_id(out)
     refuse_dataset(out)
+    space: Any = Box(-np.inf, np.inf, episodes.obs.shape[3:], np.float32)
+    if episodes.frames is not None:
+        space = Dict({"state": space, "frame": Box(0, 255, episodes.frames.shape[3:], np.uint8)})
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=".importing-"))
     try:
@@ -92,7 +98,7 @@ def write_dataset(
             create_dataset_from_buffers(
                 name,
                 list(_buffers(episodes, ends)),
-                observation_space=Box(-np.inf, np.inf, episodes.obs.shape[3:], np.float32),
+                observation_space=space,
                 action_space=Box(-1, 1, episodes.act.shape[3:], np.float32),
                 algorithm_name="demonstrations",
                 description=f"Demonstrations of the task family {family}, from {source}.",
@@ -126,7 +132,7 @@ def read_dataset(folder: Path) -> Episodes:
     try:
         dataset = MinariDataset(str(folder))
         metadata = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
-        episodes = list(dataset)
+        episodes = [_Episode.of(episode) for episode in dataset]
     except Exception as error:
         raise ValueError(f"The Minari dataset {folder} is damaged: {error}.") from error
     if not episodes:
@@ -150,6 +156,22 @@ def read_dataset(folder: Path) -> Episodes:
     return _padded([[episodes[i] for i in indices] for indices in members], tasks, has_reward)
 
 
+class _Episode(NamedTuple):
+    """An episode as it was read, its state and its frames apart."""
+
+    observations: Any
+    actions: Any
+    rewards: Any
+    frames: Any
+
+    @classmethod
+    def of(cls, episode: Any) -> "_Episode":
+        observations, frames = episode.observations, None
+        if isinstance(observations, dict) and set(observations) == {"state", "frame"}:
+            observations, frames = observations["state"], observations["frame"]
+        return cls(observations, episode.actions, episode.rewards, frames)
+
+
 def _task_key(option: dict[str, Any]) -> Any:
     if "task_index" in option:
         return int(option["task_index"])
@@ -169,6 +191,12 @@ def _check_episode(folder: Path, i: int, episode: Any, first: Any) -> None:
                 f"Episode {i} of the Minari dataset {folder} has {name} of {array.shape[1]} "
                 f"numbers, but episode 0 has {getattr(first, name).shape[1]}."
             )
+    shape = lambda x: None if x.frames is None else x.frames.shape[1:]  # noqa: E731
+    if shape(episode) != shape(first) or len(shape(episode) or (0, 0, 3)) != 3:
+        raise ValueError(
+            f"Episode {i} of the Minari dataset {folder} has frames of the shape {shape(episode)}, "
+            f"and episode 0 of {shape(first)}; they need one shape (height, width, 3)."
+        )
     steps = len(episode.actions)
     if steps == 0:
         raise ValueError(f"Episode {i} of the Minari dataset {folder} has no steps.")
@@ -189,6 +217,9 @@ def _padded(groups: list[list[Any]], tasks: list[np.ndarray], has_reward: bool) 
     obs = np.zeros((*shape, first.observations.shape[1]), first.observations.dtype)
     act = np.zeros((*shape, first.actions.shape[1]), first.actions.dtype)
     reward, alive = np.zeros(shape, first.rewards.dtype), np.zeros(shape, bool)
+    frames = None
+    if first.frames is not None:
+        frames = np.zeros((*shape, *first.frames.shape[1:]), np.uint8)
     for i, group in enumerate(groups):
         for j, episode in enumerate(group):
             steps = len(episode.actions)
@@ -196,7 +227,9 @@ def _padded(groups: list[list[Any]], tasks: list[np.ndarray], has_reward: bool) 
             act[i, j, :steps] = episode.actions
             reward[i, j, :steps] = episode.rewards
             alive[i, j, :steps] = True
-    return Episodes(obs, act, reward if has_reward else None, np.stack(tasks), alive)
+            if frames is not None:
+                frames[i, j, :steps] = episode.frames[:steps]
+    return Episodes(obs, act, reward if has_reward else None, np.stack(tasks), alive, frames)
 
 
 def _buffers(episodes: Episodes, ends: Ends | None) -> Iterator[Any]:
@@ -210,6 +243,10 @@ def _buffers(episodes: Episodes, ends: Ends | None) -> Iterator[Any]:
         last = np.arange(steps) == steps - 1
         after = obs[-1:] if ends is None else ends.last_obs[i, j][None]
         terminal = ends is not None and bool(ends.terminated[i, j])
+        observations: Any = np.concatenate([obs, after])
+        if episodes.frames is not None:
+            frames = episodes.frames[i, j, :steps]
+            observations = {"state": observations, "frame": np.concatenate([frames, frames[-1:]])}
         yield EpisodeBuffer(
             options={
                 "task": episodes.tasks[i],
@@ -217,7 +254,7 @@ def _buffers(episodes: Episodes, ends: Ends | None) -> Iterator[Any]:
                 "rewards": episodes.reward is not None,
                 "last_observation": "repeated" if ends is None else "real",
             },
-            observations=np.concatenate([obs, after]),  # pyright: ignore[reportArgumentType]
+            observations=observations,
             actions=act,  # pyright: ignore[reportArgumentType]
             rewards=reward,  # pyright: ignore[reportArgumentType]
             terminations=last & terminal,  # pyright: ignore[reportArgumentType]

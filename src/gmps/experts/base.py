@@ -59,7 +59,10 @@ def label(controller: Controller, tasks: Task, visited: Trajectories) -> Demonst
     """The expert's action, clipped to [-1, 1], in every visited state, whoever acted there."""
     act = jax.vmap(jax.vmap(jax.vmap(controller, (None, 0)), (None, 0)))(tasks, visited.obs)
     flat = lambda x: x.reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731
-    return Demonstrations(flat(visited.obs), flat(jnp.clip(act, -1, 1)), flat(visited.alive))
+    frames = None if visited.frames is None else flat(visited.frames)
+    return Demonstrations(
+        flat(visited.obs), flat(jnp.clip(act, -1, 1)), flat(visited.alive), frames
+    )
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def clone_expert(
     """Fit `act = f(obs, context)` to the demonstrations of all tasks by least squares."""
     context = jax.vmap(family.context)(tasks)
     repeated = jnp.repeat(context[:, None], demos.obs.shape[1], 1)
-    seeing = demos._replace(obs=jnp.concatenate([demos.obs, repeated], -1))
+    seeing = demos._replace(obs=jnp.concatenate([demos.obs, repeated], -1), frames=None)
     key_init, key_fit = jax.random.split(key)
     size = family.spec.obs_size + family.spec.context_size
     policy = init_policy(key_init, size, family.spec.act_size, hidden=hidden, bias_size=0)

@@ -1,21 +1,25 @@
 """What methods share whose policies are Gaussian: how they start, act and take an inner step."""
 
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from gmps.adapt import adapt
+from gmps.adapt import adapt, inner_batch
 from gmps.losses import InnerBatch
 from gmps.meta_gradient import MetaParams
 from gmps.methods.imitation import normalised
 from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy, with_std
-from gmps.tasks.base import Spec
-from gmps.types import Demonstrations
+from gmps.tasks.base import Spec, TaskFamily
+from gmps.tasks.pixels import PixelFamily
+from gmps.types import Demonstrations, Trajectories
+from gmps.vision import VisionActor, VisionPolicy
 from gmps.worlds.base import World
+
+P = TypeVar("P", GaussianPolicy, VisionPolicy)
 
 
 class PolicySettings(Protocol):
@@ -53,6 +57,47 @@ def untrained_policy(
     return normalised(policy, demos) if settings.normalise else policy
 
 
+def gaussian_actor(family: TaskFamily, stochastic: bool = True) -> PolicyActor | VisionActor:
+    """Runs the Gaussian policies of a family: on pictures where it has a camera."""
+    if isinstance(family, PixelFamily):
+        return VisionActor(family.spec.act_size, family.hand_size, stochastic)
+    return PolicyActor(family.spec.act_size, stochastic)
+
+
+def head_of(policy: GaussianPolicy | VisionPolicy) -> GaussianPolicy:
+    """What an inner step moves."""
+    return policy.head if isinstance(policy, VisionPolicy) else policy
+
+
+def with_heads(policies: P, heads: GaussianPolicy) -> P:
+    """Stacked policies with other heads."""
+    if isinstance(policies, VisionPolicy):
+        return VisionPolicy(policies.encoder, heads)
+    return heads
+
+
+def inner_view(
+    policy: GaussianPolicy | VisionPolicy, data: Trajectories, **settings: Any
+) -> InnerBatch:
+    """Trajectories of each task as the inner step of the policy's head consumes them.
+
+    `settings` are those of `gmps.adapt.inner_batch`. For pictures the observations are features,
+    and only a baseline that needs no observation will do.
+    """
+    batch = inner_batch(data._replace(frames=None), **settings)
+    if not isinstance(policy, VisionPolicy):
+        return batch
+    if settings.get("baseline", "linear") == "linear":
+        raise ValueError(
+            "baseline is 'linear', which reads the state; a policy that sees pictures needs 'time' "
+            "or 'zero'."
+        )
+    return batch._replace(obs=_features(policy, data.frames, data.obs))
+
+
+_features = jax.jit(lambda policy, frames, obs: policy.features(frames, obs))
+
+
 class GaussianMethod:
     """What methods share whose policies are `GaussianPolicy`s."""
 
@@ -63,9 +108,9 @@ class GaussianMethod:
         """A policy that has learned nothing, its inputs scaled to the experts' data."""
         return untrained_policy(self.config, self.world.family.spec, key, demos)
 
-    def actor(self, stochastic: bool = True) -> PolicyActor:
+    def actor(self, stochastic: bool = True) -> PolicyActor | VisionActor:
         """Runs the policies."""
-        return PolicyActor(self.world.family.spec.act_size, stochastic)
+        return gaussian_actor(self.world.family, stochastic)
 
     def action_std(self, policy: GaussianPolicy) -> Float[Array, " act"]:
         """The policy's standard deviation."""

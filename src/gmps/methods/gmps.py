@@ -14,9 +14,10 @@ for each round:
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -167,8 +168,12 @@ class Gmps(GaussianMethod):
         self, state: GmpsState, policies: GaussianPolicy, data: Trajectories
     ) -> GaussianPolicy:
         """One inner step of each task's policy on its own trajectories."""
+        return self._inner_step(state, policies, data)[0]
+
+    def _inner_step(self, state: GmpsState, policies: Any, data: Trajectories) -> tuple[Any, Any]:
+        """The adapted policies, and the batch that they were adapted on."""
         batch = inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
-        return adapt_step(state.params, policies, batch, self.config.subset)
+        return adapt_step(state.params, policies, batch, self.config.subset), batch
 
     def gather(self, state: GmpsState, key: Key[Array, ""]) -> tuple[GmpsState, Gathered]:
         """Episodes before and after the inner step; the expert labels the latter."""
@@ -180,11 +185,8 @@ class Gmps(GaussianMethod):
         for inner_key in inner_keys:
             roll = self.world.rollout(actor, policies, self.tasks, config.episodes, inner_key)
             collected.append(roll.trajectories)
-            batch = inner_batch(
-                roll.trajectories, discount=config.discount, gae_lambda=config.gae_lambda
-            )
+            policies, batch = self._inner_step(state, policies, roll.trajectories)
             batches.append(batch)
-            policies = adapt_step(state.params, policies, batch, config.subset)
 
         visited = self._visit(policies, expert_share(config, int(state.round)), visit_key)
         steps = {"meta": sum(map(env_steps, collected)), "evaluation": 0}
@@ -261,34 +263,57 @@ class _Block(NamedTuple):
     loss: Float[Array, ""]
 
 
+Weigh = Callable[[MetaParams], tuple[tuple[InnerBatch, ...], Array, Array]]
+Outer = Callable[[MetaParams, tuple[InnerBatch, ...], Demonstrations], tuple[Array, MetaParams]]
+
+
 @partial(jax.jit, static_argnames="config")
 def _update(
     state: GmpsState, batches: tuple[InnerBatch, ...], key: Key[Array, ""], config: GmpsConfig
 ) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
-    """Outer steps until the block is done, its weights have worn out, or the loss collapsed."""
-    optimiser = optax.adam(config.learning_rate)
+    """A block of outer steps on the same episodes."""
 
     def weigh(params: MetaParams) -> tuple[tuple[InnerBatch, ...], Array, Array]:
-        weighted = jax.vmap(
-            lambda b: reweight(*params, b, subset=config.subset, clip=config.weight_clip)
-        )(batches)
-        ess = jnp.stack([effective_sample_size(b) for b in weighted]).min()
-        return weighted, ess, _collect_kl(params.policy, batches[0])
+        return weigh_batches(params, batches, config)
 
-    def step(block: _Block) -> _Block:
-        labels = sample(state.data, config.labels, jax.random.fold_in(key, block.step))
+    def outer(
+        params: MetaParams, batches: tuple[InnerBatch, ...], labels: Demonstrations
+    ) -> tuple[Array, MetaParams]:
         (loss, _), gradient = meta_value_and_grad(
-            block.params,
-            block.batches,
+            params,
+            batches,
             labels,
             subset=config.subset,
             first_order=config.first_order,
             imitation=config.imitation,
         )
         if config.blind_weight:
-            blind = jax.grad(blind_loss)(block.params.policy, labels, config.imitation)
+            blind = jax.grad(blind_loss)(params.policy, labels, config.imitation)
             add = lambda g, b: g + config.blind_weight * b  # noqa: E731
             gradient = gradient._replace(policy=jax.tree.map(add, gradient.policy, blind))
+        return loss, gradient
+
+    return run_block(state, key, config, weigh, outer)
+
+
+def run_block(
+    state: GmpsState, key: Key[Array, ""], config: GmpsConfig, weigh: Weigh, outer: Outer
+) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
+    """Outer steps until the block is done, its weights have worn out, or the loss collapsed.
+
+    Args:
+        state: where to start from.
+        key: draws the labels of each step.
+        config: settings.
+        weigh: from parameters to the episodes weighted for them, the effective sample size and the
+            KL from the collecting policy.
+        outer: from parameters, weighted episodes and labels to the outer loss and its gradient.
+    """
+    optimiser = optax.adam(config.learning_rate)
+
+    def step(block: _Block) -> _Block:
+        labels = sample(state.data, config.labels, jax.random.fold_in(key, block.step))
+        loss, gradient = outer(block.params, block.batches, labels)
         if not config.learn_std:
             gradient = eqx.tree_at(lambda g: g.policy.log_std, gradient, replace_fn=jnp.zeros_like)
         params, opt_state = descend(optimiser, gradient, block.opt_state, block.params)
@@ -338,6 +363,18 @@ def _update(
         round=state.round + 1,
     )
     return state, metrics
+
+
+def weigh_batches(
+    params: MetaParams, batches: tuple[InnerBatch, ...], config: GmpsConfig
+) -> tuple[tuple[InnerBatch, ...], Float[Array, ""], Float[Array, ""]]:
+    """The batches of all tasks with the weights of the present policy; their least effective sample
+    size; the KL from the collecting policy."""
+    weighted = jax.vmap(
+        lambda b: reweight(*params, b, subset=config.subset, clip=config.weight_clip)
+    )(batches)
+    ess = jnp.stack([effective_sample_size(b) for b in weighted]).min()
+    return weighted, ess, _collect_kl(params.policy, batches[0])
 
 
 def effective_sample_size(batch: InnerBatch) -> Float[Array, ""]:

@@ -1,7 +1,7 @@
 """Imitation of all experts without the task parameter."""
 
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,7 +15,9 @@ from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import descend
 from gmps.nets import GaussianPolicy
 from gmps.types import Demonstrations, Task, Trajectories
+from gmps.vision import VisionPolicy, perceive
 
+Imitator = TypeVar("Imitator", GaussianPolicy, VisionPolicy)
 #: Smallest scale of an observation: coordinates that never move are not blown up.
 MIN_OBS_STD = 0.03
 
@@ -30,15 +32,35 @@ def normalised(policy: GaussianPolicy, demos: Demonstrations) -> GaussianPolicy:
     )
 
 
-def blind_loss(policy: GaussianPolicy, labels: Demonstrations, kind: Imitation) -> Float[Array, ""]:
+@jax.jit
+def rescaled(policy: VisionPolicy, demos: Demonstrations) -> VisionPolicy:
+    """The same function, its head's inputs shifted and scaled to the features of `demos`.
+
+    One step size then suits all of them. Features change as the convolutions learn, so this is
+    done again after imitation.
+    """
+    head, seen = perceive(policy, demos)
+    scaled = normalised(head, seen)
+    first, size = head.weights[0], head.obs_mean.shape[0]
+    moved = (scaled.obs_mean - head.obs_mean) / head.obs_std
+    weight = first.at[:size].multiply((scaled.obs_std / head.obs_std)[:, None])
+    bias = head.biases[0] + moved @ first[:size]
+    scaled = eqx.tree_at(lambda p: (p.weights[0], p.biases[0]), scaled, (weight, bias))
+    return VisionPolicy(policy.encoder, scaled)
+
+
+def blind_loss(
+    policy: GaussianPolicy | VisionPolicy, labels: Demonstrations, kind: Imitation
+) -> Float[Array, ""]:
     """Imitation loss of one policy for all tasks."""
+    policy, labels = perceive(policy, labels)
     one_task = lambda d: imitation_loss(policy, d.obs, d.act, d.valid, kind)  # noqa: E731
     return jax.vmap(one_task)(labels).mean()
 
 
 @partial(jax.jit, static_argnames=("steps", "learning_rate", "labels", "kind"))
 def imitate(
-    policy: GaussianPolicy,
+    policy: Imitator,
     data: Aggregate,
     key: Key[Array, ""],
     *,
@@ -46,7 +68,7 @@ def imitate(
     learning_rate: float,
     labels: int,
     kind: Imitation,
-) -> tuple[GaussianPolicy, Float[Array, " step"]]:
+) -> tuple[Imitator, Float[Array, " step"]]:
     """Adam on the imitation loss to all experts' actions, `labels` of each task a step.
 
     Returns the policy and the loss of each step. The standard deviation keeps its value.
@@ -68,7 +90,7 @@ def add_labels(
     data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
 ) -> Aggregate:
     """The data with the experts' actions in the states visited in each task."""
-    return append(data, *label(controller, tasks, visited))
+    return append(data, label(controller, tasks, visited))
 
 
 def elsewhere(visited: Trajectories, others: int, key: Key[Array, ""]) -> list[Trajectories]:

@@ -5,8 +5,8 @@ imitator gets all labels that the method under test has gathered: it is given ev
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,13 +15,21 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.adapt import adapt, inner_batch
-from gmps.data.aggregate import Aggregate
-from gmps.losses import Imitation
+from gmps.config_json import ADDED
+from gmps.data.aggregate import Aggregate, sample
+from gmps.losses import Imitation, InnerBatch
 from gmps.methods.base import env_steps, stack
-from gmps.methods.imitation import imitate
-from gmps.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.methods.gaussian import gaussian_actor, head_of, inner_view, with_heads
+from gmps.methods.imitation import imitate, rescaled
+from gmps.nets import GaussianPolicy, with_std
+from gmps.returns import Baseline
 from gmps.types import Task, Trajectories
+from gmps.vision import VisionPolicy
 from gmps.worlds.base import World
+
+P = TypeVar("P", GaussianPolicy, VisionPolicy)
+#: Labels of each task whose features set the scale of a vision policy's head.
+_RESCALED = 100
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class PlainConfig:
     """Step sizes that are tried."""
     measure_episodes: int = 4
     """Episodes that measure one candidate in one task, without action noise."""
+    baseline: Baseline = field(default="linear", metadata=ADDED)
+    """Baseline of the step's advantages; time or zero where the policy sees pictures."""
 
 
 class Candidate(NamedTuple):
@@ -59,22 +69,24 @@ class Candidate(NamedTuple):
 class PlainControl:
     """A blind imitator and the step size of its one plain step."""
 
-    policy: GaussianPolicy
+    policy: GaussianPolicy | VisionPolicy
     step_size: float
     candidates: tuple[Candidate, ...]
     #: Environment steps that the tuning took.
     env_steps: int
+    baseline: Baseline = "linear"
 
-    def adapt(self, data: Trajectories) -> GaussianPolicy:
+    def adapt(self, data: Trajectories) -> GaussianPolicy | VisionPolicy:
         """One plain step for each task, on trajectories of the blind imitator."""
-        return _plain_step(self.policy, jnp.float32(self.step_size), data)
+        batches = inner_view(self.policy, data, baseline=self.baseline)
+        return _plain_step(self.policy, jnp.float32(self.step_size), batches)
 
 
 def fit_plain(
     config: PlainConfig,
     world: World,
     tasks: Task,
-    untrained: GaussianPolicy,
+    untrained: GaussianPolicy | VisionPolicy,
     data: Aggregate,
     key: Key[Array, ""],
 ) -> PlainControl:
@@ -89,6 +101,9 @@ def fit_plain(
         labels=config.labels,
         kind=config.imitation,
     )
+    if isinstance(policy, VisionPolicy):
+        drawn = sample(data, _RESCALED, jax.random.fold_in(key_imitate, 1))
+        policy = rescaled(policy, drawn)
     explorers = {std: with_std(policy, std) for std in config.stds}
     return tune(
         world,
@@ -98,18 +113,20 @@ def fit_plain(
         step_sizes=config.step_sizes,
         episodes=config.episodes,
         measure_episodes=config.measure_episodes,
+        baseline=config.baseline,
     )
 
 
 def tune(
     world: World,
     tasks: Task,
-    explorers: Mapping[float, GaussianPolicy],
+    explorers: Mapping[float, P],
     keys: tuple[Key[Array, ""], Key[Array, ""]],
     *,
     step_sizes: tuple[float, ...],
     episodes: int,
     measure_episodes: int,
+    baseline: Baseline = "linear",
 ) -> PlainControl:
     """The best explorer and step size of one plain step, by the mean return after it.
 
@@ -122,15 +139,17 @@ def tune(
         step_sizes: step sizes that are tried with each explorer.
         episodes: episodes of each task for the step.
         measure_episodes: episodes that measure one candidate in one task.
+        baseline: what the step subtracts from returns.
     """
     n, sizes = jax.tree.leaves(tasks)[0].shape[0], step_sizes
     many_tasks = jax.tree.map(lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), tasks)
-    acting = PolicyActor(world.family.spec.act_size)
-    measuring = PolicyActor(world.family.spec.act_size, stochastic=False)
+    acting = gaussian_actor(world.family)
+    measuring = gaussian_actor(world.family, stochastic=False)
     candidates, steps = [], 0
     for std, explorer in explorers.items():
         own = world.rollout(acting, stack(explorer, n), tasks, episodes, keys[0]).trajectories
-        adapted = [_plain_step(explorer, jnp.float32(size), own) for size in sizes]
+        batches = inner_view(explorer, own, baseline=baseline)
+        adapted = [_plain_step(explorer, jnp.float32(size), batches) for size in sizes]
         together = jax.tree.map(lambda *x: jnp.concatenate(x), *adapted)
         after = world.rollout(
             measuring, together, many_tasks, measure_episodes, keys[1]
@@ -141,15 +160,14 @@ def tune(
         ]
         steps += env_steps(own) + env_steps(after)
     best = max(candidates, key=lambda c: c.score)
-    return PlainControl(explorers[best.std], best.step_size, tuple(candidates), steps)
+    return PlainControl(explorers[best.std], best.step_size, tuple(candidates), steps, baseline)
 
 
 @eqx.filter_jit
-def _plain_step(
-    policy: GaussianPolicy, step_size: Float[Array, ""], data: Trajectories
-) -> GaussianPolicy:
-    batches = inner_batch(data)
-    return jax.vmap(lambda batch: adapt(policy, step_size, [batch], subset="mean"))(batches)
+def _plain_step(policy: P, step_size: Float[Array, ""], batches: InnerBatch) -> P:
+    head = head_of(policy)
+    heads = jax.vmap(lambda batch: adapt(head, step_size, [batch], subset="mean"))(batches)
+    return with_heads(stack(policy, batches.alive.shape[0]), heads)
 
 
 @jax.jit

@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 METHODS = {
     "gmps": Entry("gmps", "Gmps", "gmps", "answers"),
     "gmps-latent": Entry("gmps_latent", "GmpsLatent", "gmps_latent", "answers"),
+    "gmps-vision": Entry("gmps_vision", "GmpsVision", "gmps_vision", "answers"),
     "maml": Entry("maml", "Maml", "maml", "nothing"),
     "maesn": Entry("maesn", "Maesn", "maesn", "nothing"),
     "multitask": Entry("multitask", "Multitask", "multitask", "nothing"),

@@ -8,6 +8,7 @@ from gmps.report.aggregate import SPLITS
 from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend
+from gmps.report.pictures import draw_frames
 from gmps.report.runs import Group, RunData
 from gmps.report.tables import facts_table, score_table, task_table
 from gmps.report.text import (
@@ -235,6 +236,24 @@ def _pictures(group: Group, heading: str) -> str:
         f"<{heading}>Paths in held-out tasks</{heading}>"
         f'<p class="note">Paths{seed}, all at one scale; a dot marks where each ends.</p>'
         f'<ul class="legend">{keys}</ul><div class="grid pictures">{figures}</div>'
+        f"{_seen(run, heading)}"
+    )
+
+
+def _seen(run: RunData, heading: str) -> str:
+    """Frames of a policy that sees; nothing for others."""
+    assert run.paths is not None
+    figures = "".join(
+        f"<figure><h3>{escape(title)}</h3>{content}</figure>"
+        for title, content in draw_frames(run.paths)
+    )
+    if not figures:
+        return ""
+    return (
+        f"<{heading}>What the policy sees</{heading}>"
+        '<p class="note">Frames of one episode in held-out tasks, without action noise. Each dot '
+        "is a point that the convolutions found, one colour a channel; the update does not change "
+        f'the convolutions.</p><div class="seen">{figures}</div>'
     )
 
 

@@ -20,9 +20,11 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "push-dynamics": ("gmps.tasks.push_dynamics:PushDynamics", {}),
     "sawyer-door": ("gmps.tasks.sawyer_door:SawyerDoor", {}),
     "sawyer-door-appendix": ("gmps.tasks.sawyer_door:SawyerDoor", {"always_paid": True}),
+    "sawyer-door-vision": ("gmps.tasks.sawyer_door_vision:SawyerDoorVision", {}),
     "sawyer-push": ("gmps.tasks.sawyer_push:SawyerPush", {}),
     "sawyer-push-appendix": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "appendix"}),
     "sawyer-push-sparse": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "sparse"}),
+    "sawyer-push-vision": ("gmps.tasks.sawyer_push_vision:SawyerPushVision", {}),
 }
 
 

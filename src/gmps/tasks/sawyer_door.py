@@ -59,8 +59,6 @@ HINGE_RANGE = (0.0, 1.4)
 HANDLE_SIZE, BAR_HALF = 0.032, 0.006
 #: The reward of the released code is paid with the fingers' centre this close to the handle, m.
 NEAR = 0.1
-#: A final error below this is a success, rad.
-SUCCESS_ANGLE = math.radians(3.0)
 
 _LEVER = math.hypot(HANDLE[0], HANDLE[1])
 _CLOSED = math.atan2(HANDLE[1], HANDLE[0])
@@ -105,6 +103,8 @@ class SawyerDoor(MujocoFamily):
     )
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
     camera: ClassVar[Camera] = Camera((0.0, 0.8, 0.22), 1.15, 60.0, -35.0)
+    #: A final error below this is a success, rad.
+    success_angle: ClassVar[float] = math.radians(3.0)
 
     def __post_init__(self) -> None:
         """Raises ValueError where a list of angles is empty or not of finite numbers."""
@@ -218,11 +218,11 @@ class SawyerDoor(MujocoFamily):
     def outcome(
         self, task: Float[Array, " 1"], states: State, sensors: Float[Array, "t1 0"]
     ) -> dict[str, Float[Array, ""]]:
-        """`final_error`: of the door's angle at the end, rad; `success`: 1 if that is below 3
-        degrees."""
+        """`final_error`: of the door's angle at the end, rad; `success`: 1 if that is below
+        `success_angle`, here 3 degrees."""
         del sensors
         error = jnp.abs(states.qpos[-1, 3] - task[0])
-        return {"success": (error < SUCCESS_ANGLE).astype(jnp.float32), "final_error": error}
+        return {"success": (error < self.success_angle).astype(jnp.float32), "final_error": error}
 
     def paths(
         self, states: State, sensors: Float[Array, "t1 0"]

@@ -19,6 +19,7 @@ from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily, Transition
 from gmps.tasks.gymnasium_family import GymnasiumFamily
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import Task, tree_index
 from gmps.worlds.base import World
 
@@ -55,6 +56,11 @@ class FamilyVectorEnv(VectorEnv):
             raise ValueError(
                 f"{family.name} is made of Gymnasium environments already; put its make_env into "
                 "gymnasium.vector."
+            )
+        if isinstance(family, PixelFamily):
+            raise ValueError(
+                f"{family.name} shows its learner pictures, which this environment has none of; "
+                "take the family without a camera."
             )
         if tasks is not None and {x.shape[0] for x in jax.tree.leaves(tasks)} != {num_envs}:
             raise ValueError(f"{family.name}: tasks need a leading axis of num_envs = {num_envs}.")

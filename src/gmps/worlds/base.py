@@ -1,9 +1,9 @@
 """Worlds run actors in tasks. Everything random comes from the key that is passed in."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, UInt8
 
 from gmps.tasks.base import State, TaskFamily
 from gmps.types import Params, Rollout, Task
@@ -46,6 +46,31 @@ def held_spread(actor: Actor) -> Spread | None:
     An actor that does so has a method of this name. Given `Draws` are taken as they are.
     """
     return getattr(actor, "held_spread", None)
+
+
+class SeeingActor(Actor, Protocol):
+    """An actor that looks at pictures, with the same eyes in all tasks.
+
+    It acts as any actor does, on features in place of the observation.
+    """
+
+    def eyes(self, params: Params) -> Any:
+        """What all tasks of a rollout look with: a pytree of arrays. Called on the host."""
+        ...
+
+    def see(
+        self,
+        eyes: Any,
+        frames: UInt8[Array, "b height width 3"],
+        obs: Float[Array, "b obs"],
+    ) -> Float[Array, "b feature"]:
+        """Features of a batch of pictures; pure. `obs` is the state's observation."""
+        ...
+
+
+def sees(actor: Actor) -> TypeGuard[SeeingActor]:
+    """Whether an actor looks at pictures."""
+    return hasattr(actor, "see")
 
 
 class Draws(NamedTuple):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
@@ -19,8 +19,9 @@ from gmps.sim.scan import record_scan
 from gmps.tasks.base import MujocoFamily, PureFamily, Sim, Spec, TaskFamily
 from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.gymnasium_family import GymnasiumFamily
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import Params, Rollout, Shared, Task, tree_index
-from gmps.worlds.base import Actor, Draws, World, held_noise
+from gmps.worlds.base import Actor, Draws, World, held_noise, sees
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 
@@ -47,6 +48,10 @@ def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "nativ
         return MjxWorld(family)
     if isinstance(family, PureFamily):
         return PureWorld(family)
+    if isinstance(family, PixelFamily):
+        from gmps.worlds.vision_world import VisionWorld
+
+        return VisionWorld(family, threads)
     if isinstance(family, MujocoFamily):
         return NativeWorld(family, threads)
     if isinstance(family, GymnasiumFamily):
@@ -220,6 +225,7 @@ class NativeWorld:
             own = edited_models(self._mujoco_family, self._simulators[0].model, tasks)
             models = [model for model in own for _ in range(episodes)]
         tape = self._tape(starts, noise)
+        eyes = actor.eyes(params) if sees(actor) else ()
         leaves, structure = jax.tree.flatten((params, tasks))
         shared = jax.tree.structure(params).num_leaves if isinstance(params, Shared) else 0
         stop = threading.Event()
@@ -228,11 +234,14 @@ class NativeWorld:
             mine = leaves[:shared] + _task_slice(leaves[shared:], *cut)
             groups = cut[1] - cut[0]
             shape = (groups, (rows.stop - rows.start) // groups)
-            decide = _decider(self._mujoco_family, actor, structure, shape)
+            policy = functools.partial(
+                _decider(self._mujoco_family, actor, structure, shape), mine, eyes
+            )
+            decide = self._decide(actor, policy, tape, rows)
             # Compile here, once: two threads that meet the same new shape would both compile it.
-            decide(mine, tape.inputs[0, rows])
+            decide(0)
             own = models and models[rows]
-            jobs.append((simulator, own, functools.partial(decide, mine), tape, rows, stop))
+            jobs.append((simulator, own, decide, tape, rows, stop))
         futures = [self._workers.submit(_simulate, *job) for job in jobs]
         try:
             for future in futures:
@@ -245,7 +254,18 @@ class NativeWorld:
         record = tape.recording(self.family.spec, starts.shape[1], held_noise(actor))
         return ep.finish(self.family, episodes, tasks, record)
 
-    def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "_Tape":
+    def _decide(
+        self, actor: Actor, policy: Callable[..., Array], tape: "Tape", rows: slice
+    ) -> Callable[[int], Array]:
+        """What gives the tape's outputs in a step."""
+        if sees(actor):
+            raise ValueError(
+                f"{type(actor).__name__} looks at pictures, but {self.family.name} has none; "
+                "choose a family with a camera, such as sawyer-push-vision."
+            )
+        return lambda t: policy(tape.inputs[t, rows], None)
+
+    def _tape(self, starts: np.ndarray, noise: np.ndarray) -> "Tape":
         model, spec = self._simulators[0].model, self.family.spec
         steps, batch, _ = noise.shape
         size = starts.shape[1]
@@ -253,7 +273,7 @@ class NativeWorld:
         inputs[0, :, :size] = starts
         inputs[:-1, :, size:] = noise
         width = spec.obs_size + spec.act_size + 1 + self._simulators[0].control_size
-        return _Tape(
+        return Tape(
             inputs=inputs,
             outputs=np.empty((steps + 1, batch, width), np.float32),
             sensors=np.empty((steps + 1, batch, model.nsensordata), np.float32),
@@ -261,7 +281,7 @@ class NativeWorld:
         )
 
 
-class _Tape(NamedTuple):
+class Tape(NamedTuple):
     """Buffers of a rollout, one row per episode.
 
     What goes into the policy and what comes out of it is packed, because handing over each
@@ -324,14 +344,17 @@ def _decide(
     structure: Any,
     shape: tuple[int, int],
     leaves: list[Array],
+    eyes: Any,
     inputs: Float[Array, "b state_noise"],
+    frames: UInt8[Array, "b height width 3"] | None,
 ) -> Float[Array, "b out"]:
-    """One row of a tape's outputs from one of its inputs."""
+    """One row of a tape's outputs from one of its inputs, and pictures for an actor that sees."""
     params, tasks = jax.tree.unflatten(structure, leaves)
     sizes = ep.state_sizes(family)
     state, noise = ep.unpack(inputs[:, : sum(sizes)], sizes), inputs[:, sum(sizes) :]
     obs = jax.vmap(family.observe)(state)
-    grouped = [x.reshape(*shape, x.shape[-1]) for x in (obs, noise)]
+    seen = actor.see(eyes, frames, obs) if sees(actor) else obs  # pyright: ignore
+    grouped = [x.reshape(*shape, x.shape[-1]) for x in (seen, noise)]
     act, log_prob = ep.act_batch(actor, params, tasks, *grouped)
     act = act.reshape(inputs.shape[0], -1)
     control = jax.vmap(family.control)(state, jnp.clip(act, -1, 1))
@@ -341,8 +364,8 @@ def _decide(
 def _simulate(
     simulator: NativeSimulator,
     models: list[mujoco.MjModel] | None,
-    decide: Callable[[np.ndarray], Array],
-    tape: _Tape,
+    decide: Callable[[int], Array],
+    tape: Tape,
     rows: slice,
     stop: threading.Event,
 ) -> None:
@@ -355,7 +378,7 @@ def _simulate(
         if stop.is_set():
             return
         out = tape.outputs[t, rows]
-        out[...] = decide(tape.inputs[t, rows])
+        out[...] = decide(t)
         control = out[:, out.shape[1] - controls :]
         new = tape.inputs[t + 1, rows, :packed]
         new[:, moving:] = control[:, model.nu :]
@@ -364,4 +387,4 @@ def _simulate(
             new[diverged] = tape.inputs[t, rows, :packed][diverged]
             tape.diverged[t, rows] = diverged
     simulator.sense(tape.sensors[-1, rows])
-    tape.outputs[-1, rows] = decide(tape.inputs[-1, rows])
+    tape.outputs[-1, rows] = decide(len(tape.diverged))

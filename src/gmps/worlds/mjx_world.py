@@ -16,6 +16,7 @@ from gmps.sim.mjx import MjxSimulator
 from gmps.sim.scan import record_scan
 from gmps.tasks.base import MujocoFamily, TaskFamily
 from gmps.tasks.check import compile_model
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import Params, Rollout, Task
 from gmps.worlds.base import Actor, Draws
 from gmps.worlds.local import check_batch, draw, edited_models
@@ -25,6 +26,8 @@ def refusal(family: TaskFamily) -> str | None:
     """Why MJX cannot simulate a family, in one sentence; None if it can."""
     if not isinstance(family, MujocoFamily):
         return f"{family.name} has no MuJoCo model for MJX; leave out --sim mjx."
+    if isinstance(family, PixelFamily):
+        return f"{family.name} needs cameras, which MJX lacks; leave out --sim mjx."
     try:
         _simulator(family)
     except ValueError as error:

@@ -1,0 +1,82 @@
+"""A MuJoCo family with a camera on CPU threads: pictures are drawn within the closed loop.
+
+As in `NativeWorld` the batch runs in two halves, so one half's pictures are drawn while the other
+half's physics or policy runs. Actors that do not look, such as experts, act on the state as in any
+other world; what they did is drawn afterwards. Either way the trajectories hold the frames.
+"""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt8
+
+from gmps.sim.cameras import Cameras
+from gmps.tasks.base import State
+from gmps.tasks.pixels import PixelFamily
+from gmps.types import Params, Rollout, Task
+from gmps.worlds.base import Actor, Draws, sees
+from gmps.worlds.local import NativeWorld, Tape
+
+
+class VisionWorld(NativeWorld):
+    """See the module docstring. One rollout at a time."""
+
+    def __init__(self, family: PixelFamily, threads: int | None = None):
+        """Raises ValueError where MuJoCo cannot draw, or `threads` is below 1."""
+        super().__init__(family, threads)
+        # One set of cameras for each half.
+        self._cameras = [Cameras(family, max(1, self.threads // 2)) for _ in range(2)]
+        self._frames: UInt8[np.ndarray, "t1 b height width 3"] | None = None
+
+    def rollout(
+        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
+    ) -> Rollout:
+        """See `gmps.worlds.base.World.rollout`; the trajectories hold frames.
+
+        Raises:
+            ValueError: the tasks' policies look with different eyes.
+        """
+        self._frames = None
+        rollout = super().rollout(actor, params, tasks, episodes, key)
+        drawn, self._frames = self._frames, None
+        if drawn is None:
+            acted = jax.tree.map(lambda x: x[:, :, :-1], rollout.states)
+            frames = self.draw(acted)
+        else:
+            batch = np.moveaxis(drawn[:-1], 0, 1)
+            frames = batch.reshape(-1, episodes, *batch.shape[1:])
+        return rollout._replace(trajectories=rollout.trajectories._replace(frames=frames))
+
+    def draw(self, states: State) -> UInt8[np.ndarray, "*n height width 3"]:
+        """What the camera shows in states with any leading axes."""
+        qpos = np.asarray(states.qpos)
+        flat = qpos.reshape(-1, qpos.shape[-1])
+        frames = np.empty((len(flat), *self._cameras[0].shape), np.uint8)
+        middle = len(flat) // 2
+        halves = (slice(0, middle), slice(middle, None))
+        jobs = [
+            self._workers.submit(cameras.draw, flat[half], frames[half])
+            for cameras, half in zip(self._cameras, halves, strict=True)
+        ]
+        for job in jobs:
+            job.result()
+        return frames.reshape(*qpos.shape[:-1], *frames.shape[1:])
+
+    def _decide(
+        self, actor: Actor, policy: Callable[..., Array], tape: Tape, rows: slice
+    ) -> Callable[[int], Array]:
+        if not sees(actor):
+            return lambda t: policy(tape.inputs[t, rows], None)
+        cameras = self._cameras[rows.start > 0]
+        if self._frames is None:
+            steps, batch, _ = tape.inputs.shape
+            self._frames = np.empty((steps, batch, *cameras.shape), np.uint8)
+        frames = self._frames
+
+        def decide(t: int) -> Float[Array, "b out"]:
+            seen, inputs = frames[t, rows], tape.inputs[t, rows]
+            cameras.draw(inputs, seen)
+            return policy(inputs, seen)
+
+        return decide
