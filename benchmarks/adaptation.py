@@ -81,7 +81,7 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         "versions": {seed: run.versions for seed, run in runs.items()},
         "over_seeds": combine_scores(scores),  # pyright: ignore[reportArgumentType]
         "per_seed": scores,
-        "collapses": {s: sum(r["block/collapsed"] for r in x) for s, x in rows.items()},
+        "collapses": {s: sum(r.get("block/collapsed", 0) for r in x) for s, x in rows.items()},
         "curves": {
             s: {k: [r[k] for r in x] for k in ("return/before", "return/after", "loss/imitation")}
             for s, x in rows.items()

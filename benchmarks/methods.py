@@ -38,6 +38,7 @@ COMMON = "--evaluation.repeats 3 --evaluation.steps 1"
 OPTIONS: dict[str, dict[str, str]] = {
     "point-goal": {
         "gmps": "--rounds 60",
+        "gmps-latent": "--rounds 50",
         "maml": "--rounds 100",
         "maesn": "--rounds 100",
         "pearl": "--rounds 60",
@@ -46,6 +47,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "sawyer-push": {
         "gmps": "--rounds 60",
+        "gmps-latent": "--rounds 30",
         "maml": "--rounds 130",
         "maesn": "--rounds 130",
         "pearl": "--rounds 80",
@@ -54,6 +56,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "ant-goal": {
         "gmps": "--rounds 50 --train-tasks 20",
+        "gmps-latent": "--rounds 30 --train-tasks 20",
         "maml": "--rounds 100 --train-tasks 20",
         "maesn": "--rounds 100 --train-tasks 20",
         "pearl": "--rounds 100 --train-tasks 20 --checkpoint-every 10",
@@ -76,7 +79,7 @@ class Methods:
 
     family: tyro.conf.Positional[str]
     """Task family."""
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "gmps-vision")
     """Methods."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds."""
@@ -120,7 +123,7 @@ def command(settings: Methods, method: str, seed: int) -> str:
     """What a user types for one run."""
     own = OPTIONS.get(settings.family, {}).get(method, "")
     expert = f" --expert {settings.expert}" if settings.expert else ""
-    return f"gmps train {settings.family} --method {method} --seed {seed} {own} {COMMON}{expert}"
+    return f"gmps train {settings.family} --method {method} --seed {seed} {COMMON} {own}{expert}"
 
 
 def gather(runs: dict[str, Run]) -> dict[str, Any]:
