@@ -19,6 +19,7 @@ COMMANDS = {
     "sweep": "Train every setting of a grid; by default the grids of the paper.",
     "eval": "Judge a run on held-out tasks, beside its controls.",
     "adapt": "Adapt a trained policy to one task and write the adapted policy.",
+    "diagnose": "Say why adaptation works or fails: does the update know its task?",
     "certify": "Bound what the adapted policies of a run lose to their expert.",
     "render": "Show a policy in one task before and after the update, as an animation.",
     "report": "Write one HTML page about one run or several.",

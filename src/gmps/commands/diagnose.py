@@ -1,0 +1,75 @@
+"""`gmps diagnose RUN`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.table import Table
+
+from gmps.cli import console, leading, parse
+from gmps.config import TrainConfig
+from gmps.diagnose import DIAGNOSIS, DiagnoseConfig, diagnose, in_words
+from gmps.experiment import prepare
+from gmps.experts.base import reporting_faults
+from gmps.run import Run
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Say why adaptation works or fails: does the update tell the tasks apart, and does it help?
+
+    Makes several updates of each task, each from episodes of its own, and compares them. Writes
+    diagnosis.json into the run.
+
+    example:
+      gmps diagnose runs/push --episodes 5 20 40
+    """
+
+    checkpoint: Literal["best", "latest"] = "best"
+    """The checkpoint with the best return after the update on training tasks, or the last one."""
+    config: Annotated[DiagnoseConfig, tyro.conf.arg(name="")] = field(
+        default_factory=DiagnoseConfig
+    )
+
+
+#: Columns: key, words, format.
+COLUMNS = (
+    ("episodes", "episodes", "d"),
+    ("same_task", "cosine, same task", ".2f"),
+    ("other_task", "other task", ".2f"),
+    ("d_prime", "d'", ".1f"),
+    ("recognised", "recognised", ".0%"),
+    ("before", "return before", ".4g"),
+    ("after", "after", ".4g"),
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Measure, print the table and what it means."""
+    folder, options = leading(argv, "diagnose", "RUN", "RUN is a folder that `gmps train` wrote.")
+    command = parse(Diagnose, options, "diagnose RUN", Diagnose())
+    with Run.open(folder) as opened:
+        config = opened.load_config(TrainConfig)
+        experiment = prepare(config, opened.path)
+        with console.status("diagnosing"), reporting_faults(experiment.expert):
+            found = diagnose(opened, config, experiment, command.config, command.checkpoint)
+        print_diagnosis(found)
+        console.print(f"diagnosis  {opened.path / DIAGNOSIS}")
+    return 0
+
+
+def print_diagnosis(diagnosis: dict[str, Any]) -> None:
+    """The table and the sentences, at most 80 characters wide."""
+    console.print(
+        f"{diagnosis['method']} on {diagnosis['family']}, {diagnosis['tasks']} tasks, round "
+        f"{diagnosis['checkpoint_round']}"
+    )
+    table = Table(box=None, pad_edge=False)
+    for _, words, _ in COLUMNS:
+        table.add_column(words, justify="right")
+    for row in diagnosis["rows"]:
+        table.add_row(*(format(row[name], spec) for name, _, spec in COLUMNS))
+    console.print(table)
+    for sentence in in_words(diagnosis):
+        console.print(sentence)
