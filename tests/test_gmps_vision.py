@@ -126,9 +126,9 @@ def test_settings_that_need_the_state_are_refused():
 def trained():
     """A method, its demonstrations, and its states and metrics over two rounds."""
     world = make_world(make_family("sawyer-push-vision"), 2)
-    tasks = world.family.tasks("train", 3)
+    tasks = world.family.tasks("train", 2)
     expert = ExpertActor(world.family.expert, 3)
-    roll = world.rollout(expert, jnp.full(3, 0.3), tasks, 1, jax.random.key(1))
+    roll = world.rollout(expert, jnp.full(2, 0.3), tasks, 1, jax.random.key(1))
     demos = label(world.family.expert, tasks, roll.trajectories)
     method = GmpsVision(CONFIG, world, tasks, world.family.expert)
     gmps_vision._update.clear_cache()
@@ -152,7 +152,7 @@ def test_rounds_are_traced_once_repeat_and_survive_a_checkpoint(trained, tmp_pat
     assert gmps_vision._update._cache_size() == 1
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert states[0].data.frames.dtype == jnp.uint8
-    assert states[2].data.frames.shape == (3, 50 + CONFIG.capacity, 48, 64, 3)
+    assert states[2].data.frames.shape == (2, 50 + CONFIG.capacity, 48, 64, 3)
     checkpoint.save(tmp_path / "state.safetensors", states[1])
     state, _ = checkpoint.load(tmp_path / "state.safetensors", states[0])
     state, row = one_round(method, state, 1)
@@ -174,7 +174,7 @@ def test_an_inner_step_never_moves_the_convolutions(trained, subset):
     method = GmpsVision(
         GmpsVisionConfig(**{**vars(CONFIG), "subset": subset}), base.world, base.tasks, None
     )
-    before = stack(method.policy(state), 3)
+    before = stack(method.policy(state), 2)
     data = base.world.rollout(method.actor(), before, base.tasks, 2, jax.random.key(7)).trajectories
     after = method.adapt(state, before, data)
     assert eqx.tree_equal(after.encoder, before.encoder)
@@ -189,10 +189,10 @@ def test_the_inner_view_of_pictures_is_features(trained):
     method, _, states, _ = trained
     policy = method.policy(states[2])
     data = method.world.rollout(
-        method.actor(), stack(policy, 3), method.tasks, 2, jax.random.key(7)
+        method.actor(), stack(policy, 2), method.tasks, 2, jax.random.key(7)
     ).trajectories
     batch = inner_view(policy, data, baseline="zero")
-    assert batch.obs.shape == (3, 2, 50, 35)
+    assert batch.obs.shape == (2, 2, 50, 35)
     # With the zero baseline, advantages are the standardised discounted returns.
     weights = 0.99 ** np.arange(50)
     returns = np.array(

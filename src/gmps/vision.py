@@ -129,8 +129,8 @@ class VisionPolicy(eqx.Module):
         return self.head(jnp.concatenate([self.encoder(frame).reshape(-1), hand]))
 
     @property
-    def log_std(self) -> Float[Array, " act"]:
-        """Log standard deviation of each action, before its floor."""
+    def log_std(self) -> Any:
+        """Log standard deviation of each action, before its floor; of stacked policies stacked."""
         return self.head.log_std
 
     @property

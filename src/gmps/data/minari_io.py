@@ -69,7 +69,8 @@ def write_dataset(
     The options of each episode hold `task` (the task parameter), `task_index`, `rewards` (whether
     they are real; if not they are NaN) and `last_observation`: "real", or "repeated" without
     `ends`. Minari keeps one observation more than actions, our arrays do not. With frames an
-    observation is a dictionary of `state` and `frame`; the last frame is repeated.
+    observation is a dictionary of `state` and `frame (height, 3 * width)`; the last frame is
+    repeated.
 
     Args:
         out: folder to write; must not exist, or be empty.
@@ -88,7 +89,8 @@ def write_dataset(
     refuse_dataset(out)
     space: Any = Box(-np.inf, np.inf, episodes.obs.shape[3:], np.float32)
     if episodes.frames is not None:
-        space = Dict({"state": space, "frame": Box(0, 255, episodes.frames.shape[3:], np.uint8)})
+        height, width, _ = episodes.frames.shape[3:]
+        space = Dict({"state": space, "frame": Box(0, 255, (height, 3 * width), np.uint8)})
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=".importing-"))
     try:
@@ -169,6 +171,8 @@ class _Episode(NamedTuple):
         observations, frames = episode.observations, None
         if isinstance(observations, dict) and set(observations) == {"state", "frame"}:
             observations, frames = observations["state"], observations["frame"]
+            if frames.ndim == 3:
+                frames = frames.reshape(*frames.shape[:2], -1, 3)
         return cls(observations, episode.actions, episode.rewards, frames)
 
 
@@ -245,7 +249,8 @@ def _buffers(episodes: Episodes, ends: Ends | None) -> Iterator[Any]:
         terminal = ends is not None and bool(ends.terminated[i, j])
         observations: Any = np.concatenate([obs, after])
         if episodes.frames is not None:
-            frames = episodes.frames[i, j, :steps]
+            # Minari compresses what looks like a picture, with loss; so colours stand side by side.
+            frames = episodes.frames[i, j, :steps].reshape(steps, episodes.frames.shape[3], -1)
             observations = {"state": observations, "frame": np.concatenate([frames, frames[-1:]])}
         yield EpisodeBuffer(
             options={
