@@ -27,7 +27,7 @@ from gmps.types import Task, Trajectories
 from gmps.vision import VisionPolicy
 from gmps.worlds.base import World
 
-P = TypeVar("P", GaussianPolicy, VisionPolicy)
+P = TypeVar("P", bound=GaussianPolicy | VisionPolicy)
 #: Labels of each task whose features set the scale of a vision policy's head.
 _RESCALED = 100
 

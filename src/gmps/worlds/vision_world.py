@@ -39,7 +39,7 @@ class VisionWorld(NativeWorld):
         """
         self._frames = None
         rollout = super().rollout(actor, params, tasks, episodes, key)
-        drawn, self._frames = self._frames, None
+        drawn = self._take()
         if drawn is None:
             acted = jax.tree.map(lambda x: x[:, :, :-1], rollout.states)
             frames = self.draw(acted)
@@ -47,6 +47,11 @@ class VisionWorld(NativeWorld):
             batch = np.moveaxis(drawn[:-1], 0, 1)
             frames = batch.reshape(-1, episodes, *batch.shape[1:])
         return rollout._replace(trajectories=rollout.trajectories._replace(frames=frames))
+
+    def _take(self) -> UInt8[np.ndarray, "t1 b height width 3"] | None:
+        """The frames of the last rollout, once; None where its actor did not look."""
+        frames, self._frames = self._frames, None
+        return frames
 
     def draw(self, states: State) -> UInt8[np.ndarray, "*n height width 3"]:
         """What the camera shows in states with any leading axes."""
