@@ -203,6 +203,14 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
     if benchmark in _MANY_KINDS:
         # What another kind's expert would do here means nothing.
         gmps = replace(gmps, label_others=0)
+    latent = replace(
+        config.gmps_latent,
+        latent=3,
+        episodes=10,
+        visit_episodes=2,
+        own_episodes=1,
+        label_others=gmps.label_others,
+    )
     return replace(
         config,
         rounds=rounds,
@@ -211,6 +219,7 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
         expert_std=0.2,
         threshold=replace(config.threshold, episodes=1, exclude=True),
         gmps=gmps,
+        gmps_latent=latent,
         maml=replace(config.maml, episodes=10, std=0.3),
         maesn=replace(config.maesn, episodes=10, std=0.3),
         multitask=replace(config.multitask, episodes=10, std=0.3, measure_episodes=1),

@@ -54,6 +54,10 @@ def run(argv: Sequence[str]) -> int:
                 f"{stored.family}."
             )
         config = replace(stored, evaluation=command.config)
+        if command.config.episodes != stored.evaluation.episodes:
+            # The control gets its chance: it is tuned for as many episodes as it will have.
+            plain = replace(stored.plain, episodes=command.config.episodes)
+            config = replace(config, plain=plain)
         experiment = prepare(config, opened.path)
         if command.harness == "metaworld":
             _by_metaworld(opened, config, experiment, command)
