@@ -69,7 +69,7 @@ def write_dataset(
     The options of each episode hold `task` (the task parameter), `task_index`, `rewards` (whether
     they are real; if not they are NaN) and `last_observation`: "real", or "repeated" without
     `ends`. Minari keeps one observation more than actions, our arrays do not. With frames an
-    observation is a dictionary of `state` and `frame (height, 3 * width)`; the last frame is
+    observation is a dictionary of `state` and `frame (1, height, width, 3)`; the last frame is
     repeated.
 
     Args:
@@ -89,8 +89,9 @@ def write_dataset(
     refuse_dataset(out)
     space: Any = Box(-np.inf, np.inf, episodes.obs.shape[3:], np.float32)
     if episodes.frames is not None:
-        height, width, _ = episodes.frames.shape[3:]
-        space = Dict({"state": space, "frame": Box(0, 255, (height, 3 * width), np.uint8)})
+        # Minari compresses what looks like a picture, with loss; one more axis does not.
+        shape = (1, *episodes.frames.shape[3:])
+        space = Dict({"state": space, "frame": Box(0, 255, shape, np.uint8)})
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=".importing-"))
     try:
@@ -171,8 +172,8 @@ class _Episode(NamedTuple):
         observations, frames = episode.observations, None
         if isinstance(observations, dict) and set(observations) == {"state", "frame"}:
             observations, frames = observations["state"], observations["frame"]
-            if frames.ndim == 3:
-                frames = frames.reshape(*frames.shape[:2], -1, 3)
+            if frames.ndim == 5:
+                frames = frames[:, 0]
         return cls(observations, episode.actions, episode.rewards, frames)
 
 
@@ -249,8 +250,7 @@ def _buffers(episodes: Episodes, ends: Ends | None) -> Iterator[Any]:
         terminal = ends is not None and bool(ends.terminated[i, j])
         observations: Any = np.concatenate([obs, after])
         if episodes.frames is not None:
-            # Minari compresses what looks like a picture, with loss; so colours stand side by side.
-            frames = episodes.frames[i, j, :steps].reshape(steps, episodes.frames.shape[3], -1)
+            frames = episodes.frames[i, j, :steps, None]
             observations = {"state": observations, "frame": np.concatenate([frames, frames[-1:]])}
         yield EpisodeBuffer(
             options={
