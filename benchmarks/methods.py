@@ -38,7 +38,7 @@ COMMON = "--evaluation.repeats 3 --evaluation.steps 1"
 OPTIONS: dict[str, dict[str, str]] = {
     "point-goal": {
         "gmps": "--rounds 60",
-        "gmps-latent": "--rounds 50",
+        "gmps-latent": "--rounds 50 --evaluation.repeats 5 --evaluation.steps 3",
         "maml": "--rounds 100",
         "maesn": "--rounds 100",
         "pearl": "--rounds 60",
@@ -47,7 +47,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "sawyer-push": {
         "gmps": "--rounds 60",
-        "gmps-latent": "--rounds 30",
+        "gmps-latent": "--rounds 30 --evaluation.repeats 5 --evaluation.steps 3",
         "maml": "--rounds 130",
         "maesn": "--rounds 130",
         "pearl": "--rounds 80",
