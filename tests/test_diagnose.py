@@ -70,7 +70,13 @@ def test_a_run_is_diagnosed(tmp_path, capsys):
         rounds=2,
         train_tasks=4,
         gmps_latent=GmpsLatentConfig(
-            latent=2, episodes=8, hidden=(16,), advantage_hidden=4, pretrain_steps=1000, std=0.05
+            latent=2,
+            episodes=8,
+            hidden=(16,),
+            advantage_hidden=4,
+            pretrain_steps=1000,
+            outer_steps=10,
+            std=0.05,
         ),
     )
     folder = tmp_path / "run"

@@ -131,7 +131,7 @@ def test_first_order_holds_the_inner_gradients():
             policy = params.policy
             for gradient in gradients:
                 policy = gradient_step(policy, gradient, params.step_sizes, subset)
-            return imitation_loss(policy, *demos, imitation)
+            return imitation_loss(policy, *demos[:3], imitation)
 
         return jax.vmap(one_task)(held, demos).mean()
 
@@ -159,7 +159,7 @@ def test_tasks_at_once_and_in_turn(monkeypatch):
 def test_no_inner_step():
     params, _, demos = problem()
     (loss, _), gradient = quick_jit(meta_value_and_grad)(params, (), demos)
-    losses = quick_jit(jax.vmap(partial(imitation_loss, params.policy)))(*demos)
+    losses = quick_jit(jax.vmap(partial(imitation_loss, params.policy)))(*demos[:3])
     np.testing.assert_allclose(loss, losses.mean(), rtol=1e-6)
     assert not any(x.any() for x in jax.tree.leaves(gradient.step_sizes))
 

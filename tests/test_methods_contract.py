@@ -120,7 +120,7 @@ def test_every_method_has_settings_here_and_in_the_configuration():
 
 def test_an_unknown_method_is_named():
     with pytest.raises(
-        ValueError, match=r"^There is no method 'reptile'\. Methods: gmps, gmps-vision, "
+        ValueError, match=r"^There is no method 'reptile'\. Methods: gmps, gmps-latent, "
     ):
         make_method("reptile", None, None, None, None)  # pyright: ignore
 
