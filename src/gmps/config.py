@@ -163,6 +163,9 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
     if family == "point-goal":
         # Actions of 0.1 m: their noise must not outweigh what the latent does.
         config = replace(config, gmps_latent=replace(config.gmps_latent, std=0.1, outer_steps=200))
+    if family == "sawyer-door":
+        # Its tasks differ in one number.
+        config = replace(config, gmps_latent=replace(config.gmps_latent, latent=2, std=0.1))
     if family == "sawyer-push":
         config = replace(
             config,
