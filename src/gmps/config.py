@@ -269,7 +269,7 @@ def _pearl_preset(family: str) -> PearlConfig:
             config = replace(config, sac=sac, std=0.3 if family == "sawyer-push" else config.std)
         case "point-goal":
             sac = replace(config.sac, hidden=(64, 64), learning_rate=1e-3, reward_scale=5.0)
-            return replace(config, gradient_steps=200, sac=sac)
+            return replace(config, gradient_steps=200, kl_weight=0.002, sac=sac)
     return config
 
 

@@ -30,11 +30,17 @@ from gmps.experts.base import Controller
 from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.episode_advantage import EpisodeAdvantage, RewardScale, init_advantage, segment
-from gmps.methods.gaussian import untrained_policy
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere
-from gmps.methods.latent import Latent, LatentPolicy, SpreadLatentActor, prior, prior_kl
+from gmps.methods.latent import (
+    Latent,
+    LatentMethod,
+    LatentPolicy,
+    SpreadLatentActor,
+    prior,
+    prior_kl,
+)
 from gmps.methods.settings import GmpsLatentConfig
-from gmps.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.nets import GaussianPolicy, PolicyActor
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
@@ -71,7 +77,7 @@ class Explored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GmpsLatent:
+class GmpsLatent(LatentMethod):
     """GMPS with a latent, on the training tasks of a world."""
 
     config: GmpsLatentConfig
@@ -108,10 +114,6 @@ class GmpsLatent:
             jnp.zeros((), jnp.int32),
         )
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
-        """A policy that has learned nothing, its inputs scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family.spec, key, demos)
-
     def labels(self, state: GmpsLatentState) -> Aggregate:
         """The experts' own trajectories, and the labels of visited states."""
         return state.data
@@ -129,18 +131,6 @@ class GmpsLatent:
     def actor(self, stochastic: bool = True) -> SpreadLatentActor:
         """Draws one z an episode; `stochastic=False` takes its mean, and that of the action."""
         return SpreadLatentActor(self.world.family.spec.act_size, self.config.latent, stochastic)
-
-    def action_std(self, policy: LatentPolicy) -> Float[Array, " act"]:
-        """The standard deviation of the actions, given z."""
-        return jnp.exp(policy.net.log_std)
-
-    def with_noise_of(self, policies: LatentPolicy, policy: LatentPolicy) -> LatentPolicy:
-        """The policies, their actions given z as noisy as those of `policy`."""
-        return LatentPolicy(with_std(policies.net, self.action_std(policy)), policies.latent)
-
-    def export(self, policy: LatentPolicy) -> GaussianPolicy:
-        """The policy at the mean of its latent, which becomes its bias transformation."""
-        return policy.at_mean()
 
     def gather(
         self, state: GmpsLatentState, key: Key[Array, ""]

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from gmps.dist import gaussian_kl, gaussian_log_prob
 from gmps.losses import InnerBatch
-from gmps.nets import GaussianPolicy
-from gmps.types import Task, Trajectories
+from gmps.methods.gaussian import PolicySettings, untrained_policy
+from gmps.nets import GaussianPolicy, with_std
+from gmps.types import Demonstrations, Task, Trajectories
+from gmps.worlds.base import World
 
 
 class Latent(NamedTuple):
@@ -130,3 +132,26 @@ class SpreadLatentActor(LatentActor):
     def held_spread(self, noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
         """See `spread_evenly`."""
         return spread_evenly(noise)
+
+
+class LatentMethod:
+    """What methods share whose policies are `LatentPolicy`s."""
+
+    config: PolicySettings
+    world: World
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+        """A policy without latent that has learned nothing, scaled to the experts' data."""
+        return untrained_policy(self.config, self.world.family.spec, key, demos)
+
+    def action_std(self, policy: LatentPolicy) -> Float[Array, " act"]:
+        """The standard deviation of the actions, given `z`."""
+        return jnp.exp(policy.net.log_std)
+
+    def with_noise_of(self, policies: LatentPolicy, policy: LatentPolicy) -> LatentPolicy:
+        """The policies, their actions given `z` as noisy as those of `policy`."""
+        return LatentPolicy(with_std(policies.net, self.action_std(policy)), policies.latent)
+
+    def export(self, policy: LatentPolicy) -> GaussianPolicy:
+        """The policy at the mean of its latent, which becomes its bias transformation."""
+        return policy.at_mean()

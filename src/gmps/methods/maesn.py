@@ -18,17 +18,25 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from gmps.adapt import inner_batch
 from gmps.losses import InnerBatch
 from gmps.methods.base import Gathered, env_steps, stack
-from gmps.methods.gaussian import fresh_policy, mean_step_size, untrained_policy
-from gmps.methods.latent import Latent, LatentActor, LatentPolicy, prior, prior_kl, with_held
+from gmps.methods.gaussian import fresh_policy, mean_step_size
+from gmps.methods.latent import (
+    Latent,
+    LatentActor,
+    LatentMethod,
+    LatentPolicy,
+    prior,
+    prior_kl,
+    with_held,
+)
 from gmps.methods.outer import Metrics, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.settings import MaesnConfig
-from gmps.nets import GaussianPolicy, subset_mask, with_std
+from gmps.nets import GaussianPolicy, subset_mask
 from gmps.surrogates import ratio_loss
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
@@ -57,7 +65,7 @@ class MaesnState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Maesn:
+class Maesn(LatentMethod):
     """MAESN on the training tasks of a world."""
 
     config: MaesnConfig
@@ -80,10 +88,6 @@ class Maesn:
         )
         return MaesnState(params, jnp.zeros((), jnp.int32))
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
-        """A policy without latent that has learned nothing, scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family.spec, key, demos)
-
     def labels(self, state: MaesnState) -> None:
         """None: no expert is asked."""
         del state
@@ -99,18 +103,6 @@ class Maesn:
     def actor(self, stochastic: bool = True) -> LatentActor:
         """Draws one `z` an episode; `stochastic=False` takes its mean, and that of the action."""
         return LatentActor(self.world.family.spec.act_size, self.config.latent, stochastic)
-
-    def action_std(self, policy: LatentPolicy) -> Float[Array, " act"]:
-        """The standard deviation of the actions, given `z`."""
-        return jnp.exp(policy.net.log_std)
-
-    def with_noise_of(self, policies: LatentPolicy, policy: LatentPolicy) -> LatentPolicy:
-        """The policies, their actions given `z` as noisy as those of `policy`."""
-        return LatentPolicy(with_std(policies.net, self.action_std(policy)), policies.latent)
-
-    def export(self, policy: LatentPolicy) -> GaussianPolicy:
-        """The policy at the mean of its latent, which becomes its bias transformation."""
-        return policy.at_mean()
 
     def gather(self, state: MaesnState, key: Key[Array, ""]) -> tuple[MaesnState, Gathered]:
         """Episodes before the inner step and after it."""
