@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import tyro
+from methods import words
 
 from gmps.cli import main
 from gmps.report.aggregate import combine_scores
@@ -102,10 +103,6 @@ def table(methods: dict[str, dict[int, dict[str, Any]]]) -> str:
             cells.append(words(rows["adaptation_score"]["after_1"]))
             lines.append(f"| {method} ({len(rows['seeds'])}) | {n} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def words(figure: dict[str, Any]) -> str:
-    return f"{figure['iqm']:.2f} [{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from meta_update import MATMUL, Torch, environment, flat, measure, named_params, timed
+from reports import write_report
 
 from gmps.adapt import init_step_sizes
 from gmps.losses import InnerBatch, log_probs
@@ -94,10 +95,7 @@ def main() -> None:
         report["torch_over_gmps"] = median["torch"] / median["gmps"]
         report["relative_difference"] = differences(results["gmps"], results["torch"])
     print(json.dumps({k: v for k, v in report.items() if k != "about"}, indent=2))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:

@@ -20,7 +20,6 @@ Example:
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import statistics
@@ -35,6 +34,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from reports import write_report
 
 from gmps.adapt import init_step_sizes
 from gmps.losses import InnerBatch
@@ -95,10 +95,7 @@ def main() -> None:
         median = {name: result["median_ms"] for name, result in report["results"].items()}
         report["torch_over_gmps"] = median["torch"] / median["gmps"]
     show(report)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:

@@ -5,10 +5,10 @@ Example:
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
+from reports import write_report
 
 from gmps.experts.metaworld import act
 from gmps.tasks.metaworld import FULL_HORIZON, AnyKind, MetaWorld, environments
@@ -28,10 +28,8 @@ def main() -> None:
         tasks = np.asarray(family.tasks("train"))
         results[kind] = [steps_to_success(family, task) for task in tasks]
         print(kind, results[kind], flush=True)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        report = {"benchmark": "metaworld_experts", "about": __doc__, "results": results}
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    report = {"benchmark": "metaworld_experts", "about": __doc__, "results": results}
+    write_report(report, args.out)
 
 
 def steps_to_success(family: MetaWorld, task: np.ndarray) -> int | None:

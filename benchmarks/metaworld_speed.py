@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from reports import write_report
 
 TASKS = 20
 
@@ -59,9 +60,7 @@ def main() -> None:
         "results": rows,
         "environment": environment(load),
     }
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:

@@ -13,7 +13,6 @@ Example:
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from reports import write_report
 from sampling import environment
 
 from gmps.nets import PolicyActor, init_policy
@@ -47,10 +47,7 @@ def main() -> None:
         "device": {"platform": device.platform, "kind": device.device_kind},
         "environment": environment(load),
     }
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:
@@ -82,7 +79,7 @@ def measure(family: TaskFamily, sim: Sim, batch: int, args: argparse.Namespace) 
     actor = PolicyActor(spec.act_size, stochastic=True)
     episodes, steps = batch // args.tasks, args.steps or spec.horizon
     starts = draw_starts(family, episodes, tasks, jax.random.key(3))
-    noise = draw_noise(actor, steps, batch, jax.random.key(4))
+    noise = draw_noise(actor, steps, batch, episodes, jax.random.key(4))
     draws = Draws(
         unpack(starts.reshape(args.tasks, episodes, -1), state_sizes(family)),
         jnp.moveaxis(noise, 0, 1).reshape(args.tasks, episodes, steps, -1),

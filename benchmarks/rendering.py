@@ -27,6 +27,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from reports import write_report
 from sampling import environment
 
 from gmps.experts.base import ExpertActor
@@ -58,10 +59,7 @@ def main() -> None:
         "environment": environment(load),
     }
     print(json.dumps(results, indent=2))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:

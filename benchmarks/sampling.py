@@ -12,7 +12,6 @@ Example:
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -26,6 +25,7 @@ import jax.numpy as jnp
 import mujoco
 import mujoco.rollout
 import numpy as np
+from reports import write_report
 
 from gmps.nets import PolicyActor, init_policy
 from gmps.sim.episodes import draw_starts, state_sizes, unpack
@@ -57,10 +57,7 @@ def main() -> None:
         "threads": threads,
         "environment": environment(load),
     }
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+from reports import write_report
 from sampling import environment, line, measure
 
 from gmps.tasks import make_family
@@ -64,10 +65,7 @@ def main() -> None:
         "threads": threads,
         "environment": environment(load),
     }
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:
