@@ -5,7 +5,6 @@ for each task, from disjoint sets of episodes. What all tasks have in common say
 task, so all figures but `common` are of updates minus their mean over tasks.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.checkpoint import write_atomically
 from gmps.config import TrainConfig
 from gmps.experiment import Experiment
 from gmps.methods.base import MethodState, Policy, env_steps, stack
@@ -88,13 +86,14 @@ def signal(updates: Float[np.ndarray, "task repeat p"]) -> Signal:
     half = repeats // 2
     line, tested = centred[:, :half].mean(1), centred[:, half:]
     distances = [_d_prime(line[i] - line[j], tested[i], tested[j]) for i, j in _pairs(n)]
+    means = centred.mean(1)
     left_out = (centred.sum(1, keepdims=True) - centred) / (repeats - 1)
     hits = []
     for i in range(n):
         for r in range(repeats):
-            means = centred.mean(1)
-            means[i] = left_out[i, r]
-            hits.append(np.argmin(((means - centred[i, r]) ** 2).sum(-1)) == i)
+            away = ((means - centred[i, r]) ** 2).sum(-1)
+            away[i] = ((left_out[i, r] - centred[i, r]) ** 2).sum()
+            hits.append(np.argmin(away) == i)
     total = max(float((updates**2).sum(-1).mean()), np.finfo(np.float64).tiny)
     return Signal(
         common=float((mean**2).sum() / total),
@@ -154,8 +153,7 @@ def diagnose(
         "rows": rows,
         "env_steps": steps,
     }
-    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
-    write_atomically(run.path / DIAGNOSIS, text.encode())
+    run.write_json(DIAGNOSIS, found)
     return found
 
 

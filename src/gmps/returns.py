@@ -16,6 +16,15 @@ from gmps.types import Trajectories
 Baseline = Literal["linear", "time", "zero"]
 
 
+def check_without_state(baseline: Baseline) -> None:
+    """Raise ValueError where the baseline reads the state, which a policy of pictures has not."""
+    if baseline == "linear":
+        raise ValueError(
+            "baseline is 'linear', which reads the state; a policy that sees pictures needs 'time' "
+            "or 'zero'."
+        )
+
+
 def discounted_returns(
     reward: Float[Array, "ep t"], discount: float, last_value: Float[Array, " ep"]
 ) -> Float[Array, "ep t"]:

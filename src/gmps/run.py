@@ -227,13 +227,12 @@ class Run:
 
     def write_scores(self, scores: Mapping[str, Any]) -> Path:
         """Write `scores.json`, replacing an older one."""
-        write_atomically(self.path / SCORES, _json(dict(scores)))
-        return self.path / SCORES
+        return self.write_json(SCORES, scores)
 
-    def write_harness(self, figures: Mapping[str, Any]) -> Path:
-        """Write `harness.json`, replacing an older one."""
-        write_atomically(self.path / HARNESS, _json(dict(figures)))
-        return self.path / HARNESS
+    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
+        """Write a file of results, replacing an older one."""
+        write_atomically(self.path / name, _json(dict(content)))
+        return self.path / name
 
     def write_paths(self, arrays: Mapping[str, np.ndarray]) -> Path:
         """Write `paths.npz`: numeric and string arrays to draw, named with slashes."""

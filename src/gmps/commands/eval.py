@@ -75,7 +75,7 @@ def _by_metaworld(run: Run, config: TrainConfig, experiment: Experiment, command
         figures = run_harness(experiment.method, state, family, command.metaworld)
     figures |= {"family": config.family, "method": config.method, "seed": config.seed}
     figures |= {"checkpoint_round": metadata["round"], "steps": metadata["env_steps"]}
-    run.write_harness(figures)
+    run.write_json(HARNESS, figures)
     for split in command.metaworld.splits:
         for condition in ("before", "after"):
             row = figures[split][condition]

@@ -13,6 +13,7 @@ from gmps.losses import InnerBatch
 from gmps.meta_gradient import MetaParams
 from gmps.methods.imitation import normalised
 from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy, with_std
+from gmps.returns import check_without_state
 from gmps.tasks.base import Spec, TaskFamily
 from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Trajectories
@@ -87,11 +88,7 @@ def inner_view(
     batch = inner_batch(data._replace(frames=None), **settings)
     if not isinstance(policy, VisionPolicy):
         return batch
-    if settings.get("baseline", "linear") == "linear":
-        raise ValueError(
-            "baseline is 'linear', which reads the state; a policy that sees pictures needs 'time' "
-            "or 'zero'."
-        )
+    check_without_state(settings.get("baseline", "linear"))
     return batch._replace(obs=_features(policy, data.frames, data.obs))
 
 

@@ -36,6 +36,7 @@ from gmps.methods.latent import (
     LatentMethod,
     LatentPolicy,
     SpreadLatentActor,
+    at,
     prior,
     prior_kl,
 )
@@ -178,11 +179,6 @@ class GmpsLatent(LatentMethod):
     ) -> tuple[GmpsLatentState, dict[str, Float[Array, ""]]]:
         """A block of outer steps on the gathered episodes."""
         return _update(state, gathered.batches, key, self.config)
-
-
-def at(net: GaussianPolicy, z: Float[Array, " z"]) -> GaussianPolicy:
-    """The policy of observations alone that has `z`."""
-    return replace(net, bias_transform=z)
 
 
 def inner_step(

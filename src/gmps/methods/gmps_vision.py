@@ -16,22 +16,18 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key, UInt8
 
-from gmps.adapt import init_step_sizes
 from gmps.config_json import ADDED
-from gmps.data.aggregate import start_aggregate
 from gmps.losses import InnerBatch
 from gmps.meta_gradient import MetaParams, meta_value_and_grads
 from gmps.methods.base import Gathered
 from gmps.methods.gaussian import adapt_step, inner_view, with_heads
 from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState, run_block, weigh_batches
-from gmps.methods.imitation import blind_loss, imitate, rescaled
+from gmps.methods.imitation import blind_loss, rescaled
 from gmps.nets import GaussianPolicy
-from gmps.returns import Baseline
+from gmps.returns import Baseline, check_without_state
 from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Trajectories
 from gmps.vision import VisionPolicy, encode, init_vision_policy
@@ -62,11 +58,7 @@ class GmpsVisionConfig(GmpsConfig):
                 f"beta is {self.beta!r}; an expert does not act in turn with a policy that sees: "
                 "leave it at 'zero'."
             )
-        if self.baseline == "linear":
-            raise ValueError(
-                "baseline is 'linear', which reads the state; a policy that sees pictures needs "
-                "'time' or 'zero'."
-            )
+        check_without_state(self.baseline)
 
 
 class SeenBatch(NamedTuple):
@@ -106,27 +98,9 @@ class GmpsVision(Gmps):
         )
         return rescaled(policy, demos) if config.normalise else policy
 
-    def init(self, key: Key[Array, ""], demos: Demonstrations) -> GmpsState:
-        """Meta-parameters, pretrained by plain imitation of `demos`."""
-        config = self.config
-        key_init, key_pretrain = jax.random.split(key)
-        data = start_aggregate(demos, config.capacity if self._labels else 0)
-        policy, _ = imitate(
-            self.untrained(key_init, demos),
-            data,
-            key_pretrain,
-            steps=config.pretrain_steps,
-            learning_rate=config.learning_rate,
-            labels=config.pretrain_labels,
-            kind=config.imitation,
-        )
-        policy = rescaled(policy, demos) if config.normalise else policy
-        sizes = init_step_sizes(policy.head, config.step_sizes, config.step_size)
-        params = MetaParams(policy, sizes)  # pyright: ignore[reportArgumentType]
-        opt_state = optax.adam(config.learning_rate).init(params)  # pyright: ignore[reportArgumentType]
-        infinite = jnp.full((), jnp.inf, jnp.float32)
-        zero = jnp.zeros((), jnp.int32)
-        return GmpsState(params, opt_state, data, (params, opt_state), infinite, zero)
+    def _imitated(self, policy: VisionPolicy, demos: Demonstrations) -> VisionPolicy:
+        """Its features moved while it imitated, so they are scaled again."""
+        return rescaled(policy, demos) if self.config.normalise else policy
 
     def _inner_step(
         self, state: GmpsState, policies: VisionPolicy, data: Trajectories

@@ -53,7 +53,12 @@ class LatentPolicy(eqx.Module):
 
     def at_mean(self) -> GaussianPolicy:
         """The policy of observations alone that has the latent's mean for `z`."""
-        return replace(self.net, bias_transform=self.latent.mean)
+        return at(self.net, self.latent.mean)
+
+
+def at(net: GaussianPolicy, z: Float[Array, " z"]) -> GaussianPolicy:
+    """The policy of observations alone that has `z`."""
+    return replace(net, bias_transform=z)
 
 
 def prior(shape: int | tuple[int, ...]) -> Latent:

@@ -4,7 +4,6 @@ Everything is measured on held-out tasks. Policy and expert act with the same Ga
 figures are those of `gmps.theory.estimate`, in units of undiscounted return.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.checkpoint import write_atomically
 from gmps.config import TrainConfig
 from gmps.experiment import Experiment, describe, plot_tasks
 from gmps.experts.base import Controller, ExpertActor
@@ -102,8 +100,7 @@ def certify_run(
         "history": history,
         "env_steps": certifier.env_steps,
     }
-    text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
-    write_atomically(run.path / CERTIFICATE, text.encode())
+    run.write_json(CERTIFICATE, certificate)
     return certificate
 
 
