@@ -7,7 +7,8 @@ gathered, or from the demonstrations where it gathers none. The curves of MAESN 
 training task's own latent, which a new task does not have; its table starts from the prior.
 
 Resumable: finished runs are read, interrupted ones go on. A part of the methods or seeds may be
-trained elsewhere into the same folder; --collect only reads what is there.
+trained elsewhere into the same folder; --collect only reads what is there. A method without a
+finished run in the folder keeps what the result's file says of it.
 
 example:
   python benchmarks/methods.py point-goal
@@ -55,13 +56,13 @@ OPTIONS: dict[str, dict[str, str]] = {
         "multitask-bc": "--rounds 20",
     },
     "ant-goal": {
-        "gmps": "--rounds 50 --train-tasks 20",
-        "gmps-latent": "--rounds 30 --train-tasks 20",
-        "maml": "--rounds 100 --train-tasks 20",
-        "maesn": "--rounds 100 --train-tasks 20",
-        "pearl": "--rounds 100 --train-tasks 20 --checkpoint-every 10",
-        "multitask": "--rounds 100 --train-tasks 20",
-        "multitask-bc": "--rounds 20 --train-tasks 20",
+        "gmps": "--rounds 50 --train-tasks 10",
+        "gmps-latent": "--rounds 30 --train-tasks 10 --evaluation.steps 3",
+        "maml": "--rounds 80 --train-tasks 10",
+        "maesn": "--rounds 80 --train-tasks 10",
+        "pearl": "--rounds 60 --train-tasks 10 --checkpoint-every 10",
+        "multitask": "--rounds 80 --train-tasks 10",
+        "multitask-bc": "--rounds 20 --train-tasks 10",
     },
 }
 #: Rounds that a curve is averaged over where it is asked whether it has reached a level.
@@ -100,6 +101,8 @@ def study(settings: Methods) -> None:
             if not settings.collect:
                 words = shlex.split(command(settings, method, seed))[3:]
                 finish(folder / f"{method}-seed{seed}", settings.family, words)
+    out = Path(settings.out) / f"methods-{settings.family}.json"
+    result = {"study": settings.family, "about": __doc__, **stored(out)}
     found = {}
     for method in settings.methods:
         runs = {s: folder / f"{method}-seed{s}" for s in settings.seeds}
@@ -109,14 +112,20 @@ def study(settings: Methods) -> None:
             found[method] = {"command": line, **gather(done)}
     if not found:
         raise SystemExit(f"No run of {folder} is finished yet.")
-    result = {"study": settings.family, "about": __doc__, "methods": found}
+    found = {**result["methods"], **found}
+    result["methods"] = {name: found[name] for name in METHODS if name in found}
     if settings.expert:
         result["contextual SAC"] = expert_curve(Run.open(settings.expert))
-    out = Path(settings.out) / f"methods-{settings.family}.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
     draw(result, out.with_suffix(".png"))
     print(table(result))
     print(f"written: {out} and its .png")
+
+
+def stored(path: Path) -> dict[str, Any]:
+    """Methods, and the expert's curve if there is one, of an earlier result."""
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    return {"methods": {}} | {k: v for k, v in earlier.items() if k not in ("study", "about")}
 
 
 def command(settings: Methods, method: str, seed: int) -> str:

@@ -207,8 +207,9 @@ class NativeWorld:
         self.family: TaskFamily = family
         self._mujoco_family = family
         self.threads = threads
-        # A whole pool for each half: cores that one half leaves idle serve the other.
-        pool = threads if threads > 1 else 0
+        # With two threads each half steps in its own, which saves waking a pool; with more a whole
+        # pool for each, so that cores that one half leaves idle serve the other.
+        pool = threads if threads > 2 else 0
         self._simulators = [
             NativeSimulator(compile_model(family), family.frame_skip, pool) for _ in range(2)
         ]
