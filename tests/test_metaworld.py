@@ -12,6 +12,7 @@ from gmps.experts.metaworld import act as scripted_act
 from gmps.experts.score import ExpertScore, ExpertThreshold, exclusions, meets, only
 from gmps.experts.sources import find_expert
 from gmps.harness import HarnessAgent, HarnessConfig, run_harness
+from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior
 from gmps.nets import PolicyActor, init_policy
 from gmps.sim.metaworld_batch import MetaWorldBatch, can_batch
 from gmps.tasks import make_family
@@ -272,9 +273,41 @@ def test_metaworlds_harness_judges_unmodified(monkeypatch):
         run_harness(method, None, family(seed=1), HarnessConfig())
 
 
+def test_the_agent_spreads_latents_over_the_episodes():
+    class Exploring(Recorder):
+        def actor(self, stochastic=True):
+            return SpreadLatentActor(4, 2, stochastic)
+
+    net = init_policy(jax.random.key(0), 39, 4, bias_size=2)
+    policy = LatentPolicy(net, prior(2))
+    method = Exploring(policy, policy)
+    agent = HarnessAgent(method, None, environments=2, seed=0, horizon=2, episodes=4)
+    obs, still = np.zeros((2, 39)), np.zeros(2)
+
+    def play():
+        for over in [False, True] * 4:
+            _, outputs = agent.adapt_action(obs)
+            over = np.full(2, over)
+            agent.step(SimpleNamespace(observation=obs, reward=still, terminated=over & False,
+                                       truncated=over, aux_policy_outputs=outputs))  # fmt: skip
+
+    for _ in range(2):
+        play()
+        agent.adapt()
+    first, second = (x.held for x in method.data)
+    assert not np.array_equal(first[0], first[1]) and not np.array_equal(first, second)
+    np.testing.assert_allclose(first.mean(1), 0, atol=1e-6)
+    np.testing.assert_allclose(
+        jnp.einsum("nei,nej->nij", first, first) / 4, [np.eye(2)] * 2, atol=1e-6
+    )
+    play()
+    with pytest.raises(ValueError, match="Adaptation goes on after 4 episodes"):
+        play()
+
+
 def test_the_agent_wants_episodes_that_end_together():
     method = Recorder(init_policy(jax.random.key(0), 39, 4), None)
-    agent = HarnessAgent(method, None, environments=2, seed=0, horizon=5)
+    agent = HarnessAgent(method, None, environments=2, seed=0, horizon=5, episodes=1)
     act, outputs = agent.adapt_action(np.zeros((2, 39)))
     assert np.abs(act).max() <= 1
     over = np.array([True, False])

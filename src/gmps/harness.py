@@ -18,7 +18,7 @@ from gmps.methods.base import Method, MethodState, Policy, stack
 from gmps.tasks.base import Split
 from gmps.tasks.metaworld import MetaWorld
 from gmps.types import Trajectories
-from gmps.worlds.base import Actor, held_noise
+from gmps.worlds.base import Actor, held_noise, held_spread
 
 #: What the harness calls our splits.
 _OURS: dict[str, Split] = {"train": "train", "test": "heldout"}
@@ -68,6 +68,7 @@ class HarnessAgent:
         environments: int,
         seed: int,
         horizon: int,
+        episodes: int,
     ):
         """An agent that has adapted to nothing.
 
@@ -77,10 +78,11 @@ class HarnessAgent:
             environments: how many policies run side by side.
             seed: of the action noise.
             horizon: steps of each episode that adaptation learns from: those of training.
+            episodes: episodes before each adaptation.
         """
         self._method, self._state, self._n = method, state, environments
         self._explore, self._exploit = method.actor(), method.actor(stochastic=False)
-        self._horizon = horizon
+        self._horizon, self._planned = horizon, episodes
         # Not a JAX key: a draw at every step would take as long as the policy.
         self._noise_of = np.random.default_rng(seed)
         self.env_steps = 0
@@ -100,8 +102,13 @@ class HarnessAgent:
         """Take note of one step of all environments.
 
         Raises:
-            ValueError: their episodes do not end together.
+            ValueError: their episodes do not end together, or there are more than were announced.
         """
+        if len(self._episodes) == self._planned:
+            raise ValueError(
+                f"Adaptation goes on after {self._planned} episodes; tell the agent how many there "
+                "will be."
+            )
         over = timestep.truncated | timestep.terminated
         if over.any() != over.all():
             raise ValueError(
@@ -115,7 +122,6 @@ class HarnessAgent:
         if over.all():
             self._episodes.append((self._steps, self._held))
             self._steps = []
-            self.reset(over)
 
     def adapt(self) -> None:
         """One adaptation of each environment's policy to its episodes since the last."""
@@ -130,13 +136,18 @@ class HarnessAgent:
         return np.clip(self._act(self._exploit, observations)[0], -1, 1)
 
     def reset(self, env_mask: Bool[np.ndarray, " n"]) -> None:
-        """Draw anew what the policies hold for an episode, where one begins."""
-        fresh = self._noise(self._explore)[:, : held_noise(self._explore)]
-        self._held = np.where(env_mask[:, None], fresh, self._held)
+        """Nothing to do: called while the adapted policies are judged, which hold no noise."""
 
     def _forget(self) -> None:
         self._episodes, self._steps = [], []
-        self._held = self._noise(self._explore)[:, : held_noise(self._explore)]
+        size, spread = held_noise(self._explore), held_spread(self._explore)
+        noise = self._noise_of.standard_normal((self._n, self._planned, size), np.float32)
+        self._plan = np.asarray(noise if spread is None else jax.vmap(spread)(noise))
+
+    @property
+    def _held(self) -> Float[np.ndarray, "n held"]:
+        """What the policies hold in the present episode."""
+        return self._plan[:, min(len(self._episodes), self._planned - 1)]
 
     def _noise(self, actor: Actor) -> Float[np.ndarray, "n noise"]:
         return self._noise_of.standard_normal((self._n, actor.noise_size), np.float32)
@@ -224,7 +235,14 @@ def _judge(
 
     figures = {}
     for condition, steps in (("before", 0), ("after", config.adaptation_steps)):
-        agent = HarnessAgent(method, state, envs.num_envs, config.seed, family.horizon)
+        agent = HarnessAgent(
+            method,
+            state,
+            envs.num_envs,
+            config.seed,
+            family.horizon,
+            config.adaptation_episodes,
+        )
         success, reward, kinds_of = evaluation.metalearning_evaluation(
             agent,
             envs,
