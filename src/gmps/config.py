@@ -59,6 +59,9 @@ class TrainConfig:
     """Action noise in those episodes. The labels are without noise."""
     train_tasks: int | None = None
     """Training tasks, evenly chosen from the family's list; all by default."""
+    random_tasks: int | None = field(default=None, metadata=ADDED)
+    """Train on this many tasks drawn from the family's whole range, not on its list. Held-out tasks
+    stay those of the list."""
     checkpoint_every: int = 1
     """Rounds between checkpoints."""
     keep: int = 3
@@ -102,6 +105,16 @@ class TrainConfig:
         for name in ("rounds", "expert_episodes", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.random_tasks is not None:
+            if self.random_tasks < 2:
+                raise ValueError(
+                    f"random_tasks is {self.random_tasks}; meta-training needs at least 2."
+                )
+            if self.train_tasks is not None or self.demos is not None:
+                raise ValueError(
+                    "--random-tasks draws the training tasks; leave out --train-tasks and --demos, "
+                    "which choose them too."
+                )
         if self.clone and (self.demos is None or self.expert):
             raise ValueError("--clone makes an expert of --demos; give these, and no --expert.")
         if self.sim == "mjx" and self.on == "ray":

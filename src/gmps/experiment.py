@@ -35,7 +35,7 @@ from gmps.worlds.local import make_world
 #: The folder of the experts that a run trains for itself, inside the run.
 OWN_EXPERT = "expert"
 #: Streams of the run's seed; `gmps.train` takes others.
-_LABELS, _SCORE = 1, 5
+_LABELS, _SCORE, _TASKS = 1, 5, 7
 
 
 class Experiment(NamedTuple):
@@ -116,7 +116,7 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
     key = jax.random.key(config.seed)
     key_labels = jax.random.fold_in(key, _LABELS)
     if config.demos is None:
-        tasks = _training_tasks(family, config.train_tasks, expert)
+        tasks = _training_tasks(family, config, expert, jax.random.fold_in(key, _TASKS))
     else:
         demo_set = load_demos(config.demos, family)
         used = demo_set.select(_training_part(demo_set, family, heldout, config.train_tasks))
@@ -175,9 +175,14 @@ def _world(config: TrainConfig, family: TaskFamily) -> World:
     return make_world(family, config.threads, config.sim)
 
 
-def _training_tasks(family: TaskFamily, limit: int | None, expert: Expert | None) -> Task:
-    """The family's training tasks, but for those that the expert was not trained for."""
-    tasks = family.tasks("train", limit)
+def _training_tasks(
+    family: TaskFamily, config: TrainConfig, expert: Expert | None, key: Key[Array, ""]
+) -> Task:
+    """The training tasks, but for those that the expert was not trained for."""
+    if config.random_tasks is None:
+        tasks = family.tasks("train", config.train_tasks)
+    else:
+        tasks = family.tasks("train", config.random_tasks, key)
     known = np.flatnonzero(expert.knows(family, tasks)) if expert else []
     if len(known) < 2:
         raise ValueError(

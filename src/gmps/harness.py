@@ -142,7 +142,7 @@ class HarnessAgent:
         self._episodes, self._steps = [], []
         size, spread = held_noise(self._explore), held_spread(self._explore)
         noise = self._noise_of.standard_normal((self._n, self._planned, size), np.float32)
-        self._plan = np.asarray(noise if spread is None else jax.vmap(spread)(noise))
+        self._plan = np.asarray(noise if spread is None else jax.vmap(spread)(jnp.asarray(noise)))
 
     @property
     def _held(self) -> Float[np.ndarray, "n held"]:
