@@ -56,13 +56,13 @@ OPTIONS: dict[str, dict[str, str]] = {
         "multitask-bc": "--rounds 20",
     },
     "ant-goal": {
-        "gmps": "--rounds 50 --train-tasks 10",
-        "gmps-latent": "--rounds 30 --train-tasks 10 --evaluation.steps 3",
-        "maml": "--rounds 80 --train-tasks 10",
-        "maesn": "--rounds 80 --train-tasks 10",
-        "pearl": "--rounds 60 --train-tasks 10 --checkpoint-every 10",
-        "multitask": "--rounds 80 --train-tasks 10",
-        "multitask-bc": "--rounds 20 --train-tasks 10",
+        "gmps": "--rounds 50",
+        "gmps-latent": "--rounds 30 --evaluation.steps 3",
+        "maml": "--rounds 80",
+        "maesn": "--rounds 80",
+        "pearl": "--rounds 60 --checkpoint-every 10",
+        "multitask": "--rounds 80",
+        "multitask-bc": "--rounds 20",
     },
 }
 #: Rounds that a curve is averaged over where it is asked whether it has reached a level.
