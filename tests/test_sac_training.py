@@ -16,6 +16,7 @@ from gmps.experts.score import score_expert
 from gmps.experts.sources import find_expert
 from gmps.run import Run
 from gmps.tasks import make_family
+from gmps.tasks.point_goal import PointGoal
 from gmps.worlds.local import make_world
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
@@ -116,6 +117,11 @@ def test_an_expert_of_another_family_is_refused(tmp_path):
     folder = trained(tmp_path / "run", replace(SMALL, rounds=1))
     with pytest.raises(ValueError, match="is for point-goal, not for ant-goal"):
         find_expert((str(folder),), make_family("ant-goal"))
+    # The variant that is paid otherwise takes it.
+    variant = type("Variant", (PointGoal,), {"name": "variant", "expert_families": ("point-goal",)})
+    assert find_expert((str(folder),), variant()).source.endswith(str(folder))
+    assert make_family("ant-goal-sparse").expert_families == ("ant-goal-sparse", "ant-goal")
+    assert "sawyer-push" in make_family("sawyer-push-vision").expert_families
 
 
 def test_contextual_sac_solves_the_point_goal(tmp_path):

@@ -88,7 +88,7 @@ def _read(folder: Path, family: TaskFamily) -> tuple[ExpertConfig, SacActorNet]:
             "`scripted`, or FILE.py:FUNCTION."
         )
     metadata = verify(file)
-    if metadata.get("family") != family.name:
+    if metadata.get("family") not in family.expert_families:
         raise ValueError(
             f"The expert in {folder} is for {metadata.get('family')}, not for {family.name}."
         )

@@ -94,6 +94,11 @@ class AntGoal(MujocoFamily):
         return "ant-goal-sparse" if self.sparse else "ant-goal"
 
     @property
+    def expert_families(self) -> tuple[str, ...]:
+        """Its own and those of the dense reward: the experts need not be paid as the learner is."""
+        return (self.name, "ant-goal")
+
+    @property
     def summary(self) -> str:
         """The variant in words."""
         paid = "the way is paid for only near it" if self.sparse else "dense reward"

@@ -118,6 +118,12 @@ class TaskFamily(abc.ABC):
         States after the end of the episode repeat the last one.
         """
 
+    @property
+    def expert_families(self) -> tuple[str, ...]:
+        """Families whose trained experts act here: this one, and others with the same observations,
+        actions and tasks."""
+        return (self.name,)
+
     def terminated(self, state: State) -> Bool[Array, ""]:
         """True in a terminal state."""
         del state

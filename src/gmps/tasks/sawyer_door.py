@@ -122,6 +122,11 @@ class SawyerDoor(MujocoFamily):
         return "sawyer-door-appendix" if self.always_paid else "sawyer-door"
 
     @property
+    def expert_families(self) -> tuple[str, ...]:
+        """Its own and those of the dense reward: the experts need not be paid as the learner is."""
+        return (self.name, "sawyer-door")
+
+    @property
     def summary(self) -> str:
         """The variant in words."""
         paid = "always rewarded" if self.always_paid else "rewarded with the hand at the handle"

@@ -118,6 +118,11 @@ class SawyerPush(MujocoFamily):
         return "sawyer-push" if self.variant == "dense" else f"sawyer-push-{self.variant}"
 
     @property
+    def expert_families(self) -> tuple[str, ...]:
+        """Its own and those of the dense reward: the experts need not be paid as the learner is."""
+        return (self.name, "sawyer-push")
+
+    @property
     def summary(self) -> str:
         """The variant in words."""
         rewards = {
