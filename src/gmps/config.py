@@ -191,9 +191,12 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
         )
     if is_metaworld(family):
         config = _metaworld_preset(config)
-    if family in ("sawyer-push-vision", "sawyer-door-vision"):
-        # The door's episodes are twice as long, and its tasks differ in one number.
-        config = _vision_preset(config, 10 if family == "sawyer-door-vision" else None)
+    if family == "sawyer-push-vision":
+        config = _vision_preset(config)
+    if family == "sawyer-door-vision":
+        # Its episodes are twice as long, and its tasks differ in one number.
+        config = replace(_vision_preset(config), train_tasks=10)
+        config = replace(config, gmps_latent=replace(config.gmps_latent, latent=2, std=0.1))
     if name == "paper":
         config = replace(
             config,
@@ -247,15 +250,15 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
     )
 
 
-def _vision_preset(config: TrainConfig, train_tasks: int | None) -> TrainConfig:
+def _vision_preset(config: TrainConfig) -> TrainConfig:
     """What two cores train and judge within an hour."""
     return replace(
         config,
         method="gmps-vision",
-        train_tasks=train_tasks,
         rounds=60,
         checkpoint_every=5,
         keep=1,
+        gmps_latent=replace(config.gmps_latent, labels=30, pretrain_steps=4000, capacity=1500),
         evaluation=EvaluationConfig(steps=1, repeats=2, evaluation_episodes=2),
         plain=PlainConfig(
             steps=1000,

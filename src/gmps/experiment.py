@@ -24,7 +24,7 @@ from gmps.experts.score import (
 )
 from gmps.experts.sources import find_expert
 from gmps.methods.base import Method, env_steps
-from gmps.methods.registry import entry, make_method
+from gmps.methods.registry import METHODS, entry, make_method
 from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
 from gmps.tasks.pixels import PixelFamily
@@ -102,10 +102,11 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
             demonstrations do not fit (see `load_demos`).
     """
     family = make_family(config.family)
-    if isinstance(family, PixelFamily) and config.method != "gmps-vision":
+    if isinstance(family, PixelFamily) and not entry(config.method).sees:
+        seeing = " or ".join(f"--method {name}" for name, x in METHODS.items() if x.sees)
         raise ValueError(
             f"{config.method} learns from states, and {config.family} shows pictures; choose "
-            "--method gmps-vision, or the family without a camera."
+            f"{seeing}, or the family without a camera."
         )
     world = _world(config, family)
     heldout = family.tasks("heldout")

@@ -170,6 +170,22 @@ def perceive(
     return policy.head, labels._replace(obs=features, frames=None)
 
 
+def common_encoder(policies: VisionPolicy) -> Encoder:
+    """The one encoder of stacked policies.
+
+    Raises:
+        ValueError: their encoders differ. An inner step never changes them.
+    """
+    encoders = jax.device_get(policies.encoder)
+    for x in jax.tree.leaves(encoders):
+        if not (x == x[:1]).all():
+            raise ValueError(
+                "The policies of one rollout have different convolutions, but are run with "
+                "one; roll out policies that were adapted from the same one."
+            )
+    return jax.tree.map(lambda x: jnp.asarray(x[0]), encoders)
+
+
 @dataclass(frozen=True)
 class VisionActor:
     """Runs `VisionPolicy`s that share their encoder; a `gmps.worlds.base.SeeingActor`."""
@@ -184,21 +200,10 @@ class VisionActor:
         return self.act_size
 
     def eyes(self, params: VisionPolicy | Shared) -> Encoder:
-        """The encoder of all tasks.
-
-        Raises:
-            ValueError: the tasks' encoders differ. An inner step never changes them.
-        """
+        """The encoder of all tasks; see `common_encoder`."""
         if isinstance(params, Shared):
             return params.params.encoder
-        encoders = jax.device_get(params.encoder)
-        for x in jax.tree.leaves(encoders):
-            if not (x == x[:1]).all():
-                raise ValueError(
-                    "The policies of one rollout have different convolutions, but are run with "
-                    "one; roll out policies that were adapted from the same one."
-                )
-        return jax.tree.map(lambda x: jnp.asarray(x[0]), encoders)
+        return common_encoder(params)
 
     def see(
         self,

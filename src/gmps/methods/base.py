@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 from gmps.data.aggregate import Aggregate
 from gmps.nets import GaussianPolicy
 from gmps.types import Demonstrations, Trajectories
+from gmps.vision import VisionPolicy
 from gmps.worlds.base import Actor
 
 P = TypeVar("P")
@@ -42,7 +43,9 @@ class Method(Protocol):
         """The state before the first round. Only methods that learn from experts use `demos`."""
         ...
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+    def untrained(
+        self, key: Key[Array, ""], demos: Demonstrations
+    ) -> GaussianPolicy | VisionPolicy:
         """A policy that has learned nothing: the zero of the normalised score, and the start of the
         plain control. Its inputs may be scaled to `demos`, whatever the method itself sees."""
         ...
@@ -73,7 +76,7 @@ class Method(Protocol):
         good by acting with less noise."""
         ...
 
-    def export(self, policy: Policy) -> GaussianPolicy:
+    def export(self, policy: Policy) -> GaussianPolicy | VisionPolicy:
         """One adapted policy as it is handed on: it needs nothing but observations.
 
         Raises:

@@ -11,13 +11,13 @@ from jaxtyping import Array, Float, Key, PyTree
 from gmps.adapt import adapt, inner_batch
 from gmps.losses import InnerBatch
 from gmps.meta_gradient import MetaParams
-from gmps.methods.imitation import normalised
+from gmps.methods.imitation import normalised, rescaled
 from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy, with_std
 from gmps.returns import check_without_state
 from gmps.tasks.base import Spec, TaskFamily
 from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Trajectories
-from gmps.vision import VisionActor, VisionPolicy
+from gmps.vision import VisionActor, VisionPolicy, init_vision_policy
 from gmps.worlds.base import World
 
 P = TypeVar("P", GaussianPolicy, VisionPolicy)
@@ -39,23 +39,32 @@ class PolicySettings(Protocol):
 def fresh_policy(settings: PolicySettings, spec: Spec, key: Key[Array, ""]) -> GaussianPolicy:
     """A random policy; its bias transformation starts at `bias_init`, where there is that setting,
     or else at 0."""
-    return init_policy(
-        key,
-        spec.obs_size,
-        spec.act_size,
-        hidden=settings.hidden,
-        bias_size=settings.bias_size,
-        bias_init=getattr(settings, "bias_init", 0.0),
-        std=settings.std,
-    )
+    return init_policy(key, spec.obs_size, spec.act_size, **_network(settings))
 
 
 def untrained_policy(
-    settings: PolicySettings, spec: Spec, key: Key[Array, ""], demos: Demonstrations
-) -> GaussianPolicy:
-    """A policy that has learned nothing, its inputs scaled to the experts' data if `normalise`."""
-    policy = fresh_policy(settings, spec, key)
+    settings: PolicySettings, family: TaskFamily, key: Key[Array, ""], demos: Demonstrations
+) -> GaussianPolicy | VisionPolicy:
+    """A policy that has learned nothing, its inputs scaled to the experts' data if `normalise`.
+
+    It looks at pictures where the family has a camera.
+    """
+    if isinstance(family, PixelFamily):
+        policy = init_vision_policy(
+            key, family.hand_size, family.spec.act_size, **_network(settings)
+        )
+        return rescaled(policy, demos) if settings.normalise else policy
+    policy = fresh_policy(settings, family.spec, key)
     return normalised(policy, demos) if settings.normalise else policy
+
+
+def _network(settings: PolicySettings) -> dict[str, Any]:
+    return {
+        "hidden": settings.hidden,
+        "bias_size": settings.bias_size,
+        "bias_init": getattr(settings, "bias_init", 0.0),
+        "std": settings.std,
+    }
 
 
 def gaussian_actor(family: TaskFamily, stochastic: bool = True) -> PolicyActor | VisionActor:
@@ -101,9 +110,11 @@ class GaussianMethod:
     config: PolicySettings
     world: World
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+    def untrained(
+        self, key: Key[Array, ""], demos: Demonstrations
+    ) -> GaussianPolicy | VisionPolicy:
         """A policy that has learned nothing, its inputs scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family.spec, key, demos)
+        return untrained_policy(self.config, self.world.family, key, demos)
 
     def actor(self, stochastic: bool = True) -> PolicyActor | VisionActor:
         """Runs the policies."""

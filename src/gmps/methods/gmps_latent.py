@@ -16,10 +16,11 @@ natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z =
 advantage A_psi of an episode is learned: see `EpisodeAdvantage`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -30,27 +31,32 @@ from gmps.experts.base import Controller
 from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.episode_advantage import EpisodeAdvantage, RewardScale, init_advantage, segment
-from gmps.methods.imitation import add_labels, blind_loss, elsewhere
+from gmps.methods.gaussian import gaussian_actor
+from gmps.methods.imitation import add_labels, blind_loss, elsewhere, rescaled
 from gmps.methods.latent import (
     Latent,
     LatentMethod,
     LatentPolicy,
+    SeeingLatentActor,
     SpreadLatentActor,
     at,
     prior,
     prior_kl,
 )
 from gmps.methods.settings import GmpsLatentConfig
-from gmps.nets import GaussianPolicy, PolicyActor
+from gmps.nets import GaussianPolicy
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Task, Trajectories
+from gmps.vision import VisionPolicy, perceive
 from gmps.worlds.base import World
 
 
 class LatentParams(NamedTuple):
     """What the outer loop learns."""
 
-    #: The policy of the observation and z; z takes the place of its bias transformation.
-    net: GaussianPolicy
+    #: The policy of the observation, or picture, and z; z takes the place of its bias
+    #: transformation.
+    net: GaussianPolicy | VisionPolicy
     #: The latent of each training task, leaves `(task, z)`: what its expert does, in a word.
     latents: Latent
     #: The advantage of an episode, one for each number of z.
@@ -106,6 +112,9 @@ class GmpsLatent(LatentMethod):
         )
         data = start_aggregate(demos, config.capacity if self.controller else 0)
         params = _imitate(params, data, imitate_key, config)
+        if isinstance(params.net, VisionPolicy) and config.normalise:
+            # Its features moved while it imitated.
+            params = params._replace(net=rescaled(params.net, demos))
         optimiser = optax.adam(config.learning_rate)
         return GmpsLatentState(
             params,
@@ -131,7 +140,11 @@ class GmpsLatent(LatentMethod):
 
     def actor(self, stochastic: bool = True) -> SpreadLatentActor:
         """Draws one z an episode; `stochastic=False` takes its mean, and that of the action."""
-        return SpreadLatentActor(self.world.family.spec.act_size, self.config.latent, stochastic)
+        family = self.world.family
+        sizes = (family.spec.act_size, self.config.latent)
+        if isinstance(family, PixelFamily):
+            return SeeingLatentActor(*sizes, stochastic, family.hand_size)
+        return SpreadLatentActor(*sizes, stochastic)
 
     def gather(
         self, state: GmpsLatentState, key: Key[Array, ""]
@@ -170,7 +183,7 @@ class GmpsLatent(LatentMethod):
     def _visit(
         self, state: GmpsLatentState, z: Float[Array, "task z"], episodes: int, key: Key[Array, ""]
     ) -> Trajectories:
-        actor = PolicyActor(self.world.family.spec.act_size)
+        actor = gaussian_actor(self.world.family)
         policies = jax.vmap(at, (None, 0))(state.params.net, z)
         return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
 
@@ -204,13 +217,17 @@ def _adapt(
 
 
 def own_loss(
-    params: LatentParams, labels: Demonstrations, key: Key[Array, ""], config: GmpsLatentConfig
+    net: GaussianPolicy,
+    latents: Latent,
+    labels: Demonstrations,
+    key: Key[Array, ""],
+    config: GmpsLatentConfig,
 ) -> Float[Array, ""]:
     """Imitation of each expert with its own latent, and that latent's KL to the prior."""
-    mean, log_std = params.latents
+    mean, log_std = latents
     z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
-    kl = jax.vmap(prior_kl)(params.latents).mean()
-    return imitation_at(params.net, z, labels, config.imitation) + config.kl_weight * kl
+    kl = jax.vmap(prior_kl)(latents).mean()
+    return imitation_at(net, z, labels, config.imitation) + config.kl_weight * kl
 
 
 def imitation_at(
@@ -228,11 +245,15 @@ def _imitate(
     """The start: imitation with each task's own latent. The advantage is left as it is."""
     optimiser = optax.adam(config.learning_rate)
 
+    def loss(params: LatentParams, labels: Demonstrations, key: Key[Array, ""]) -> Float[Array, ""]:
+        net, labels = perceive(params.net, labels)
+        return own_loss(net, params.latents, labels, key, config)
+
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, None]:
         params, opt_state = carry
         sample_key, noise_key = jax.random.split(key)
         labels = sample(data, config.labels, sample_key)
-        gradient = _fixed_std(jax.grad(own_loss)(params, labels, noise_key, config))
+        gradient = _fixed_std(jax.grad(loss)(params, labels, noise_key))
         return descend(optimiser, gradient, opt_state, params), None
 
     start: Any = (params, optimiser.init(params))  # pyright: ignore[reportArgumentType]
@@ -249,10 +270,12 @@ def _update(
     def loss(
         params: LatentParams, labels: Demonstrations, key: Key[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        # Pictures are encoded once, for all three losses.
+        net, labels = perceive(params.net, labels)
         z = inner_step(params.advantage, state.scale, explored)
-        adapted = imitation_at(params.net, z, labels, config.imitation)
-        own = own_loss(params, labels, key, config)
-        blind = blind_loss(at(params.net, jnp.zeros(z.shape[1])), labels, config.imitation)
+        adapted = imitation_at(net, z, labels, config.imitation)
+        own = own_loss(net, params.latents, labels, key, config)
+        blind = blind_loss(at(net, jnp.zeros(z.shape[1])), labels, config.imitation)
         parts = {"loss/imitation": adapted, "loss/own": own, "loss/blind": blind}
         return adapted + own + config.blind_weight * blind, parts
 
@@ -282,5 +305,5 @@ def _update(
 
 def _fixed_std(gradient: LatentParams) -> LatentParams:
     """The gradient, leaving the standard deviation alone: imitation says nothing about it."""
-    net = replace(gradient.net, log_std=jnp.zeros_like(gradient.net.log_std))
+    net = eqx.tree_at(lambda p: p.log_std, gradient.net, jnp.zeros_like(gradient.net.log_std))
     return gradient._replace(net=net)

@@ -30,7 +30,7 @@ from gmps.nets import GaussianPolicy
 from gmps.returns import Baseline, check_without_state
 from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Trajectories
-from gmps.vision import VisionPolicy, encode, init_vision_policy
+from gmps.vision import VisionPolicy, encode
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,6 @@ class GmpsVision(Gmps):
                 f"gmps-vision learns from pictures, and {self.world.family.name} has no camera; "
                 "choose a family that has one, such as sawyer-push-vision, or --method gmps."
             )
-
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> VisionPolicy:  # pyright: ignore
-        """A policy that has learned nothing, its features scaled to the experts' data."""
-        config, family = self.config, self.world.family
-        assert isinstance(family, PixelFamily)
-        policy = init_vision_policy(
-            key,
-            family.hand_size,
-            family.spec.act_size,
-            hidden=config.hidden,
-            bias_size=config.bias_size,
-            bias_init=config.bias_init,
-            std=config.std,
-        )
-        return rescaled(policy, demos) if config.normalise else policy
 
     def _imitated(self, policy: VisionPolicy, demos: Demonstrations) -> VisionPolicy:
         """Its features moved while it imitated, so they are scaled again."""

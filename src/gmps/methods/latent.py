@@ -1,18 +1,21 @@
 """Policies with a Gaussian latent, drawn once for an episode, and the actor that runs them."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, UInt8
 
 from gmps.dist import gaussian_kl, gaussian_log_prob
 from gmps.losses import InnerBatch
-from gmps.methods.gaussian import PolicySettings, untrained_policy
+from gmps.methods.gaussian import PolicySettings, head_of, untrained_policy
 from gmps.nets import GaussianPolicy, with_std
-from gmps.types import Demonstrations, Task, Trajectories
+from gmps.types import Demonstrations, Shared, Task, Trajectories
+from gmps.vision import Encoder, VisionPolicy, common_encoder, encode
 from gmps.worlds.base import World
+
+Net = TypeVar("Net", bound=GaussianPolicy | VisionPolicy)
 
 
 class Latent(NamedTuple):
@@ -23,10 +26,13 @@ class Latent(NamedTuple):
 
 
 class LatentPolicy(eqx.Module):
-    """A Gaussian policy of `[observation, z]`, and the distribution of its `z`."""
+    """A Gaussian policy of `[observation, z]`, and the distribution of its `z`.
+
+    Where the policy looks at pictures, the observation is what its encoder makes of them.
+    """
 
     #: `z` takes the place of its bias transformation, whose own value has no effect.
-    net: GaussianPolicy
+    net: GaussianPolicy | VisionPolicy
     latent: Latent
 
     def given_noise(self) -> GaussianPolicy:
@@ -36,7 +42,7 @@ class LatentPolicy(eqx.Module):
         `[s, z] @ [U; V] = [s, e] @ [U; diag(exp(log_std)) V] + mean @ V`. Losses and outer steps
         take it as it is, and their gradients reach the latent's mean and deviation.
         """
-        net, (mean, log_std) = self.net, self.latent
+        net, (mean, log_std) = head_of(self.net), self.latent
         size = net.obs_mean.shape[0]
         of_obs, of_z = net.weights[0][:size], net.weights[0][size:]
         return replace(
@@ -51,14 +57,14 @@ class LatentPolicy(eqx.Module):
             obs_std=jnp.concatenate([net.obs_std, jnp.ones_like(mean)]),
         )
 
-    def at_mean(self) -> GaussianPolicy:
-        """The policy of observations alone that has the latent's mean for `z`."""
+    def at_mean(self) -> GaussianPolicy | VisionPolicy:
+        """The policy of observations or pictures alone that has the latent's mean for `z`."""
         return at(self.net, self.latent.mean)
 
 
-def at(net: GaussianPolicy, z: Float[Array, " z"]) -> GaussianPolicy:
-    """The policy of observations alone that has `z`."""
-    return replace(net, bias_transform=z)
+def at(net: Net, z: Float[Array, " z"]) -> Net:
+    """The policy of observations or pictures alone that has `z`."""
+    return eqx.tree_at(lambda p: head_of(p).bias_transform, net, z)
 
 
 def prior(shape: int | tuple[int, ...]) -> Latent:
@@ -139,15 +145,41 @@ class SpreadLatentActor(LatentActor):
         return spread_evenly(noise)
 
 
+@dataclass(frozen=True)
+class SeeingLatentActor(SpreadLatentActor):
+    """A `SpreadLatentActor` of policies that look at pictures with one encoder."""
+
+    #: Numbers of the state's observation that the policy is shown beside the picture.
+    hand_size: int = 3
+
+    def eyes(self, params: LatentPolicy | Shared) -> Encoder:
+        """The encoder of all tasks; see `gmps.vision.common_encoder`."""
+        if isinstance(params, Shared):
+            return params.params.net.encoder
+        assert isinstance(params.net, VisionPolicy)
+        return common_encoder(params.net)
+
+    def see(
+        self,
+        eyes: Encoder,
+        frames: UInt8[Array, "b height width 3"],
+        obs: Float[Array, "b obs"],
+    ) -> Float[Array, "b feature"]:
+        """Features of what the cameras show. Of the state's observation only the hand is read."""
+        return encode(eyes, frames, obs[:, : self.hand_size])
+
+
 class LatentMethod:
     """What methods share whose policies are `LatentPolicy`s."""
 
     config: PolicySettings
     world: World
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+    def untrained(
+        self, key: Key[Array, ""], demos: Demonstrations
+    ) -> GaussianPolicy | VisionPolicy:
         """A policy without latent that has learned nothing, scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family.spec, key, demos)
+        return untrained_policy(self.config, self.world.family, key, demos)
 
     def action_std(self, policy: LatentPolicy) -> Float[Array, " act"]:
         """The standard deviation of the actions, given `z`."""
@@ -157,6 +189,6 @@ class LatentMethod:
         """The policies, their actions given `z` as noisy as those of `policy`."""
         return LatentPolicy(with_std(policies.net, self.action_std(policy)), policies.latent)
 
-    def export(self, policy: LatentPolicy) -> GaussianPolicy:
+    def export(self, policy: LatentPolicy) -> GaussianPolicy | VisionPolicy:
         """The policy at the mean of its latent, which becomes its bias transformation."""
         return policy.at_mean()

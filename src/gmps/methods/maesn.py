@@ -23,7 +23,7 @@ from jaxtyping import Array, Int, Key, PyTree
 from gmps.adapt import inner_batch
 from gmps.losses import InnerBatch
 from gmps.methods.base import Gathered, env_steps, stack
-from gmps.methods.gaussian import fresh_policy, mean_step_size
+from gmps.methods.gaussian import fresh_policy, head_of, mean_step_size
 from gmps.methods.latent import (
     Latent,
     LatentActor,
@@ -159,7 +159,9 @@ def inner_step(
 @jax.jit
 def _adapt(step_sizes: Latent, policies: LatentPolicy, batch: InnerBatch) -> LatentPolicy:
     step = jax.vmap(inner_step, (0, 0, None, 0))
-    return LatentPolicy(policies.net, step(policies.net, policies.latent, step_sizes, batch))
+    return LatentPolicy(
+        policies.net, step(head_of(policies.net), policies.latent, step_sizes, batch)
+    )
 
 
 def adapted(params: MaesnParams, before: InnerBatch) -> GaussianPolicy:

@@ -40,6 +40,7 @@ from gmps.methods.pearl_learner import (
 from gmps.methods.settings import PearlConfig
 from gmps.nets import GaussianPolicy
 from gmps.types import Demonstrations, Task, Trajectories, tree_index
+from gmps.vision import VisionPolicy
 from gmps.worlds.base import World
 
 
@@ -77,9 +78,11 @@ class Pearl:
             jnp.zeros((), jnp.int32),
         )
 
-    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> GaussianPolicy:
+    def untrained(
+        self, key: Key[Array, ""], demos: Demonstrations
+    ) -> GaussianPolicy | VisionPolicy:
         """A Gaussian policy that has learned nothing, its inputs scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family.spec, key, demos)
+        return untrained_policy(self.config, self.world.family, key, demos)
 
     def labels(self, state: PearlState) -> None:
         """None: no expert is asked."""

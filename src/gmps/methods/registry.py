@@ -22,12 +22,14 @@ class Entry(NamedTuple):
     #: The field of `TrainConfig` that holds its settings.
     settings: str
     needs: Needs
+    #: Whether it can learn from pictures.
+    sees: bool = False
 
 
 METHODS = {
     "gmps": Entry("gmps", "Gmps", "gmps", "answers"),
-    "gmps-latent": Entry("gmps_latent", "GmpsLatent", "gmps_latent", "answers"),
-    "gmps-vision": Entry("gmps_vision", "GmpsVision", "gmps_vision", "answers"),
+    "gmps-latent": Entry("gmps_latent", "GmpsLatent", "gmps_latent", "answers", sees=True),
+    "gmps-vision": Entry("gmps_vision", "GmpsVision", "gmps_vision", "answers", sees=True),
     "maml": Entry("maml", "Maml", "maml", "nothing"),
     "maesn": Entry("maesn", "Maesn", "maesn", "nothing"),
     "multitask": Entry("multitask", "Multitask", "multitask", "nothing"),

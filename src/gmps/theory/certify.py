@@ -79,6 +79,7 @@ def certify_run(
     tasks = tree_index(tasks, plot_tasks(tasks, min(n, settings.tasks or n)))
     certifier = _Certifier(experiment, controller, tasks, settings)
     untrained = experiment.method.untrained(jax.random.key(config.seed), experiment.demos)
+    assert isinstance(untrained, GaussianPolicy)  # as the policies themselves
     say(f"certifying round {metadata['round']}")
     result = certifier.certify(state, untrained)
     history = []
