@@ -24,7 +24,7 @@ from gmps.methods.base import Gathered, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, fresh_policy
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
-from gmps.methods.plain import fine_tune, tune
+from gmps.methods.plain import plain_step, tune
 from gmps.methods.settings import MultitaskConfig
 from gmps.nets import GaussianPolicy, subset_mask
 from gmps.types import Demonstrations, Task, Trajectories
@@ -69,7 +69,7 @@ class Multitask(GaussianMethod):
         self, state: MultitaskState, policies: GaussianPolicy, data: Trajectories
     ) -> GaussianPolicy:
         """One plain policy-gradient step of each task's policy on its own trajectories."""
-        return fine_tune(policies, state.step_size, data)
+        return plain_step(policies, state.step_size, inner_batch(data))
 
     def gather(self, state: MultitaskState, key: Key[Array, ""]) -> tuple[MultitaskState, Gathered]:
         """Episodes in all tasks; sometimes a search for the step size."""

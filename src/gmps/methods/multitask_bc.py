@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.adapt import inner_batch
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod
 from gmps.methods.imitation import blind_loss, imitate
-from gmps.methods.plain import fine_tune, tune
+from gmps.methods.plain import plain_step, tune
 from gmps.methods.settings import MultitaskBcConfig
 from gmps.nets import GaussianPolicy, with_std
 from gmps.types import Demonstrations, Task, Trajectories
@@ -79,7 +80,7 @@ class MultitaskBc(GaussianMethod):
         self, state: MultitaskBcState, policies: GaussianPolicy, data: Trajectories
     ) -> GaussianPolicy:
         """One plain policy-gradient step of each task's policy on its own trajectories."""
-        return fine_tune(policies, state.step_size, data)
+        return plain_step(policies, state.step_size, inner_batch(data))
 
     def gather(
         self, state: MultitaskBcState, key: Key[Array, ""]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.adapt import adapt, inner_batch
+from gmps.adapt import adapt
 from gmps.config_json import ADDED
 from gmps.data.aggregate import Aggregate, sample
 from gmps.losses import Imitation, InnerBatch
@@ -79,7 +79,8 @@ class PlainControl:
     def adapt(self, data: Trajectories) -> GaussianPolicy | VisionPolicy:
         """One plain step for each task, on trajectories of the blind imitator."""
         batches = inner_view(self.policy, data, baseline=self.baseline)
-        return _plain_step(self.policy, jnp.float32(self.step_size), batches)
+        policies = stack(self.policy, data.alive.shape[0])
+        return plain_step(policies, jnp.float32(self.step_size), batches)
 
 
 def fit_plain(
@@ -147,9 +148,10 @@ def tune(
     measuring = gaussian_actor(world.family, stochastic=False)
     candidates, steps = [], 0
     for std, explorer in explorers.items():
-        own = world.rollout(acting, stack(explorer, n), tasks, episodes, keys[0]).trajectories
+        stacked = stack(explorer, n)
+        own = world.rollout(acting, stacked, tasks, episodes, keys[0]).trajectories
         batches = inner_view(explorer, own, baseline=baseline)
-        adapted = [_plain_step(explorer, jnp.float32(size), batches) for size in sizes]
+        adapted = [plain_step(stacked, jnp.float32(size), batches) for size in sizes]
         together = jax.tree.map(lambda *x: jnp.concatenate(x), *adapted)
         after = world.rollout(
             measuring, together, many_tasks, measure_episodes, keys[1]
@@ -164,16 +166,7 @@ def tune(
 
 
 @eqx.filter_jit
-def _plain_step(policy: P, step_size: Float[Array, ""], batches: InnerBatch) -> P:
-    head = head_of(policy)
-    heads = jax.vmap(lambda batch: adapt(head, step_size, [batch], subset="mean"))(batches)
-    return with_heads(stack(policy, batches.alive.shape[0]), heads)
-
-
-@jax.jit
-def fine_tune(
-    policies: GaussianPolicy, step_size: Float[Array, ""], data: Trajectories
-) -> GaussianPolicy:
-    """One plain step of each task's policy on its own trajectories; leaves are `(task, ...)`."""
-    step = lambda policy, batch: adapt(policy, step_size, [batch], subset="mean")  # noqa: E731
-    return jax.vmap(step)(policies, inner_batch(data))
+def plain_step(policies: P, step_size: Float[Array, ""], batches: InnerBatch) -> P:
+    """One plain step of each task's policy on its own episodes; all leaves are `(task, ...)`."""
+    step = lambda head, batch: adapt(head, step_size, [batch], subset="mean")  # noqa: E731
+    return with_heads(policies, jax.vmap(step)(head_of(policies), batches))
