@@ -102,6 +102,7 @@ def study(settings: Methods) -> None:
                 words = shlex.split(command(settings, method, seed))[3:]
                 finish(folder / f"{method}-seed{seed}", settings.family, words)
     out = Path(settings.out) / f"methods-{settings.family}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
     result = {"study": settings.family, "about": __doc__, **stored(out)}
     found = {}
     for method in settings.methods:
