@@ -18,18 +18,28 @@ from test_render import needs_gl
 pytestmark = [needs_gl, pytest.mark.usefixtures("frozen_commit")]
 QUICK = [
     "--rounds", "2", "--train-tasks", "2", "--expert-episodes", "1", "--threshold.episodes", "1",
-    "--gmps-vision.episodes", "2", "--gmps-vision.hidden", "8", "--gmps-vision.outer-steps", "1",
-    "--gmps-vision.labels", "5", "--gmps-vision.pretrain-steps", "3",
-    "--gmps-vision.pretrain-labels", "5", "--gmps-vision.visit-episodes", "1",
-    "--gmps-vision.capacity", "20", "--evaluation.episodes", "2", "--evaluation.repeats", "1",
-    "--evaluation.tasks", "2", "--plain.steps", "3", "--plain.labels", "5",
-    "--plain.step-sizes", "0.05", "--plain.episodes", "2",
+    "--evaluation.episodes", "2", "--evaluation.repeats", "1", "--evaluation.tasks", "2",
+    "--plain.steps", "3", "--plain.labels", "5", "--plain.step-sizes", "0.05",
+    "--plain.episodes", "2",
 ]  # fmt: skip
+SMALL = {
+    "gmps-vision": "--episodes 2 --hidden 8 --outer-steps 1 --labels 5 --pretrain-steps 3"
+    " --pretrain-labels 5 --visit-episodes 1 --capacity 20",
+    "gmps-latent": "--episodes 2 --hidden 8 --outer-steps 1 --labels 5 --pretrain-steps 3"
+    " --latent 1 --own-episodes 1 --visit-episodes 1 --capacity 20",
+}
 
 
-def test_train_report_and_adapt(tmp_path: Path):
+def quick(method: str) -> list[str]:
+    """Options of a run of seconds."""
+    own = SMALL[method].replace("--", f"--{method}.")
+    return ["--method", method, *own.split(), *QUICK]
+
+
+@pytest.mark.parametrize("method", SMALL)
+def test_train_report_and_adapt(method: str, tmp_path: Path):
     folder = tmp_path / "run"
-    assert main(["train", "sawyer-push-vision", *QUICK, "--run", str(folder)]) == 0
+    assert main(["train", "sawyer-push-vision", *quick(method), "--run", str(folder)]) == 0
     run = Run.open(folder)
     assert run.scores is not None
     assert {"before", "after_1", "wrong_task", "plain", "expert"} <= set(

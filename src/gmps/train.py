@@ -16,6 +16,7 @@ from gmps.experts.score import summary
 from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.run import Run
+from gmps.tasks.pixels import PixelFamily
 from gmps.types import tree_index
 from gmps.vision import VisionPolicy
 
@@ -247,9 +248,11 @@ def _seen(
     experiment: Experiment, results: dict[str, SplitResult], state: MethodState
 ) -> dict[str, np.ndarray]:
     """Frames of a policy that sees and the points that it found in them, for `paths.npz`."""
-    policy, held = experiment.method.policy(state), results["heldout"]
-    if not isinstance(policy, VisionPolicy):
+    if not isinstance(experiment.world.family, PixelFamily):
         return {}
+    method, held = experiment.method, results["heldout"]
+    policy = method.export(method.policy(state))
+    assert isinstance(policy, VisionPolicy)
     chosen = plot_tasks(held.tasks, _PICTURES)
     arrays = {}
     for condition in SHOWN:
