@@ -140,7 +140,8 @@ def gather(runs: dict[str, Run]) -> dict[str, Any]:
     """Curves, figures and levels of a method's seeds."""
     scores = {seed: run.scores or {} for seed, run in runs.items()}
     over_seeds = combine_scores(scores)
-    levels = [row["levels"] for row in over_seeds["tasks"] if row["split"] == "train"]
+    rows = [row for found in scores.values() for row in found["tasks"]]
+    levels = [row["levels"] for row in rows if row["split"] == "train"]
     untrained, expert = (np.mean([x[name] for x in levels]) for name in ("untrained", "expert"))
     curves = {seed: curve(run) for seed, run in runs.items()}
     target = untrained + SHARE * (expert - untrained)

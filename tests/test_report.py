@@ -229,6 +229,22 @@ def test_seeds_are_combined_from_the_rows_of_tasks(ant):
     assert combined["steps"]["meta"] == 1_600_000
 
 
+def test_training_tasks_that_each_seed_drew_have_figures_and_no_rows(ant):
+    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    listed = combine_scores(named)
+    for i, scores in enumerate(named.values()):
+        for row in scores["tasks"]:
+            if row["split"] == "train":
+                row["task"] += f" drawn by seed {i}"
+    drawn = combine_scores(named)
+    assert drawn["train"] == listed["train"]
+    assert drawn["heldout"] == listed["heldout"]
+    assert drawn["tasks"] == [row for row in listed["tasks"] if row["split"] == "heldout"]
+    next(iter(named.values()))["tasks"].pop()
+    with pytest.raises(ValueError, match="were evaluated on different tasks"):
+        combine_scores(named)
+
+
 def test_combined_adaptation_score_by_hand(ant):
     named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
     score = combine_scores(named)["heldout"]["deterministic"]["adaptation_score"]["after_1"]

@@ -1,6 +1,6 @@
 """Scores of several seeds as one, from the per-task rows of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,14 @@ def combine_scores(named: Mapping[str, Scores]) -> dict[str, Any]:
     """One `scores.json` content from those of several seeds.
 
     Figures are interquartile means over seeds and tasks; their intervals resample seeds. Rows of
-    tasks and step counts are means over seeds. A single one is returned as it is.
+    tasks and step counts are means over seeds; training tasks that each seed drew for itself have
+    no rows. A single one is returned as it is.
 
     Args:
         named: folder names to scores, of runs that differ in their seed alone.
 
     Raises:
-        ValueError: if they were evaluated on different tasks.
+        ValueError: if they were evaluated on different held-out tasks, or on unequally many.
     """
     names, scores = list(named), list(named.values())
     first = dict(scores[0])
@@ -32,19 +33,26 @@ def combine_scores(named: Mapping[str, Scores]) -> dict[str, Any]:
     # What belongs to one seed alone.
     for single in ("seed", "checkpoint_round", "plain_control"):
         first.pop(single, None)
-    for name, other in zip(names, scores, strict=True):
-        if _tasks(other) != _tasks(first):
-            raise ValueError(
-                f"{names[0]} and {name} have equal settings but were evaluated on different "
-                "tasks; evaluate them on the same."
-            )
+    listed = set()
+    for split in SPLITS:
+        tasks = [_tasks(s, split) for s in scores]
+        if all(x == tasks[0] for x in tasks):
+            listed.add(split)
+        for name, other in zip(names, tasks, strict=True):
+            if len(other) != len(tasks[0]) or (split == "heldout" and other != tasks[0]):
+                raise ValueError(
+                    f"{names[0]} and {name} have equal settings but were evaluated on different "
+                    "tasks; evaluate them on the same."
+                )
     for split in SPLITS:
         if split in first:
             first[split] = {
                 mode: _combine_mode(scores, split, mode) for mode in MODES if mode in first[split]
             }
     first["tasks"] = [
-        _mean_row([s["tasks"][i] for s in scores]) for i in range(len(first["tasks"]))
+        _mean_row(rows)
+        for rows in zip(*(s["tasks"] for s in scores), strict=True)
+        if rows[0]["split"] in listed
     ]
     first["steps"] = {
         name: float(np.mean([s["steps"][name] for s in scores])) for name in first["steps"]
@@ -52,8 +60,8 @@ def combine_scores(named: Mapping[str, Scores]) -> dict[str, Any]:
     return first
 
 
-def _tasks(scores: Scores) -> list[tuple[str, str]]:
-    return [(row["split"], row["task"]) for row in scores["tasks"]]
+def _tasks(scores: Scores, split: str) -> list[str]:
+    return [row["task"] for row in scores["tasks"] if row["split"] == split]
 
 
 def _combine_mode(scores: list[Scores], split: str, mode: str) -> dict[str, Any]:
@@ -108,7 +116,7 @@ def _adaptation(scores: list[Scores], split: str, mode: str, after: str) -> dict
     return {"iqm": float(ratio(*arrays)), "ci_low": low, "ci_high": high, "control": control}
 
 
-def _mean_row(rows: list[Any]) -> Any:
+def _mean_row(rows: Sequence[Any]) -> Any:
     """Means of equal nested dicts; None where any is None, the first of what is no number."""
     if isinstance(rows[0], Mapping):
         names = [name for name in rows[0] if all(name in row for row in rows)]
