@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gmps.data.demos import import_npz, info, load_demos
@@ -319,6 +319,7 @@ def test_header_that_promises_more_than_there_is(tmp_path):
     assert refused(path).startswith("The array actions of FILE is damaged: ")
 
 
+@example([(1389, b"\n", False)])  # within the name of an array, in the archive's list
 @settings(
     deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

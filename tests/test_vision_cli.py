@@ -36,7 +36,9 @@ def quick(method: str) -> list[str]:
     return ["--method", method, *own.split(), *QUICK]
 
 
-@pytest.mark.parametrize("method", SMALL)
+@pytest.mark.parametrize(
+    "method", ["gmps-vision", pytest.param("gmps-latent", marks=pytest.mark.slow)]
+)
 def test_train_report_and_adapt(method: str, tmp_path: Path):
     folder = tmp_path / "run"
     assert main(["train", "sawyer-push-vision", *quick(method), "--run", str(folder)]) == 0

@@ -34,16 +34,21 @@ def read_npz(
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{path} is damaged or cut short: {error}.") from error
+        raise ValueError(f"{path} is damaged or cut short: {_printable(error)}.") from error
     with archive:
         members = {n.removesuffix(".npy"): n for n in archive.namelist() if n.endswith(".npy")}
         for name in required:
             if name not in members:
-                found = ", ".join(members) or "no array at all"
+                found = _printable(", ".join(members)) or "no array at all"
                 raise ValueError(f"{path} lacks the array {name}; it holds {found}.")
         wanted = [name for name in (*required, *optional) if name in members]
         arrays = {name: _read_array(path, archive, name, members[name]) for name in wanted}
     return arrays, tuple(name for name in members if name not in wanted)
+
+
+def _printable(text: object) -> str:
+    """On one line: what damaged bytes say may hold line breaks."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def _what_instead(path: Path) -> str:
@@ -72,7 +77,7 @@ def _read_array(path: Path, archive: zipfile.ZipFile, name: str, member: str) ->
             shape, dtype = _header(file)
             missing = math.prod(shape) * dtype.itemsize - archive.getinfo(member).file_size
     except Exception as error:
-        raise ValueError(f"The array {name} of {path} is damaged: {error}.") from error
+        raise ValueError(f"The array {name} of {path} is damaged: {_printable(error)}.") from error
     if dtype.hasobject:
         raise ValueError(
             f"The array {name} of {path} holds Python objects, which are never loaded because that "
@@ -86,7 +91,7 @@ def _read_array(path: Path, archive: zipfile.ZipFile, name: str, member: str) ->
         with archive.open(member) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:
-        raise ValueError(f"The array {name} of {path} is damaged: {error}.") from error
+        raise ValueError(f"The array {name} of {path} is damaged: {_printable(error)}.") from error
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
