@@ -170,40 +170,33 @@ def perceive(
     return policy.head, labels._replace(obs=features, frames=None)
 
 
-def common_encoder(policies: VisionPolicy) -> Encoder:
-    """The one encoder of stacked policies.
+class Looks:
+    """What actors share whose policies look at pictures, all with one encoder; it makes them
+    `gmps.worlds.base.SeeingActor`s."""
 
-    Raises:
-        ValueError: their encoders differ. An inner step never changes them.
-    """
-    encoders = jax.device_get(policies.encoder)
-    for x in jax.tree.leaves(encoders):
-        if not (x == x[:1]).all():
-            raise ValueError(
-                "The policies of one rollout have different convolutions, but are run with "
-                "one; roll out policies that were adapted from the same one."
-            )
-    return jax.tree.map(lambda x: jnp.asarray(x[0]), encoders)
-
-
-@dataclass(frozen=True)
-class VisionActor:
-    """Runs `VisionPolicy`s that share their encoder; a `gmps.worlds.base.SeeingActor`."""
-
-    act_size: int
+    #: Numbers at the start of the state's observation that the policy is shown beside the picture.
     hand_size: int
-    stochastic: bool = True
 
-    @property
-    def noise_size(self) -> int:
-        """One normal number for each action dimension."""
-        return self.act_size
+    def seeing(self, params: Any) -> VisionPolicy:
+        """The part of the actor's policies that looks: here all of it."""
+        return params
 
-    def eyes(self, params: VisionPolicy | Shared) -> Encoder:
-        """The encoder of all tasks; see `common_encoder`."""
+    def eyes(self, params: Any) -> Encoder:
+        """The encoder of all tasks.
+
+        Raises:
+            ValueError: the tasks' encoders differ. An inner step never changes them.
+        """
         if isinstance(params, Shared):
-            return params.params.encoder
-        return common_encoder(params)
+            return self.seeing(params.params).encoder
+        encoders = jax.device_get(self.seeing(params).encoder)
+        for x in jax.tree.leaves(encoders):
+            if not (x == x[:1]).all():
+                raise ValueError(
+                    "The policies of one rollout have different convolutions, but are run with "
+                    "one; roll out policies that were adapted from the same one."
+                )
+        return jax.tree.map(lambda x: jnp.asarray(x[0]), encoders)
 
     def see(
         self,
@@ -213,6 +206,20 @@ class VisionActor:
     ) -> Float[Array, "b feature"]:
         """Features of what the cameras show. Of the state's observation only the hand is read."""
         return encode(eyes, frames, obs[:, : self.hand_size])
+
+
+@dataclass(frozen=True)
+class VisionActor(Looks):
+    """Runs `VisionPolicy`s."""
+
+    act_size: int
+    hand_size: int
+    stochastic: bool = True
+
+    @property
+    def noise_size(self) -> int:
+        """One normal number for each action dimension."""
+        return self.act_size
 
     def __call__(
         self,

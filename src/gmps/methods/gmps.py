@@ -32,7 +32,7 @@ from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
 from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, head_of, mean_step_size
-from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate
+from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate, rescaled
 from gmps.nets import GaussianPolicy, Subset
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
@@ -150,18 +150,14 @@ class Gmps(GaussianMethod):
             labels=config.pretrain_labels,
             kind=config.imitation,
         )
-        policy = self._imitated(policy, demos)
+        if config.normalise:
+            policy = rescaled(policy, demos)
         sizes = init_step_sizes(head_of(policy), config.step_sizes, config.step_size)
         params = MetaParams(policy, sizes)
         opt_state = optax.adam(config.learning_rate).init(params)  # pyright: ignore[reportArgumentType]
         infinite = jnp.full((), jnp.inf, jnp.float32)
         zero = jnp.zeros((), jnp.int32)
         return GmpsState(params, opt_state, data, (params, opt_state), infinite, zero)
-
-    def _imitated(self, policy: Any, demos: Demonstrations) -> Any:
-        """The policy that imitation made, as the first round takes it."""
-        del demos
-        return policy
 
     def policy(self, state: GmpsState) -> GaussianPolicy:
         """The policy before adaptation."""

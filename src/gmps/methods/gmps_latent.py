@@ -112,8 +112,7 @@ class GmpsLatent(LatentMethod):
         )
         data = start_aggregate(demos, config.capacity if self.controller else 0)
         params = _imitate(params, data, imitate_key, config)
-        if isinstance(params.net, VisionPolicy) and config.normalise:
-            # Its features moved while it imitated.
+        if config.normalise:
             params = params._replace(net=rescaled(params.net, demos))
         optimiser = optax.adam(config.learning_rate)
         return GmpsLatentState(
@@ -143,7 +142,7 @@ class GmpsLatent(LatentMethod):
         family = self.world.family
         sizes = (family.spec.act_size, self.config.latent)
         if isinstance(family, PixelFamily):
-            return SeeingLatentActor(*sizes, stochastic, family.hand_size)
+            return SeeingLatentActor(*sizes, stochastic, hand_size=family.hand_size)
         return SpreadLatentActor(*sizes, stochastic)
 
     def gather(

@@ -25,7 +25,7 @@ from gmps.meta_gradient import MetaParams, meta_value_and_grads
 from gmps.methods.base import Gathered
 from gmps.methods.gaussian import adapt_step, inner_view, with_heads
 from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState, run_block, weigh_batches
-from gmps.methods.imitation import blind_loss, rescaled
+from gmps.methods.imitation import blind_loss
 from gmps.nets import GaussianPolicy
 from gmps.returns import Baseline, check_without_state
 from gmps.tasks.pixels import PixelFamily
@@ -82,10 +82,6 @@ class GmpsVision(Gmps):
                 f"gmps-vision learns from pictures, and {self.world.family.name} has no camera; "
                 "choose a family that has one, such as sawyer-push-vision, or --method gmps."
             )
-
-    def _imitated(self, policy: VisionPolicy, demos: Demonstrations) -> VisionPolicy:
-        """Its features moved while it imitated, so they are scaled again."""
-        return rescaled(policy, demos) if self.config.normalise else policy
 
     def _inner_step(
         self, state: GmpsState, policies: VisionPolicy, data: Trajectories

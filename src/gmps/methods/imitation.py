@@ -32,13 +32,19 @@ def normalised(policy: GaussianPolicy, demos: Demonstrations) -> GaussianPolicy:
     )
 
 
-@jax.jit
-def rescaled(policy: VisionPolicy, demos: Demonstrations) -> VisionPolicy:
+def rescaled(policy: Imitator, demos: Demonstrations) -> Imitator:
     """The same function, its head's inputs shifted and scaled to the features of `demos`.
 
     One step size then suits all of them. Features change as the convolutions learn, so this is
-    done again after imitation.
+    done again after imitation. Observations do not, and a policy of these stays as it is.
     """
+    if isinstance(policy, VisionPolicy):
+        return _rescaled(policy, demos)
+    return policy
+
+
+@jax.jit
+def _rescaled(policy: VisionPolicy, demos: Demonstrations) -> VisionPolicy:
     head, seen = perceive(policy, demos)
     scaled = normalised(head, seen)
     first, size = head.weights[0], head.obs_mean.shape[0]

@@ -1,18 +1,18 @@
 """Policies with a Gaussian latent, drawn once for an episode, and the actor that runs them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Key
 
 from gmps.dist import gaussian_kl, gaussian_log_prob
 from gmps.losses import InnerBatch
 from gmps.methods.gaussian import PolicySettings, head_of, untrained_policy
 from gmps.nets import GaussianPolicy, with_std
-from gmps.types import Demonstrations, Shared, Task, Trajectories
-from gmps.vision import Encoder, VisionPolicy, common_encoder, encode
+from gmps.types import Demonstrations, Task, Trajectories
+from gmps.vision import Looks, VisionPolicy
 from gmps.worlds.base import World
 
 Net = TypeVar("Net", bound=GaussianPolicy | VisionPolicy)
@@ -146,27 +146,15 @@ class SpreadLatentActor(LatentActor):
 
 
 @dataclass(frozen=True)
-class SeeingLatentActor(SpreadLatentActor):
-    """A `SpreadLatentActor` of policies that look at pictures with one encoder."""
+class SeeingLatentActor(Looks, SpreadLatentActor):
+    """A `SpreadLatentActor` whose policies look at pictures."""
 
-    #: Numbers of the state's observation that the policy is shown beside the picture.
-    hand_size: int = 3
+    hand_size: int = field(kw_only=True)
 
-    def eyes(self, params: LatentPolicy | Shared) -> Encoder:
-        """The encoder of all tasks; see `gmps.vision.common_encoder`."""
-        if isinstance(params, Shared):
-            return params.params.net.encoder
+    def seeing(self, params: LatentPolicy) -> VisionPolicy:
+        """The network without the latent."""
         assert isinstance(params.net, VisionPolicy)
-        return common_encoder(params.net)
-
-    def see(
-        self,
-        eyes: Encoder,
-        frames: UInt8[Array, "b height width 3"],
-        obs: Float[Array, "b obs"],
-    ) -> Float[Array, "b feature"]:
-        """Features of what the cameras show. Of the state's observation only the hand is read."""
-        return encode(eyes, frames, obs[:, : self.hand_size])
+        return params.net
 
 
 class LatentMethod:
