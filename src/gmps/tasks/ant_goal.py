@@ -82,6 +82,7 @@ class AntGoal(MujocoFamily):
     #: authors' 40 that are not held out (27).
     goals: Literal["demonstrated", "all"] = "demonstrated"
 
+    variant_of: ClassVar[str | None] = "ant-goal"
     spec: ClassVar[Spec] = Spec(
         obs_size=38, act_size=8, context_size=2, horizon=200, control_dt=0.01
     )
@@ -92,11 +93,6 @@ class AntGoal(MujocoFamily):
     def name(self) -> str:
         """`ant-goal` or `ant-goal-sparse`."""
         return "ant-goal-sparse" if self.sparse else "ant-goal"
-
-    @property
-    def expert_families(self) -> tuple[str, ...]:
-        """Its own and those of the dense reward: the experts need not be paid as the learner is."""
-        return (self.name, "ant-goal")
 
     @property
     def summary(self) -> str:

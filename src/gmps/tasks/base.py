@@ -83,6 +83,8 @@ class TaskFamily(abc.ABC):
     """Base of all families; see the module docstring. Instances are immutable and hashable."""
 
     name: ClassVar[str]
+    #: The family that its variants have observations, actions and tasks in common with.
+    variant_of: ClassVar[str | None] = None
     spec: Spec
 
     @abc.abstractmethod
@@ -120,9 +122,9 @@ class TaskFamily(abc.ABC):
 
     @property
     def expert_families(self) -> tuple[str, ...]:
-        """Families whose trained experts act here: this one, and others with the same observations,
-        actions and tasks."""
-        return (self.name,)
+        """Families whose trained experts act here: its own, and those of the family that it is a
+        variant of, for experts need not be paid as the learner is."""
+        return (self.name,) if self.variant_of is None else (self.name, self.variant_of)
 
     def terminated(self, state: State) -> Bool[Array, ""]:
         """True in a terminal state."""

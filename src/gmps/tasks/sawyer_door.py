@@ -94,6 +94,7 @@ class SawyerDoor(MujocoFamily):
     train_angles: Angles = TRAIN_ANGLES
     heldout_angles: Angles = HELDOUT_ANGLES
 
+    variant_of: ClassVar[str | None] = "sawyer-door"
     spec: ClassVar[Spec] = Spec(
         obs_size=6,
         act_size=3,
@@ -120,11 +121,6 @@ class SawyerDoor(MujocoFamily):
     def name(self) -> str:
         """`sawyer-door` or `sawyer-door-appendix`."""
         return "sawyer-door-appendix" if self.always_paid else "sawyer-door"
-
-    @property
-    def expert_families(self) -> tuple[str, ...]:
-        """Its own and those of the dense reward: the experts need not be paid as the learner is."""
-        return (self.name, "sawyer-door")
 
     @property
     def summary(self) -> str:

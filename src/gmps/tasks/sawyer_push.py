@@ -87,6 +87,7 @@ class SawyerPush(MujocoFamily):
     train_goals: Goals = TRAIN_GOALS
     heldout_goals: Goals = HELDOUT_GOALS
 
+    variant_of: ClassVar[str | None] = "sawyer-push"
     spec: ClassVar[Spec] = Spec(
         obs_size=6,
         act_size=3,
@@ -116,11 +117,6 @@ class SawyerPush(MujocoFamily):
     def name(self) -> str:
         """`sawyer-push`, `sawyer-push-sparse` or `sawyer-push-appendix`."""
         return "sawyer-push" if self.variant == "dense" else f"sawyer-push-{self.variant}"
-
-    @property
-    def expert_families(self) -> tuple[str, ...]:
-        """Its own and those of the dense reward: the experts need not be paid as the learner is."""
-        return (self.name, "sawyer-push")
 
     @property
     def summary(self) -> str:
