@@ -36,10 +36,11 @@ def read_npz(
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ValueError(f"{path} is damaged or cut short: {_printable(error)}.") from error
     with archive:
-        members = {n.removesuffix(".npy"): n for n in archive.namelist() if n.endswith(".npy")}
+        files = [n for n in archive.namelist() if n.endswith(".npy")]
+        members = {_printable(n.removesuffix(".npy")): n for n in files}
         for name in required:
             if name not in members:
-                found = _printable(", ".join(members)) or "no array at all"
+                found = ", ".join(members) or "no array at all"
                 raise ValueError(f"{path} lacks the array {name}; it holds {found}.")
         wanted = [name for name in (*required, *optional) if name in members]
         arrays = {name: _read_array(path, archive, name, members[name]) for name in wanted}
