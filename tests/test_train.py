@@ -116,15 +116,15 @@ def test_presets_name_their_family_and_refuse_nonsense():
 
 
 def test_random_training_tasks_come_from_the_seed():
-    config = replace(SMALL, train_tasks=None, random_tasks=6)
+    config = replace(SMALL, random_tasks=6)
     drawn = [prepare(replace(config, seed=seed)).tasks for seed in (0, 0, 1)]
     first, again, other = (np.asarray(tasks["train"]) for tasks in drawn)
     assert first.shape == (6, 2)
     np.testing.assert_array_equal(first, again)
     assert not np.isclose(first, other).any()
     np.testing.assert_array_equal(drawn[0]["heldout"], prepare(SMALL).tasks["heldout"])
-    with pytest.raises(ValueError, match="leave out --train-tasks and --demos"):
-        replace(SMALL, random_tasks=6)
+    with pytest.raises(ValueError, match="leave out --demos, which choose them too"):
+        replace(config, demos="mine.npz")
     with pytest.raises(ValueError, match="random_tasks is 1; meta-training needs at least 2"):
         replace(config, random_tasks=1)
 

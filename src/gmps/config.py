@@ -60,8 +60,8 @@ class TrainConfig:
     train_tasks: int | None = None
     """Training tasks, evenly chosen from the family's list; all by default."""
     random_tasks: int | None = field(default=None, metadata=ADDED)
-    """Train on this many tasks drawn from the family's whole range, not on its list. Held-out tasks
-    stay those of the list."""
+    """Train on this many tasks drawn from the family's whole range, in place of `train_tasks` from
+    its list. Held-out tasks stay those of the list."""
     checkpoint_every: int = 1
     """Rounds between checkpoints."""
     keep: int = 3
@@ -110,10 +110,9 @@ class TrainConfig:
                 raise ValueError(
                     f"random_tasks is {self.random_tasks}; meta-training needs at least 2."
                 )
-            if self.train_tasks is not None or self.demos is not None:
+            if self.demos is not None:
                 raise ValueError(
-                    "--random-tasks draws the training tasks; leave out --train-tasks and --demos, "
-                    "which choose them too."
+                    "--random-tasks draws the training tasks; leave out --demos, which choose them too."
                 )
         if self.clone and (self.demos is None or self.expert):
             raise ValueError("--clone makes an expert of --demos; give these, and no --expert.")
