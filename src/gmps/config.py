@@ -112,7 +112,8 @@ class TrainConfig:
                 )
             if self.demos is not None:
                 raise ValueError(
-                    "--random-tasks draws the training tasks; leave out --demos, which choose them too."
+                    "--random-tasks draws the training tasks; leave out --demos, "
+                    "which choose them too."
                 )
         if self.clone and (self.demos is None or self.expert):
             raise ValueError("--clone makes an expert of --demos; give these, and no --expert.")
