@@ -3,13 +3,15 @@
 Backends: frames of 48 x 64 of an expert's states, by `Cameras` in a process for each backend, one
 thread and all. Loop: `VisionWorld.rollout` with one policy for all tasks, and how long its parts
 took, summed over the two halves that run at once. Network: `encode` and its gradient. Leak:
-resident memory before and after 10,000 frames.
+resident memory before and after 10,000 frames. Warp: mujoco-warp's ray tracer on the same states,
+if an interpreter that has it is named; see `rendering_warp.py`.
 
 Every figure is given by wall clock and by CPU second of this process: the latter is what counts
 where other programs run beside it.
 
 Example:
     python benchmarks/rendering.py --out benchmarks/results/rendering.json
+    python benchmarks/rendering.py --warp warp/bin/python
 """
 
 import argparse
@@ -18,6 +20,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,12 +29,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 from reports import write_report
 from sampling import environment
 
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
+from gmps.render import free_camera
 from gmps.sim.cameras import Cameras
 from gmps.sim.episodes import pack
 from gmps.sim.native import NativeSimulator
@@ -51,6 +56,8 @@ def main() -> None:
     results["backends"] = [one_backend(name, args) for name in args.backends]
     results["loop"] = [loop(name, args) for name in args.families]
     results["network"] = network(args)
+    if args.warp:
+        results["mujoco-warp"] = [ray_traced(name, args) for name in args.families]
     report = {
         "benchmark": "rendering",
         "about": __doc__,
@@ -74,6 +81,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--leak-frames", type=int, default=10_000, help="drawn for memory (10000)")
     parser.add_argument("--tasks", type=int, default=10, help="tasks of the loop (10)")
     parser.add_argument("--episodes", type=int, default=8, help="episodes of a task (8)")
+    parser.add_argument("--warp", help="an interpreter with mujoco-warp, to measure that too")
     parser.add_argument("--backend", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="write JSON here")
     return parser.parse_args()
@@ -131,6 +139,53 @@ def expert_states(family: PixelFamily, count: int) -> np.ndarray:
     states = np.asarray(jax.vmap(jax.vmap(jax.vmap(pack)))(roll.states))
     flat = states.reshape(-1, states.shape[-1])
     return np.resize(flat, (count, flat.shape[1]))
+
+
+def ray_traced(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """The whole square picture and the learner's size of it, by mujoco-warp on a CPU."""
+    family = make_family(name)
+    assert isinstance(family, PixelFamily)
+    qpos = expert_states(family, args.frames)[:, : family.model().nq]
+    rows = []
+    for size in ((family.view.rendered,) * 2, (family.view.height, family.view.width)):
+        with tempfile.TemporaryDirectory() as folder:
+            scene, states, picture = (Path(folder) / x for x in ("s.xml", "q.npy", "picture.npy"))
+            scene.write_text(scene_xml(family, *size))
+            np.save(states, qpos)
+            script = Path(__file__).with_name("rendering_warp.py")
+            words = [args.warp, script, scene, states, picture]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode:
+                return {"family": name, "failed": done.stderr.strip().splitlines()[-1]}
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    return {"family": name, "drawing": rows}
+
+
+def scene_xml(family: PixelFamily, height: int, width: int) -> str:
+    """The family's scene with its camera, for programs that read MuJoCo's XML."""
+    written, compiled = [], mujoco.MjSpec.compile
+
+    def noted(spec: mujoco.MjSpec, *rest: Any) -> mujoco.MjModel:
+        model = compiled(spec, *rest)
+        written.append(spec.to_xml())
+        return model
+
+    mujoco.MjSpec.compile = noted
+    try:
+        model = family.model()
+    finally:
+        mujoco.MjSpec.compile = compiled
+    camera = free_camera(model, family.view.camera)
+    azimuth, elevation = np.deg2rad([camera.azimuth, camera.elevation])
+    level = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+    forward = np.cos(elevation) * level + [0.0, 0.0, np.sin(elevation)]
+    right = np.array([level[1], -level[0], 0.0])
+    axes = np.concatenate([right, np.cross(right, forward)])
+    position = camera.lookat - camera.distance * forward
+    numbers = {"pos": position, "xyaxes": axes, "fovy": [model.vis.global_.fovy]}
+    fields = " ".join(f'{k}="{" ".join(map(str, v))}"' for k, v in numbers.items())
+    view = f'<camera name="view" {fields} resolution="{width} {height}"/>'
+    return written[-1].replace("</worldbody>", f"{view}</worldbody>")
 
 
 def resident_mb() -> float:
