@@ -7,13 +7,13 @@ example:
   python benchmarks/adaptation.py ant-goal --demos ant-goal-demos.npz --seeds 0 1 2
 """
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from reports import write_report
 
 from gmps.cli import main
 from gmps.report.aggregate import combine_scores
@@ -88,9 +88,7 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         },
     }
     out = Path(settings.out or f"benchmarks/results/{name}.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written: {out}")
+    write_report(result, out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ example:
   python benchmarks/adaptation_episodes.py --name push --runs runs/push-seed0 runs/push-seed1
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import tyro
 from methods import words
+from reports import write_report
 
 from gmps.cli import main
 from gmps.report.aggregate import combine_scores
@@ -60,10 +60,9 @@ def study(settings: Episodes) -> None:
     result = {"study": settings.name, "about": __doc__, "methods": methods}
     result["versions"] = list(versions.values())
     out = Path(settings.out) / f"episodes-{settings.name}.json"
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(result, out)
     draw(settings.name, methods, out.with_suffix(".png"))
     print(table(methods))
-    print(f"written: {out} and its .png")
 
 
 def judge(source: Path, copy: Path, episodes: int, repeats: int) -> None:

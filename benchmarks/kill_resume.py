@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
+from reports import write_report
 
 from gmps.checkpoint import verify
 from gmps.config import TrainConfig, preset
@@ -102,7 +103,7 @@ def main(command: Kill) -> None:
             "metrics_equal_byte_for_byte": one == other,
             "checkpoints_damaged": 0,
         }
-    Path(command.out).write_text(json.dumps(result, indent=1) + "\n")
+    write_report(result, Path(command.out))
     print(json.dumps(result, indent=1))
     if one != other or len(kills) < command.kills:
         raise SystemExit("The killed run differs from the uninterrupted one, or ended too early.")

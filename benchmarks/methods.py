@@ -27,6 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tyro
 from adaptation import finish
+from reports import write_report
 
 from gmps.methods.registry import METHODS
 from gmps.report.aggregate import combine_scores
@@ -102,7 +103,6 @@ def study(settings: Methods) -> None:
                 words = shlex.split(command(settings, method, seed))[3:]
                 finish(folder / f"{method}-seed{seed}", settings.family, words)
     out = Path(settings.out) / f"methods-{settings.family}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     result = {"study": settings.family, "about": __doc__, **stored(out)}
     found = {}
     for method in settings.methods:
@@ -117,10 +117,9 @@ def study(settings: Methods) -> None:
     result["methods"] = {name: found[name] for name in METHODS if name in found}
     if settings.expert:
         result["contextual SAC"] = expert_curve(Run.open(settings.expert))
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(result, out)
     draw(result, out.with_suffix(".png"))
     print(table(result))
-    print(f"written: {out} and its .png")
 
 
 def stored(path: Path) -> dict[str, Any]:

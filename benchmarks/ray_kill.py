@@ -17,6 +17,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from reports import write_report
+
 from gmps.config import expert_preset
 from gmps.experts.apart import progress, train_apart
 from gmps.experts.sources import find_expert
@@ -81,8 +83,7 @@ def main() -> None:
     }
     print(json.dumps({k: v for k, v in report.items() if k not in ("about", "versions")}, indent=1))
     assert all(equal.values())
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(report, args.out)
     ray.shutdown()
     cluster.shutdown()
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from reports import write_report
 
 from gmps.commands.expert import train_in
 from gmps.config import expert_preset
@@ -96,8 +97,7 @@ def main(settings: Experts) -> None:
         "results": results,
         "versions": collect_versions(),
     }
-    if settings.out:
-        settings.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(report, settings.out)
 
 
 def task_sets(name: str) -> dict[str, Task]:

@@ -7,7 +7,6 @@ Example:
 """
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import ClassVar
 
 import gymnasium
 import jax.numpy as jnp
+from reports import write_report
 
 from gmps.experts.sac import SacConfig
 from gmps.experts.sac_training import ExpertConfig, ExpertTraining, train_expert
@@ -83,8 +83,7 @@ def main() -> None:
         results.append({"seed": seed, "returns": curve, "seconds": time.perf_counter() - start})
         print(seed, curve, flush=True)
     report = {"benchmark": "sac_pendulum", "about": __doc__, "results": results}
-    if args.out:
-        args.out.write_text(json.dumps(report | {"versions": collect_versions()}, indent=1) + "\n")
+    write_report(report | {"versions": collect_versions()}, args.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ Example:
 
 import argparse
 import importlib.metadata
-import json
 import statistics
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
+from reports import write_report
 
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import SacConfig, init_sac, update
@@ -129,8 +129,7 @@ def main() -> None:
         "peers": {name: importlib.metadata.version(name) for name in packages},
         "versions": collect_versions(),
     }
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

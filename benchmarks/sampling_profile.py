@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from reports import write_report
 from sampling import commanded, environment, open_loop, timed
 
 from gmps.nets import PolicyActor, init_policy
@@ -46,9 +47,7 @@ def main() -> None:
         "results": results,
         "environment": environment(load),
     }
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {args.out}")
+    write_report(report, args.out)
 
 
 def parse() -> argparse.Namespace:

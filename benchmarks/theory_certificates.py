@@ -5,12 +5,12 @@ example:
   python benchmarks/theory_certificates.py runs/point runs/push runs/ant
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
+from reports import write_report
 
 from gmps.theory.certificate import read_certificate
 
@@ -70,7 +70,7 @@ def plot(certificates: list[dict[str, Any]], file: str) -> None:
 
 def main(settings: Certificates) -> None:
     certificates = [gather(folder) for folder in settings.runs]
-    Path(settings.out).write_text(json.dumps(certificates, indent=1) + "\n", encoding="utf-8")
+    write_report(certificates, Path(settings.out))
     plot([c for c in certificates if c["history"]], settings.figure)
 
 

@@ -8,13 +8,13 @@ example:
   python benchmarks/theory_convergence.py
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
+from reports import write_report
 
 from gmps.theory.bounds import imitation_bounds
 from gmps.theory.divergence import kl_divergence, span, total_variation
@@ -183,7 +183,7 @@ def plot(results: dict[str, Any], file: str) -> None:
 
 def main(settings: Convergence) -> None:
     results = {"settings": settings.__dict__, **study(settings)}
-    Path(settings.out).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_report(results, Path(settings.out))
     plot(results, settings.figure)
 
 
