@@ -251,14 +251,14 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
 
 
 def _vision_preset(config: TrainConfig) -> TrainConfig:
-    """What two cores train and judge within an hour."""
+    """What a core trains and judges within twenty minutes."""
     return replace(
         config,
-        method="gmps-vision",
-        rounds=60,
+        method="gmps-latent",
+        rounds=20,
         checkpoint_every=5,
         keep=1,
-        gmps_latent=replace(config.gmps_latent, labels=30, pretrain_steps=4000, capacity=1500),
+        gmps_latent=replace(config.gmps_latent, labels=30, pretrain_steps=1500, capacity=1500),
         evaluation=EvaluationConfig(steps=1, repeats=2, evaluation_episodes=2),
         plain=PlainConfig(
             steps=1000,
