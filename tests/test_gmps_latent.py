@@ -1,6 +1,7 @@
 """GMPS with a latent: the draws, the inner step by hand, and what the outer loop learns from."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -190,6 +191,19 @@ def test_the_standard_deviation_and_the_labels_stay_in_an_update():
         )
         assert any(not np.array_equal(a, b) for a, b in pairs)
     assert metrics["latent/move"] > 0
+
+
+def test_latents_learn_at_a_rate_of_their_own():
+    config = replace(QUICK, pretrain_steps=1, normalise=False)
+    plain, fast, still = (
+        started(config=replace(config, latent_rate=rate))[1].params for rate in (1.0, 3.0, 0.0)
+    )
+    for a, b in zip(jax.tree.leaves(plain.net), jax.tree.leaves(fast.net), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Where they started: as far back as one step at a rate of 1 went.
+    for one, three, none in zip(plain.latents, fast.latents, still.latents, strict=True):
+        assert np.abs(np.asarray(one - none)).min() > 0
+        np.testing.assert_allclose(three - none, 3 * (one - none), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(

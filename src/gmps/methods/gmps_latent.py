@@ -114,7 +114,7 @@ class GmpsLatent(LatentMethod):
         params = _imitate(params, data, imitate_key, config)
         if config.normalise:
             params = params._replace(net=rescaled(params.net, demos))
-        optimiser = optax.adam(config.learning_rate)
+        optimiser = _optimiser(config)
         return GmpsLatentState(
             params,
             optimiser.init(params),  # pyright: ignore[reportArgumentType]
@@ -242,7 +242,7 @@ def _imitate(
     params: LatentParams, data: Aggregate, key: Key[Array, ""], config: GmpsLatentConfig
 ) -> LatentParams:
     """The start: imitation with each task's own latent. The advantage is left as it is."""
-    optimiser = optax.adam(config.learning_rate)
+    optimiser = _optimiser(config)
 
     def loss(params: LatentParams, labels: Demonstrations, key: Key[Array, ""]) -> Float[Array, ""]:
         net, labels = perceive(params.net, labels)
@@ -264,7 +264,7 @@ def _imitate(
 def _update(
     state: GmpsLatentState, explored: Explored, key: Key[Array, ""], config: GmpsLatentConfig
 ) -> tuple[GmpsLatentState, dict[str, Float[Array, ""]]]:
-    optimiser = optax.adam(config.learning_rate)
+    optimiser = _optimiser(config)
 
     def loss(
         params: LatentParams, labels: Demonstrations, key: Key[Array, ""]
@@ -300,6 +300,19 @@ def _update(
         "policy/std": jnp.exp(params.net.log_std).mean(),
     }
     return state._replace(params=params, opt_state=opt_state, round=state.round + 1), metrics
+
+
+def _optimiser(config: GmpsLatentConfig) -> optax.GradientTransformation:
+    """Adam, with a learning rate of their own for the training tasks' latents."""
+    adam = optax.adam(config.learning_rate)
+
+    def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple:
+        steps, state = adam.update(updates, state, params)
+        assert isinstance(steps, LatentParams)
+        latents = jax.tree.map(lambda x: config.latent_rate * x, steps.latents)
+        return steps._replace(latents=latents), state
+
+    return optax.GradientTransformation(adam.init, update)
 
 
 def _fixed_std(gradient: LatentParams) -> LatentParams:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gmps.adapt import StepSizeKind
+from gmps.config_json import ADDED
 from gmps.experts.sac import SacConfig
 from gmps.losses import Imitation, check_imitation
 from gmps.methods.outer import Outer, PpoConfig
@@ -45,6 +46,9 @@ class GmpsLatentConfig:
     """Outer steps on the same episodes."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
+    latent_rate: float = field(default=1.0, metadata=ADDED)
+    """Learning rate of the training tasks' own latents, in multiples of `learning_rate`. Fast
+    latents lie in order before the network learns them by heart."""
     labels: int = 60
     """Expert labels of each task in one step."""
     visit_episodes: int = 4
@@ -70,7 +74,7 @@ class GmpsLatentConfig:
             )
         if not 0 < self.narrowing <= 1:
             raise ValueError(f"narrowing is {self.narrowing}; it must be above 0 and at most 1.")
-        for name in ("kl_weight", "blind_weight"):
+        for name in ("kl_weight", "blind_weight", "latent_rate"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0.")
         check_imitation(self.imitation)
