@@ -192,8 +192,9 @@ def test_the_scripted_expert_sees_the_goal_and_solves_reaching():
     expert, tasks = find_expert(["scripted"], fam), fam.tasks("train")
     obs = np.zeros((2, 39), np.float32)
     act = np.asarray(jax.vmap(expert.controller)(tasks[:2], obs))
-    # Five times the way to the goal, and the gripper stays as it is.
-    np.testing.assert_allclose(act[:, :3], np.clip(5 * tasks[:2, :3], -1, 1), atol=1e-6)
+    # Five times the way to 4.5 cm above the goal, and the gripper stays as it is.
+    above = np.asarray(tasks)[:, :3] + [0, 0, 0.045]
+    np.testing.assert_allclose(act[:, :3], np.clip(5 * above[:2], -1, 1), atol=1e-6)
     assert not act[:, 3].any()
     batch, solved = MetaWorldBatch(fam, threads=1), np.zeros(3)
     seen = batch.start(list(np.asarray(tasks)), [0] * 3)
@@ -202,6 +203,8 @@ def test_the_scripted_expert_sees_the_goal_and_solves_reaching():
         solved = np.maximum(solved, success)
     batch.close()
     assert solved.all()
+    # The hand is above the goal and the fingers are at it, far within the 5 cm that count.
+    assert np.linalg.norm(seen[:, :3] - above, axis=1).max() < 0.015
 
 
 def test_tasks_that_the_expert_fails_are_left_out_and_named():

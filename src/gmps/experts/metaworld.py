@@ -11,6 +11,11 @@ from gmps.experts.base import Controller
 from gmps.experts.user import from_function
 from gmps.tasks.metaworld import GOAL, MetaWorld
 
+#: Kinds whose policy brings the hand to the goal, while the point between the fingers counts.
+_BY_HAND = ("reach-v3", "reach-wall-v3")
+#: How far that point is below the hand, m.
+_FINGERS = 0.045
+
 
 @functools.cache
 def scripted(family: MetaWorld) -> Controller:
@@ -21,10 +26,18 @@ def scripted(family: MetaWorld) -> Controller:
 def act(
     family: MetaWorld, tasks: Float[np.ndarray, "n 4"], obs: Float[np.ndarray, "n 39"]
 ) -> Float[np.ndarray, "n 4"]:
-    """The policies' actions, clipped to [-1, 1], for a batch of states of any kinds."""
+    """The policies' actions, clipped to [-1, 1], for a batch of states of any kinds.
+
+    In reach and reach-wall they are shown the goal raised by 4.5 cm: shown the goal itself they
+    stop 4.4 to 4.7 cm from it, of the 5 that count, and who imitates them with the least error
+    fails.
+    """
     seen = obs.astype(np.float64)
     seen[:, GOAL] = tasks[:, :3]
     names = {row: family.env_name((0, 0, 0, row)) for row in np.unique(tasks[:, 3])}
+    for row, name in names.items():
+        if name in _BY_HAND:
+            seen[tasks[:, 3] == row, GOAL.stop - 1] += _FINGERS
     actions = np.empty((len(obs), family.act_size), np.float32)
     with warnings.catch_warnings():
         # Their gains are high, and so they say that what they return will be clipped.
