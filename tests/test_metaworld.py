@@ -15,6 +15,7 @@ from gmps.harness import HarnessAgent, HarnessConfig, run_harness
 from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior
 from gmps.nets import PolicyActor, init_policy
 from gmps.sim.metaworld_batch import MetaWorldBatch, can_batch
+from gmps.sim.metaworld_judges import _length
 from gmps.tasks import make_family
 from gmps.tasks.check import check_functions
 from gmps.tasks.metaworld import AnyKind, MetaWorld, environments, official_task
@@ -40,6 +41,12 @@ def official(family, task):
     env = AnyKind()
     env.choose(*family.row(task))
     return env
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_lengths_are_those_of_single_vectors_to_the_last_bit(axes: int):
+    vectors = np.random.default_rng(0).normal(size=(2000, axes))
+    assert np.array_equal(_length(vectors), [np.linalg.norm(v) for v in vectors])
 
 
 @pytest.mark.parametrize("kind", ["reach-v3", "push-v3", "door-open-v3"])

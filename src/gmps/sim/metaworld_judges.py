@@ -68,7 +68,7 @@ class Judge(NamedTuple):
 
 def observation(places: Places) -> Float[np.ndarray, "n 18"]:
     """Hand, gripper opening, object and its quaternion; room for a second object stays zero."""
-    apart = np.linalg.norm(places.right_claw - places.left_claw, axis=1)
+    apart = _length(places.right_claw - places.left_claw)
     opening = np.clip(apart / 0.1, 0.0, 1.0)
     quaternion = Rotation.from_matrix(places.turn).as_quat()
     empty = np.zeros((len(opening), 7))
@@ -78,16 +78,16 @@ def observation(places: Places) -> Float[np.ndarray, "n 18"]:
 def reach(places: Places, constants: Constants, hand: Any, act: Any) -> tuple[Any, Any]:
     """`SawyerReachEnvV3`: bring the fingertips to the goal."""
     del hand, act
-    distance = np.linalg.norm(places.tcp - constants.goal, axis=1)
-    margin = np.linalg.norm(constants.hand_start - constants.goal, axis=1)
+    distance = _length(places.tcp - constants.goal)
+    margin = _length(constants.hand_start - constants.goal)
     return 10 * _closeness(distance, RADIUS, margin), distance <= RADIUS
 
 
 def push(places: Places, constants: Constants, hand: Any, act: Any) -> tuple[Any, Any]:
     """`SawyerPushEnvV3`: bring the puck to the goal, best by gripping it."""
     del hand
-    to_goal = np.linalg.norm(places.object - constants.goal, axis=1)
-    at_start = np.linalg.norm(constants.object_start - constants.goal, axis=1)
+    to_goal = _length(places.object - constants.goal)
+    at_start = _length(constants.object_start - constants.goal)
     in_place = _closeness(to_goal, RADIUS, at_start)
     caging, gripping = _caging(places, constants, act, 0.015, 0.05, 0.005)
     grasped = (_hamacher(caging, gripping) + caging) / 2
@@ -95,8 +95,8 @@ def push(places: Places, constants: Constants, hand: Any, act: Any) -> tuple[Any
     single = (gripping > 0) & (caging > 0.97)
     caging32, gripping32 = caging.astype(np.float32), gripping.astype(np.float32)
     grasped32 = (_hamacher(caging32, gripping32) + caging32) / 2
-    touching = np.linalg.norm(places.object - places.tcp, axis=1) < 0.02
-    opening = np.linalg.norm(places.right_claw - places.left_claw, axis=1) > 0
+    touching = _length(places.object - places.tcp) < 0.02
+    opening = _length(places.right_claw - places.left_claw) > 0
     with_it = touching & opening
     reward = 2 * grasped
     reward = np.where(with_it, reward + (1.0 + reward + 5.0 * in_place), reward)
@@ -110,13 +110,13 @@ def push(places: Places, constants: Constants, hand: Any, act: Any) -> tuple[Any
 def door_open(places: Places, constants: Constants, hand: Any, act: Any) -> tuple[Any, Any]:
     """`SawyerDoorEnvV3`: go to the handle from above, then open the door to 120 degrees."""
     handle = places.object + np.array([-0.05, 0, 0])
-    radius = np.linalg.norm(hand[:, :2] - handle[:, :2], axis=1)
+    radius = _length(hand[:, :2] - handle[:, :2])
     away = radius > 0.12
     floor = np.where(away, 0.04 * np.log(np.where(away, radius - 0.12, 1.0)) + 0.4, 0.0)
     above = hand[:, 2] >= floor
     low = _closeness(floor - hand[:, 2], 0.01, np.where(above, 1.0, floor / 2.0))
     offset = hand - handle - np.array([0.05, 0.03, -0.01])
-    near = _closeness(np.linalg.norm(offset, axis=1), 0.12 / 2.0, 0.5)
+    near = _closeness(_length(offset), 0.12 / 2.0, 0.5)
     ready = _hamacher(np.where(above, 1.0, low), near)
     missing = np.pi / 2.0 + np.pi / 6 + places.angle
     started = 0.2 * (places.angle < -np.pi / 90.0)
@@ -124,6 +124,12 @@ def door_open(places: Places, constants: Constants, hand: Any, act: Any) -> tupl
     effort = ((np.clip(act[:, 3], -1, 1) + np.float32(1)) / np.float32(2)).astype(float)
     done = np.abs(places.object[:, 0] - constants.goal[:, 0]) <= 0.08
     return np.where(done, 10.0, 2.0 * _hamacher(ready, effort) + 8.0 * opened), done
+
+
+def _length(vectors: Float[np.ndarray, "n axis"]) -> Float[np.ndarray, " n"]:
+    """What `np.linalg.norm` gives for each vector alone, by the same dot product: with an axis it
+    adds the squares up otherwise, and the last bit may differ."""
+    return np.sqrt(np.vecdot(vectors, vectors))
 
 
 def _closeness(x: Any, upper: float, margin: Any) -> Any:
@@ -155,8 +161,8 @@ def _caging(
     across = _hamacher(*sides)
     xz = [0, 2]
     start, now = (a[:, xz] - b[:, xz] for a, b in _pairs(places, constants))
-    margin = np.linalg.norm(start, axis=1) - xz_reach
-    caging = _hamacher(across, _closeness(np.linalg.norm(now, axis=1), xz_reach, margin))
+    margin = _length(start) - xz_reach
+    caging = _hamacher(across, _closeness(_length(now), xz_reach, margin))
     closing = np.minimum(np.maximum(0, act[:, 3]), 1.0).astype(float)
     return caging, np.where(caging > 0.97, closing, 0.0)
 
