@@ -127,7 +127,7 @@ def test_an_expert_of_another_family_is_refused(tmp_path):
 def test_contextual_sac_solves_the_point_goal(tmp_path):
     """An untrained actor loses 15 to 20 against the scripted controller."""
     config = replace(
-        expert_preset("point-goal"), rounds=60, evaluate_every=60, evaluation_episodes=1
+        expert_preset("point-goal"), rounds=90, evaluate_every=90, evaluation_episodes=1
     )
     expert = find_expert((str(trained(tmp_path / "run", config)),), FAMILY)
     score = score_expert(WORLD, expert, FAMILY.tasks("train"), 4, jax.random.key(0))
