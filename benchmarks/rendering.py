@@ -146,14 +146,13 @@ def ray_traced(name: str, args: argparse.Namespace) -> dict[str, Any]:
     family = make_family(name)
     assert isinstance(family, PixelFamily)
     qpos = expert_states(family, args.frames)[:, : family.model().nq]
-    rows = []
-    for size in ((family.view.rendered,) * 2, (family.view.height, family.view.width)):
-        with tempfile.TemporaryDirectory() as folder:
-            scene, states, picture = (Path(folder) / x for x in ("s.xml", "q.npy", "picture.npy"))
+    script, rows = Path(__file__).with_name("rendering_warp.py"), []
+    with tempfile.TemporaryDirectory() as folder:
+        scene, states = Path(folder) / "scene.xml", Path(folder) / "qpos.npy"
+        np.save(states, qpos)
+        for size in ((family.view.rendered,) * 2, (family.view.height, family.view.width)):
             scene.write_text(scene_xml(family, *size))
-            np.save(states, qpos)
-            script = Path(__file__).with_name("rendering_warp.py")
-            words = [args.warp, script, scene, states, picture]
+            words = [args.warp, script, scene, states]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 return {"family": name, "failed": done.stderr.strip().splitlines()[-1]}
