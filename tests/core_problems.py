@@ -11,7 +11,7 @@ from scipy import stats
 
 from gmps.adapt import StepSizeKind, StepSizes, init_step_sizes
 from gmps.losses import InnerBatch
-from gmps.nets import GaussianPolicy
+from gmps.nets import Activation, GaussianPolicy
 from gmps.types import Demonstrations
 
 OBS, ACT, BIAS = 3, 2, 2
@@ -27,7 +27,9 @@ def quick_jit(function: Any) -> Any:
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def random_policy(seed: int, hidden: tuple[int, ...] = (5, 4)) -> GaussianPolicy:
+def random_policy(
+    seed: int, hidden: tuple[int, ...] = (5, 4), activation: Activation = "relu"
+) -> GaussianPolicy:
     """A policy in which every leaf is random, the input normalisation too."""
     rng = np.random.default_rng(seed)
     sizes = (OBS + BIAS, *hidden, ACT)
@@ -38,6 +40,7 @@ def random_policy(seed: int, hidden: tuple[int, ...] = (5, 4)) -> GaussianPolicy
         log_std=array(0.3 * rng.normal(size=ACT)),
         obs_mean=array(0.3 * rng.normal(size=OBS)),
         obs_std=array(rng.uniform(0.5, 1.5, size=OBS)),
+        activation=activation,
     )
 
 

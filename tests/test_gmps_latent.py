@@ -13,7 +13,12 @@ from jax.flatten_util import ravel_pytree
 from core_problems import array
 from gmps.experts.base import ExpertActor, label
 from gmps.methods.base import stack
-from gmps.methods.episode_advantage import RewardScale, init_advantage, segment
+from gmps.methods.episode_advantage import (
+    RewardScale,
+    SoftmaxAdvantage,
+    init_advantage,
+    segment,
+)
 from gmps.methods.gmps_latent import (
     Explored,
     GmpsLatent,
@@ -94,6 +99,34 @@ def test_the_inner_step_by_hand():
     assert not np.asarray(inner_step(advantage, scale, Explored(rewards * 0 + 9, noise))).any()
 
 
+def test_the_softmax_step_by_hand():
+    # Returns 6 and 2 are 1 and -1 deviation from their mean, whatever the scale: with b = 1 the
+    # weights are e / (e + 1/e) = 0.8808 and 0.1192, so the mean of 2 w - 1 times e is 0.7616 e.
+    noise = array([[[1.0, 2.0], [-1.0, -2.0]]])
+    rewards = array([[[5.0, 1.0], [3.0, -1.0]]])
+    scale = RewardScale.unknown(2)
+
+    def moved(sharpness: float, rewards: jax.Array) -> jax.Array:
+        advantage = SoftmaxAdvantage(jnp.log(array(sharpness)))
+        return inner_step(advantage, scale, Explored(rewards, noise))
+
+    np.testing.assert_allclose(moved(1.0, rewards), np.tanh(1) * noise[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(moved(1.0, 100 * rewards + 7), moved(1.0, rewards), rtol=1e-5)
+    # To the best latent as it sharpens; to first order the policy gradient of the returns.
+    np.testing.assert_allclose(moved(20.0, rewards), noise[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(moved(1e-3, rewards) / 1e-3, noise[:, 0], rtol=1e-3)
+    assert not np.asarray(moved(5.0, rewards * 0 + 9)).any()
+
+
+def test_impossible_advantages_are_refused():
+    with pytest.raises(ValueError, match=r"^advantage is 'best'; it must be 'learned' or 'softmax"):
+        GmpsLatentConfig(advantage="best")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        ValueError, match=r"^step_size is 0; with advantage softmax it must be abov"
+    ):
+        GmpsLatentConfig(advantage="softmax", step_size=0)
+
+
 def started(controller: bool = True, config: GmpsLatentConfig = QUICK) -> tuple[Any, ...]:
     world = make_world(make_family("point-goal"))
     tasks, expert = world.family.tasks("train", 3), world.family.expert
@@ -150,10 +183,11 @@ def test_labels_come_from_visits_and_steps_are_counted():
     assert gathered.steps == {"meta": 3 * 20 * 6, "evaluation": 3 * 20 * 4}
 
 
-def test_the_gradient_through_the_inner_step(x64):
+@pytest.mark.parametrize("kind", ["learned", "softmax"])
+def test_the_gradient_through_the_inner_step(x64, kind):
     # The imitation loss after the step against central differences in the advantage's numbers.
     rng = np.random.default_rng(0)
-    _, state = started()
+    _, state = started(config=replace(QUICK, advantage=kind))
     state: GmpsLatentState = jax.tree.map(
         lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
     )
@@ -177,8 +211,9 @@ def test_the_gradient_through_the_inner_step(x64):
     np.testing.assert_allclose(gradient @ direction, slope, rtol=1e-4)
 
 
-def test_the_standard_deviation_and_the_labels_stay_in_an_update():
-    method, state = started()
+@pytest.mark.parametrize("kind", ["learned", "softmax"])
+def test_the_standard_deviation_and_the_labels_stay_in_an_update(kind):
+    method, state = started(config=replace(QUICK, advantage=kind, activation="tanh"))
     state, gathered = method.gather(state, jax.random.key(1))
     new, metrics = method.update(state, gathered, jax.random.key(2))
     assert np.array_equal(new.params.net.log_std, state.params.net.log_std)

@@ -23,7 +23,7 @@ from core_problems import (
     spoil_batch,
     without_constants,
 )
-from gmps.columns import inner_objective, mlp, outer_objective
+from gmps.columns import inner_objective, means, outer_objective
 from gmps.losses import (
     Imitation,
     action_cost,
@@ -114,10 +114,12 @@ def test_unknown_imitation_loss():
         outer_objective(policy, demos, "mae")  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("hidden", [(), (6, 5, 4)])
+@pytest.mark.parametrize(
+    ("hidden", "activation"), [((), "relu"), ((6, 5, 4), "relu"), ((6, 5, 4), "tanh")]
+)
 @pytest.mark.usefixtures("x64")
-def test_columns_are_the_same_losses(hidden):
-    policy, at, direction = (random_policy(seed, hidden) for seed in (0, 5, 7))
+def test_columns_are_the_same_losses(hidden, activation):
+    policy, at, direction = (random_policy(seed, hidden, activation) for seed in (0, 5, 7))
     at = replace(at, obs_mean=policy.obs_mean, obs_std=policy.obs_std)
     direction = without_constants(direction)
     batch, demos = one_task(random_batch(1, policy)), one_task(random_demos(2))
@@ -145,7 +147,7 @@ def test_columns_are_the_same_losses(hidden):
 def test_gradient_of_the_columns_network_by_its_input_too():
     policy = replace(random_policy(0), obs_mean=array(np.zeros(OBS)), obs_std=array(np.ones(OBS)))
     inputs, weight = array(np.random.default_rng(0).normal(size=(2, OBS, 6)))
-    columns = lambda x: jnp.sum(weight[:ACT] * mlp(policy.layers, x))  # noqa: E731
+    columns = lambda x: jnp.sum(weight[:ACT] * means(policy, x))  # noqa: E731
     rows = lambda x: jnp.sum(weight[:ACT] * jax.vmap(policy, 1, 1)(x)[0])  # noqa: E731
     actual, expected = jax.jit(lambda x: (jax.grad(columns)(x), jax.grad(rows)(x)))(inputs)
     np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)

@@ -30,6 +30,27 @@ def test_forward_by_hand():
     np.testing.assert_allclose(log_std, [-0.7])
 
 
+def test_tanh_by_hand():
+    policy = GaussianPolicy(
+        weights=(jnp.array([[1.0]]), jnp.array([[2.0]])),
+        biases=(jnp.array([0.5]), jnp.array([0.25])),
+        bias_transform=jnp.zeros(0),
+        log_std=jnp.zeros(1),
+        obs_mean=jnp.zeros(1),
+        obs_std=jnp.ones(1),
+        activation="tanh",
+    )
+    np.testing.assert_allclose(policy(jnp.array([1.0]))[0], [2 * np.tanh(1.5) + 0.25], rtol=1e-6)
+    # However far away, the action is bounded.
+    np.testing.assert_allclose(policy(jnp.array([1e6]))[0], [2.25], rtol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_activation():
+    with pytest.raises(ValueError, match=r"^activation is 'elu'; it must be 'relu' or 'tanh'\.$"):
+        init_policy(jax.random.key(0), OBS, ACT, activation="elu")  # pyright: ignore[reportArgumentType]
+
+
 def test_bias_transformation_is_part_of_the_observation():
     policy = random_policy(0)
     obs = jax.random.normal(jax.random.key(1), (OBS,))
@@ -75,6 +96,7 @@ def test_initial_policy():
 @pytest.mark.parametrize("subset", MOVING)
 def test_subsets(subset):
     mask = vars(subset_mask(random_policy(0), subset))
+    del mask["activation"]  # No number.
     moving = {name for name, leaves in mask.items() if all(jax.tree.leaves(leaves))}
     still = {name for name, leaves in mask.items() if not any(jax.tree.leaves(leaves))}
     assert moving == MOVING[subset]

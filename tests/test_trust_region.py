@@ -20,9 +20,9 @@ from gmps.trust_region import TrustRegionConfig, conjugate_gradient, natural_ste
 pytestmark = pytest.mark.usefixtures("x64")
 
 
-def flat_problem(seed: int = 0) -> tuple[Any, Any, Any]:
+def flat_problem(seed: int = 0, activation: Any = "relu") -> tuple[Any, Any, Any]:
     """A policy as a vector, the way back, and on-policy episodes of one task."""
-    policy = problems.random_policy(seed)
+    policy = problems.random_policy(seed, activation=activation)
     vector, unravel = ravel_pytree(policy)
     return vector, unravel, problems.one_task(problems.random_batch(seed, policy))
 
@@ -43,16 +43,18 @@ def test_conjugate_gradient_of_nothing_is_nothing():
     assert conjugate_gradient(lambda v: 2 * v, jnp.zeros(3))[0].tolist() == [0, 0, 0]
 
 
-def test_fisher_product_is_the_hessian_of_the_kl_and_not_indefinite():
-    vector, unravel, batch = flat_problem()
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_fisher_product_is_the_hessian_of_the_kl_and_not_indefinite(activation):
+    vector, unravel, batch = flat_problem(activation=activation)
     policy = unravel(vector)
     outputs = lambda x: action_distributions(unravel(x), batch.obs, batch.alive)  # noqa: E731
     old = outputs(vector)
     divergence = lambda new: mean_kl(old, new, batch.alive)  # noqa: E731
     dense = problems.quick_jit(jax.hessian(lambda x: divergence(outputs(x))))(vector)
     samples = policy_samples(policy, batch)
-    _, hidden = activations(policy.layers, samples.inputs)
-    direction = problems.without_constants(problems.random_policy(2))
+    _, hidden = activations(policy, samples.inputs)
+    direction = problems.random_policy(2, activation=activation)
+    direction = problems.without_constants(direction)
     v, _ = ravel_pytree(direction)
     product, _ = ravel_pytree(fisher_product(policy, hidden, samples.alive, direction))
     free, _ = ravel_pytree(problems.without_constants(jax.tree.map(jnp.ones_like, policy)))

@@ -7,6 +7,7 @@ as rows, as automatic differentiation writes them, the two products of the backw
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from gmps.dist import gaussian_log_prob
 from gmps.losses import Imitation, InnerBatch, action_cost, alive_mean, check_imitation, living
-from gmps.nets import GaussianPolicy
+from gmps.nets import ACTIVATIONS, Activation, GaussianPolicy
 from gmps.types import Demonstrations
 
 Layer = tuple[Float[Array, "_in _out"], Float[Array, " _out"]]
@@ -34,7 +35,7 @@ def inner_objective(policy: GaussianPolicy, batch: InnerBatch) -> Objective:
 def ratio_objective(policy: GaussianPolicy, batch: InnerBatch) -> Objective:
     """`ratio_loss` on `batch`, as a function of a policy normalised like `policy`."""
     samples = policy_samples(policy, batch)
-    return lambda p: ratio_loss(p, mlp(p.layers, samples.inputs), samples)
+    return lambda p: ratio_loss(p, means(p, samples.inputs), samples)
 
 
 class Samples(NamedTuple):
@@ -77,7 +78,7 @@ def outer_objective(policy: GaussianPolicy, demos: Demonstrations, kind: Imitati
     inputs = _normalise(policy, obs)
     if kind == "nll":
         return lambda p: -alive_mean(_log_probs(p, inputs, act), demos.valid)
-    cost = lambda p: action_cost(mlp(p.layers, inputs) - act, kind)  # noqa: E731
+    cost = lambda p: action_cost(means(p, inputs) - act, kind)  # noqa: E731
     return lambda p: alive_mean(jnp.mean(cost(p), 0), demos.valid)
 
 
@@ -95,7 +96,7 @@ def _normalise(policy: GaussianPolicy, obs: Float[Array, "obs n"]) -> Float[Arra
 def _log_probs(
     policy: GaussianPolicy, inputs: Float[Array, "obs n"], act: Float[Array, "act n"]
 ) -> Float[Array, " n"]:
-    return _gaussian_log_probs(policy, mlp(policy.layers, inputs), act)
+    return _gaussian_log_probs(policy, means(policy, inputs), act)
 
 
 def _gaussian_log_probs(
@@ -119,53 +120,71 @@ def fisher_product(
     (layers, log_std), parts_transpose = jax.vjp(parts, policy)
     _, (layers_v, log_std_v) = jax.jvp(parts, (policy,), (v,))
     share = alive / jnp.maximum(alive.sum(), 1)
-    delta = _tangent(layers, hidden, layers_v) * share * jnp.exp(-2 * log_std)[:, None]
-    layers_product, _ = _backward((layers, hidden), delta)
+    kind = policy.activation
+    delta = _tangent(kind, layers, hidden, layers_v) * share * jnp.exp(-2 * log_std)[:, None]
+    layers_product, _ = _backward(kind, (layers, hidden), delta)
     return parts_transpose((layers_product, 2 * share.sum() * log_std_v))[0]
 
 
+def means(policy: GaussianPolicy, inputs: Float[Array, "obs n"]) -> Float[Array, "act n"]:
+    """Mean actions at normalised observations."""
+    return mlp(policy.activation, policy.layers, inputs)
+
+
 def activations(
-    layers: Sequence[Layer], inputs: Float[Array, "in n"]
-) -> tuple[Float[Array, "out n"], list[Float[Array, "_width n"]]]:
-    """Outputs of the network, and the inputs of each of its layers."""
-    outputs, (_, hidden) = _forward(layers, inputs)
+    policy: GaussianPolicy, inputs: Float[Array, "obs n"]
+) -> tuple[Float[Array, "act n"], list[Float[Array, "_width n"]]]:
+    """Mean actions, and the inputs of each layer of the network."""
+    outputs, (_, hidden) = _forward(policy.activation, policy.layers, inputs)
     return outputs, hidden
 
 
-@jax.custom_vjp
-def mlp(layers: Sequence[Layer], inputs: Float[Array, "in n"]) -> Float[Array, "out n"]:
-    """ReLU network on columns; its gradient is written out so that it stays on columns."""
-    return _forward(layers, inputs)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def mlp(
+    kind: Activation, layers: Sequence[Layer], inputs: Float[Array, "in n"]
+) -> Float[Array, "out n"]:
+    """Network on columns; its gradient is written out so that it stays on columns."""
+    return _forward(kind, layers, inputs)[0]
 
 
-def _forward(layers: Sequence[Layer], inputs: Array) -> tuple[Array, tuple]:
+def _forward(kind: Activation, layers: Sequence[Layer], inputs: Array) -> tuple[Array, tuple]:
     hidden = [inputs]
     for weight, bias in layers[:-1]:
-        hidden.append(jax.nn.relu(_product(weight, hidden[-1], 0, 0) + bias[:, None]))
+        hidden.append(ACTIVATIONS[kind](_product(weight, hidden[-1], 0, 0) + bias[:, None]))
     weight, bias = layers[-1]
     return _product(weight, hidden[-1], 0, 0) + bias[:, None], (layers, hidden)
 
 
+def _through(kind: Activation, out: Array, moved: Array) -> Array:
+    """`moved`, times the slope of the activation where its output is `out`."""
+    return jnp.where(out > 0, moved, 0) if kind == "relu" else (1 - out**2) * moved
+
+
 def _tangent(
-    layers: Sequence[Layer], hidden: Sequence[Array], tangents: Sequence[Layer]
+    kind: Activation,
+    layers: Sequence[Layer],
+    hidden: Sequence[Array],
+    tangents: Sequence[Layer],
 ) -> Float[Array, "out n"]:
     """How the outputs move when the layers do."""
     (weight_v, bias_v), *rest = tangents
     moved = _product(weight_v, hidden[0], 0, 0) + bias_v[:, None]
     for (weight, _), (weight_v, bias_v), h in zip(layers[1:], rest, hidden[1:], strict=True):
-        moved = _product(weight, jnp.where(h > 0, moved, 0), 0, 0) + bias_v[:, None]
+        moved = _product(weight, _through(kind, h, moved), 0, 0) + bias_v[:, None]
         moved = moved + _product(weight_v, h, 0, 0)
     return moved
 
 
-def _backward(residuals: tuple, delta: Float[Array, "out n"]) -> tuple[tuple[Layer, ...], Array]:
+def _backward(
+    kind: Activation, residuals: tuple, delta: Float[Array, "out n"]
+) -> tuple[tuple[Layer, ...], Array]:
     layers, hidden = residuals
     gradients = []
     for (weight, _), h in zip(reversed(layers), reversed(hidden), strict=True):
         gradients.append((_product(h, delta, 1, 1), delta.sum(1)))
         delta = _product(weight, delta, 1, 0)
         if h is not hidden[0]:
-            delta = jnp.where(h > 0, delta, 0)
+            delta = _through(kind, h, delta)
     return tuple(reversed(gradients)), delta
 
 

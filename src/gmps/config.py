@@ -209,8 +209,8 @@ def preset(family: str, name: Preset = "default") -> TrainConfig:
     return config
 
 
-#: Training tasks and rounds where there are many kinds: 2 million own steps.
-_MANY_KINDS = {"ml10": (30, 27), "ml25": (50, 16), "ml45": (90, 9)}
+#: Training tasks and rounds where there are many kinds: a million own steps, 2 in ML45.
+_MANY_KINDS = {"ml10": (30, 12), "ml25": (50, 8), "ml45": (90, 9)}
 
 
 def _metaworld_preset(config: TrainConfig) -> TrainConfig:
@@ -219,27 +219,38 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
     benchmark = config.family.partition("@")[0]
     tasks, rounds = _MANY_KINDS.get(benchmark, (50, 25))
     gmps = replace(config.gmps, episodes=10, visit_episodes=2, std=0.3)
-    if benchmark in _MANY_KINDS:
-        # What another kind's expert would do here means nothing.
-        gmps = replace(gmps, label_others=0)
     latent = replace(
         config.gmps_latent,
         latent=3,
         episodes=10,
         visit_episodes=2,
         own_episodes=1,
-        label_others=gmps.label_others,
         # Goals differ little in some numbers, which latents that are dear or slow leave out.
         kl_weight=5e-5,
         latent_rate=10.0,
     )
+    evaluation = replace(config.evaluation, episodes=10, repeats=2, evaluation_episodes=1, tasks=10)
+    if benchmark in _MANY_KINDS:
+        # What another kind's expert would do here means nothing.
+        gmps = replace(gmps, label_others=0, activation="tanh")
+        # Kinds held out show numbers unlike all of training, and rewards on a scale of their own.
+        latent = replace(
+            latent,
+            latent=4,
+            label_others=0,
+            activation="tanh",
+            advantage="softmax",
+            step_size=5.0,
+        )
+        evaluation = replace(evaluation, steps=1, repeats=1)
+        config = replace(config, expert_episodes=3, expert_std=0.4)
+    else:
+        config = replace(config, expert_episodes=2, expert_std=0.2)
     return replace(
         config,
-        method="gmps" if benchmark in _MANY_KINDS else "gmps-latent",
+        method="gmps-latent",
         rounds=rounds,
         train_tasks=tasks,
-        expert_episodes=2,
-        expert_std=0.2,
         threshold=replace(config.threshold, episodes=1, exclude=True),
         gmps=gmps,
         gmps_latent=latent,
@@ -247,9 +258,7 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
         maesn=replace(config.maesn, episodes=10, std=0.3),
         multitask=replace(config.multitask, episodes=10, std=0.3, measure_episodes=1),
         multitask_bc=replace(config.multitask_bc, episodes=10, std=0.3, measure_episodes=1),
-        evaluation=replace(
-            config.evaluation, episodes=10, repeats=2, evaluation_episodes=1, tasks=10
-        ),
+        evaluation=evaluation,
         plain=replace(config.plain, episodes=10, stds=(0.2, 0.5), measure_episodes=1),
     )
 

@@ -3,6 +3,7 @@
 One policy acts on one observation; batch axes are added by `jax.vmap` outside.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
@@ -22,6 +23,10 @@ MIN_STD = 1e-6
 #: transformation alone.
 Subset = Literal["all", "mean", "bias"]
 
+#: What the hidden layers apply.
+Activation = Literal["relu", "tanh"]
+ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
+
 
 @runtime_checkable
 class Gaussian(Protocol):
@@ -36,6 +41,9 @@ Acting = TypeVar("Acting", bound=Gaussian)
 
 class GaussianPolicy(eqx.Module):
     """MLP with a bias transformation and a state-independent standard deviation.
+
+    The published network has ReLUs. With tanh its actions stay bounded in observations that are
+    unlike all of training, as those of another kind of task are.
 
     The bias transformation is a vector appended to the observation (GMPS, appendix C; Finn et al.
     2017). Observations are first shifted and scaled by constants that no gradient changes.
@@ -52,6 +60,8 @@ class GaussianPolicy(eqx.Module):
     #: Constants of the input normalisation.
     obs_mean: Float[Array, " obs"]
     obs_std: Float[Array, " obs"]
+    #: Of the hidden layers.
+    activation: Activation = eqx.field(static=True, default="relu")
 
     def __call__(
         self, obs: Float[Array | np.ndarray, " obs"]
@@ -61,7 +71,7 @@ class GaussianPolicy(eqx.Module):
         (weight, bias), *rest = self.layers
         x = ((jnp.asarray(obs) - shift) / scale) @ weight + bias
         for weight, bias in rest:
-            x = jax.nn.relu(x) @ weight + bias
+            x = ACTIVATIONS[self.activation](x) @ weight + bias
         return x, self.floored_log_std
 
     @property
@@ -99,8 +109,15 @@ def init_policy(
     bias_size: int = 4,
     bias_init: float = 0.0,
     std: float = 1.0,
+    activation: Activation = "relu",
 ) -> GaussianPolicy:
-    """Xavier-uniform weights, zero biases; `bias_init` fills the bias transformation."""
+    """Xavier-uniform weights, zero biases; `bias_init` fills the bias transformation.
+
+    Raises:
+        ValueError: there is no such activation.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {activation!r}; it must be 'relu' or 'tanh'.")
     sizes = (obs_size + bias_size, *hidden, act_size)
     init = jax.nn.initializers.glorot_uniform()
     keys = jax.random.split(key, len(sizes) - 1)
@@ -114,6 +131,7 @@ def init_policy(
         log_std=jnp.full(act_size, jnp.log(std), jnp.float32),
         obs_mean=jnp.zeros(obs_size, jnp.float32),
         obs_std=jnp.ones(obs_size, jnp.float32),
+        activation=activation,
     )
 
 

@@ -23,6 +23,7 @@ def save_policy(
         "act_size": int(head.log_std.shape[0]),
         "hidden": [int(b.shape[0]) for b in head.biases[:-1]],
         "bias_size": int(head.bias_transform.shape[0]),
+        "activation": head.activation,
     }
     if isinstance(policy, VisionPolicy):
         del sizes["obs_size"]

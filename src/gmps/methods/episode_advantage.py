@@ -2,7 +2,7 @@
 number of the latent, read from its rewards.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
@@ -14,6 +14,10 @@ MEMORY = 0.9
 #: Smallest deviation of a segment, as a share of the largest: the start of an episode, where all
 #: rewards are alike, is not blown up.
 MIN_SHARE = 0.05
+
+
+#: How the episodes of a task are compared.
+AdvantageKind = Literal["learned", "softmax"]
 
 
 class RewardScale(NamedTuple):
@@ -39,6 +43,39 @@ class RewardScale(NamedTuple):
         if first:
             return new
         return RewardScale(*(MEMORY * a + (1 - MEMORY) * b for a, b in zip(self, new, strict=True)))
+
+
+class Advantage(Protocol):
+    """How much better an episode was than the others of its task."""
+
+    def __call__(
+        self, scale: RewardScale, rewards: Float[Array, "ep segment"]
+    ) -> Float[Array, "ep z"]:
+        """The advantages of one task's episodes, for each number of z."""
+        ...
+
+
+class SoftmaxAdvantage(eqx.Module):
+    """`A = n softmax(b (R - mean) / std) - 1`, with mean and std over the task's own `n` episodes.
+
+    To first order in `b` that is the standardised return, so the inner step is the policy gradient;
+    as `b` grows it goes to the latent of the best episode (the weights are those of relative
+    entropy policy search: Peters et al. 2010). That is what helps in a task unlike those of
+    training, where the return of a mean of two latents says nothing about their mean.
+    """
+
+    #: Logarithm of `b`.
+    log_sharpness: Float[Array, ""]
+
+    def __call__(
+        self, scale: RewardScale, rewards: Float[Array, "ep segment"]
+    ) -> Float[Array, "ep 1"]:
+        """The advantages of one task's episodes, alike for every number of z."""
+        del scale
+        returns = rewards.sum(-1)
+        spread = jnp.maximum(returns.std(), jnp.finfo(returns.dtype).tiny)
+        better = jnp.exp(self.log_sharpness) * (returns - returns.mean()) / spread
+        return (len(returns) * jax.nn.softmax(better) - 1)[:, None]
 
 
 class EpisodeAdvantage(eqx.Module):

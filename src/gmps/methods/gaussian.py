@@ -64,6 +64,7 @@ def _network(settings: PolicySettings) -> dict[str, Any]:
         "bias_size": settings.bias_size,
         "bias_init": getattr(settings, "bias_init", 0.0),
         "std": settings.std,
+        "activation": getattr(settings, "activation", "relu"),
     }
 
 

@@ -15,7 +15,7 @@ for each round:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +26,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
+from gmps.config_json import ADDED
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.experts.base import Controller, MixtureActor
 from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
@@ -33,7 +34,7 @@ from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, head_of, mean_step_size
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate, rescaled
-from gmps.nets import GaussianPolicy, Subset
+from gmps.nets import Activation, GaussianPolicy, Subset
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
@@ -58,6 +59,8 @@ class GmpsConfig:
     """Initial value of the bias transformation."""
     hidden: tuple[int, ...] = (100, 100)
     """Hidden layers of the policy."""
+    activation: Activation = field(default="relu", metadata=ADDED)
+    """Of the hidden layers."""
     std: float = 0.5
     """Initial standard deviation of the actions."""
     learn_std: bool = True

@@ -13,7 +13,7 @@ for each round:
 
 The latent is the first action of an episode, drawn from N(m, S^2), and the inner step is the
 natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z = m + S e. The
-advantage A_psi of an episode is learned: see `EpisodeAdvantage`.
+advantage A_psi of an episode is learned: see `EpisodeAdvantage` and `SoftmaxAdvantage`.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,14 @@ from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.experts.base import Controller
 from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import Gathered, descend, env_steps, stack
-from gmps.methods.episode_advantage import EpisodeAdvantage, RewardScale, init_advantage, segment
+from gmps.methods.episode_advantage import (
+    Advantage,
+    EpisodeAdvantage,
+    RewardScale,
+    SoftmaxAdvantage,
+    init_advantage,
+    segment,
+)
 from gmps.methods.gaussian import gaussian_actor
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere, rescaled
 from gmps.methods.latent import (
@@ -60,7 +67,7 @@ class LatentParams(NamedTuple):
     #: The latent of each training task, leaves `(task, z)`: what its expert does, in a word.
     latents: Latent
     #: The advantage of an episode, one for each number of z.
-    advantage: EpisodeAdvantage
+    advantage: EpisodeAdvantage | SoftmaxAdvantage
 
 
 class GmpsLatentState(NamedTuple):
@@ -106,9 +113,7 @@ class GmpsLatent(LatentMethod):
         params = LatentParams(
             self.untrained(net_key, demos),
             start,
-            init_advantage(
-                advantage_key, segments, config.latent, config.advantage_hidden, config.step_size
-            ),
+            _untrained_advantage(config, segments, advantage_key),
         )
         data = start_aggregate(demos, config.capacity if self.controller else 0)
         params = _imitate(params, data, imitate_key, config)
@@ -193,8 +198,16 @@ class GmpsLatent(LatentMethod):
         return _update(state, gathered.batches, key, self.config)
 
 
+def _untrained_advantage(
+    config: GmpsLatentConfig, segments: int, key: Key[Array, ""]
+) -> EpisodeAdvantage | SoftmaxAdvantage:
+    if config.advantage == "softmax":
+        return SoftmaxAdvantage(jnp.log(jnp.asarray(config.step_size, jnp.float32)))
+    return init_advantage(key, segments, config.latent, config.advantage_hidden, config.step_size)
+
+
 def inner_step(
-    advantage: EpisodeAdvantage, scale: RewardScale, explored: Explored
+    advantage: Advantage, scale: RewardScale, explored: Explored
 ) -> Float[Array, "task z"]:
     """`mean_e[e A(e)]`: how far the inner step moves each task's latent, in its deviations."""
     weight = jax.vmap(partial(advantage, scale))(explored.rewards)
@@ -203,7 +216,7 @@ def inner_step(
 
 @partial(jax.jit, static_argnames="config")
 def _adapt(
-    advantage: EpisodeAdvantage,
+    advantage: EpisodeAdvantage | SoftmaxAdvantage,
     scale: RewardScale,
     policies: LatentPolicy,
     data: Trajectories,

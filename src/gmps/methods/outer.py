@@ -16,7 +16,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from gmps.columns import Samples, activations, fisher_product, mlp, policy_samples, ratio_loss
+from gmps.columns import Samples, activations, fisher_product, means, policy_samples, ratio_loss
 from gmps.dist import gaussian_kl
 from gmps.losses import InnerBatch, alive_mean
 from gmps.methods.base import descend
@@ -91,7 +91,7 @@ def trpo_step(
     old, forward = jax.linearize(at, start)
     backward = jax.linear_transpose(forward, start)
     samples = over_tasks(policy_samples, old, batch)
-    means, hidden = over_tasks(lambda p, s: activations(p.layers, s.inputs), old, samples)
+    old_means, hidden = over_tasks(lambda p, s: activations(p, s.inputs), old, samples)
     n = batch.alive.shape[0]
 
     def pulled_back(cotangents: GaussianPolicy) -> Array:
@@ -102,7 +102,7 @@ def trpo_step(
         return pulled_back(over_tasks(fisher_product, old, hidden, samples.alive, forward(v)))
 
     def evaluate(x: Array) -> tuple[Array, Array]:
-        losses, kls = over_tasks(_loss_and_kl, at(x), samples, old, means)
+        losses, kls = over_tasks(_loss_and_kl, at(x), samples, old, old_means)
         return losses.mean() + cost(x), kls.mean()
 
     losses, gradients = over_tasks(jax.value_and_grad(_loss), old, samples)
@@ -121,7 +121,7 @@ def trpo_step(
 
 def _loss(policy: GaussianPolicy, samples: Samples) -> Float[Array, ""]:
     """`-mean_t[r_t A_t]` of one task."""
-    return ratio_loss(policy, mlp(policy.layers, samples.inputs), samples)
+    return ratio_loss(policy, means(policy, samples.inputs), samples)
 
 
 def _loss_and_kl(
@@ -131,11 +131,11 @@ def _loss_and_kl(
     old_means: Float[Array, "act n"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The loss of one task, and the mean KL from the old policy."""
-    means = mlp(policy.layers, samples.inputs)
+    moved = means(policy, samples.inputs)
     kl = jax.vmap(gaussian_kl, (1, None, 1, None))(
-        old_means, old.floored_log_std, means, policy.floored_log_std
+        old_means, old.floored_log_std, moved, policy.floored_log_std
     )
-    return ratio_loss(policy, means, samples), alive_mean(kl, samples.alive)
+    return ratio_loss(policy, moved, samples), alive_mean(kl, samples.alive)
 
 
 def over_tasks(function: Callable[..., Any], *args: Any) -> Any:

@@ -1,14 +1,15 @@
 """Settings of the baselines, apart from the methods: reading them imports no method."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from gmps.adapt import StepSizeKind
 from gmps.config_json import ADDED
 from gmps.experts.sac import SacConfig
 from gmps.losses import Imitation, check_imitation
+from gmps.methods.episode_advantage import AdvantageKind
 from gmps.methods.outer import Outer, PpoConfig
-from gmps.nets import Subset
+from gmps.nets import Activation, Subset
 from gmps.trust_region import TrustRegionConfig
 
 
@@ -22,8 +23,12 @@ class GmpsLatentConfig:
     """Episodes of each task for one inner step, each with a z of its own."""
     narrowing: float = 0.5
     """Factor of the latent's standard deviation after an inner step: the next explores less."""
+    advantage: AdvantageKind = field(default="learned", metadata=ADDED)
+    """How episodes are compared: `learned` from their rewards, on one scale for all tasks; or
+    `softmax` of their returns within the task, which goes to the best of them."""
     step_size: float = 1.0
-    """Initial weight of an episode's return, on one scale for all tasks, in its advantage."""
+    """Initial weight of an episode's return in its advantage. With `softmax`, of the return in
+    deviations over the task's episodes: how far the best one outweighs the others."""
     segments: int = 25
     """Parts of the episode whose rewards the learned advantage sees, at most one a time step."""
     advantage_hidden: int = 64
@@ -34,6 +39,8 @@ class GmpsLatentConfig:
     """Weight of the imitation loss at the prior's mean, the policy before adaptation."""
     hidden: tuple[int, ...] = (100, 100)
     """Hidden layers of the policy."""
+    activation: Activation = field(default="relu", metadata=ADDED)
+    """Of the hidden layers."""
     std: float = 0.2
     """Standard deviation of the actions, given z. It is not learned."""
     normalise: bool = True
@@ -77,6 +84,12 @@ class GmpsLatentConfig:
         for name in ("kl_weight", "blind_weight", "latent_rate"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0.")
+        if self.advantage not in get_args(AdvantageKind):
+            raise ValueError(f"advantage is {self.advantage!r}; it must be 'learned' or 'softmax'.")
+        if self.advantage == "softmax" and self.step_size <= 0:
+            raise ValueError(
+                f"step_size is {self.step_size}; with advantage softmax it must be above 0."
+            )
         check_imitation(self.imitation)
 
     @property
@@ -107,6 +120,8 @@ class MamlConfig:
     """Initial value of the bias transformation."""
     hidden: tuple[int, ...] = (100, 100)
     """Hidden layers of the policy."""
+    activation: Activation = field(default="relu", metadata=ADDED)
+    """Of the hidden layers."""
     std: float = 0.5
     """Initial standard deviation of the actions."""
     learn_std: bool = True
@@ -146,6 +161,8 @@ class MaesnConfig:
     """Whether the outer loop changes the step sizes, one for each number."""
     hidden: tuple[int, ...] = (100, 100)
     """Hidden layers of the policy."""
+    activation: Activation = field(default="relu", metadata=ADDED)
+    """Of the hidden layers."""
     std: float = 0.5
     """Initial standard deviation of the actions, given z."""
     learn_std: bool = True
@@ -188,6 +205,8 @@ class MultitaskConfig:
     """Size of the bias transformation; 0 switches it off."""
     hidden: tuple[int, ...] = (100, 100)
     """Hidden layers of the policy."""
+    activation: Activation = field(default="relu", metadata=ADDED)
+    """Of the hidden layers."""
     std: float = 0.5
     """Initial standard deviation of the actions."""
     normalise: bool = True
@@ -235,6 +254,8 @@ class MultitaskBcConfig:
     """Size of the bias transformation; 0 switches it off."""
     hidden: tuple[int, ...] = (100, 100)
     """Hidden layers of the policy."""
+    activation: Activation = field(default="relu", metadata=ADDED)
+    """Of the hidden layers."""
     std: float = 0.5
     """Standard deviation of an untrained policy's actions: the zero of the normalised score."""
     normalise: bool = True
