@@ -1,23 +1,28 @@
 """Meta-train with several seeds and gather the table with all controls.
 
 Resumable: finished seeds are read, interrupted ones go on. The figures of a finished run come from
-its scores.json; over seeds, from `gmps.report`.
+its scores.json; over seeds, from `gmps.report`. With --harness Meta-World's own evaluation judges
+each seed too; its success before and after adaptation stands beside, with a mean over seeds.
 
 example:
   python benchmarks/adaptation.py ant-goal --demos ant-goal-demos.npz --seeds 0 1 2
+  python benchmarks/adaptation.py ml1-push-v3@150 --harness --name ml1-push-latent
 """
 
+import json
 import shlex
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 from reports import write_report
 
 from gmps.cli import main
 from gmps.report.aggregate import combine_scores
-from gmps.run import Run
+from gmps.run import HARNESS, Run
 from gmps.sweep import judged, started
 
 
@@ -31,6 +36,10 @@ class Adaptation:
     """Seeds."""
     demos: str | None = None
     """Demonstrations; their file name is kept in the results, their folder is not."""
+    harness: bool = False
+    """Let Meta-World's harness judge too."""
+    harness_options: str = ""
+    """Options of `gmps eval --harness metaworld`."""
     options: str = ""
     """Options of `gmps train`, as in --options="--rounds 50"; {seed} stands for the seed."""
     runs: str = "runs/bench"
@@ -49,6 +58,9 @@ def study(settings: Adaptation) -> None:
         if settings.demos:
             options += ["--demos", settings.demos]
         finish(folder, settings.family, options)
+        if settings.harness and not (folder / HARNESS).exists():
+            words = ["eval", str(folder), "--harness", "metaworld"]
+            obey([*words, *shlex.split(settings.harness_options)])
         write(settings, name, {s: f for s, f in folders.items() if judged(f)})
 
 
@@ -57,8 +69,11 @@ def finish(folder: Path, family: str, options: Sequence[str]) -> None:
     if judged(folder):
         return
     words = ["train", family, "--run", str(folder), *options]
-    status = main(["resume", str(folder)] if started(folder) else words)
-    if status:
+    obey(["resume", str(folder)] if started(folder) else words)
+
+
+def obey(words: Sequence[str]) -> None:
+    if status := main(words):
         raise SystemExit(status)
 
 
@@ -81,6 +96,7 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         "versions": {seed: run.versions for seed, run in runs.items()},
         "over_seeds": combine_scores(scores),  # pyright: ignore[reportArgumentType]
         "per_seed": scores,
+        **judged_by_metaworld({seed: run.path / HARNESS for seed, run in runs.items()}),
         "collapses": {s: sum(r.get("block/collapsed", 0) for r in x) for s, x in rows.items()},
         "curves": {
             s: {k: [r[k] for r in x] for k in ("return/before", "return/after", "loss/imitation")}
@@ -89,6 +105,22 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
     }
     out = Path(settings.out or f"benchmarks/results/{name}.json")
     write_report(result, out)
+
+
+def judged_by_metaworld(files: dict[str, Path]) -> dict[str, Any]:
+    """What the harness found for the seeds that it has judged; nothing without any."""
+    found = {seed: json.loads(file.read_text()) for seed, file in files.items() if file.exists()}
+    if not found:
+        return {}
+    splits = next(iter(found.values()))["settings"]["splits"]
+    means = {
+        split: {
+            condition: statistics.mean(x[split][condition]["success"] for x in found.values())
+            for condition in ("before", "after")
+        }
+        for split in splits
+    }
+    return {"harness": {"success": means, "per_seed": found}}
 
 
 if __name__ == "__main__":
