@@ -338,3 +338,35 @@ def test_metaworlds_own_set_task_hides_the_goal():
     env.set_task(official_task("push-v3", np.array([0, 0.6, 0.02, 0.05, 0.85, 0.015])))
     assert not env.reset()[0][36:].any()
     assert env._target_pos[0] == 0.05
+
+
+def test_augmented_scenes_are_moved_whole_and_objects_come_from_other_tasks():
+    family = make_family("ml10")
+    rng = np.random.default_rng(0)
+    obs = rng.normal(size=(3, 400, 39)).astype(np.float32)
+    # A task says itself in the object's rotation.
+    obs[..., 7:18] = obs[..., 25:36] = np.arange(3, dtype=np.float32)[:, None, None]
+    obs[..., 36:] = 0
+    out = np.asarray(family.augment(jnp.asarray(obs), jax.random.key(0)))
+    move = out[..., :3] - obs[..., :3]
+    for other in (slice(4, 7), slice(18, 21), slice(22, 25)):
+        np.testing.assert_allclose(out[..., other] - obs[..., other], move, atol=1e-6)
+    share = np.any(move != 0, -1).mean()
+    assert 0.4 < share < 0.6
+    assert 0.35 < np.abs(move).max() <= 0.4
+    for still in (3, 21, slice(36, 39)):
+        assert np.array_equal(out[..., still], obs[..., still])
+    turned = out[..., 7] != obs[..., 7]
+    assert 0.4 < turned.mean() < 0.6
+    # All of an object comes from one other task.
+    for number in (*range(7, 18), *range(25, 36)):
+        assert np.array_equal(out[..., number], out[..., 7])
+    assert set(np.unique(out[..., 7])) == {0, 1, 2}
+
+
+def test_families_without_other_observations_say_so():
+    with pytest.raises(ValueError) as error:
+        make_family("point-goal").augment(jnp.zeros((1, 1, 2)), jax.random.key(0))
+    assert str(error.value) == (
+        "point-goal knows no other observations to act alike in; leave out augment."
+    )

@@ -241,9 +241,11 @@ def _metaworld_preset(config: TrainConfig) -> TrainConfig:
             activation="tanh",
             advantage="softmax",
             step_size=5.0,
+            augment=True,
+            kl_weight=1.5e-4,
         )
         evaluation = replace(evaluation, steps=1, repeats=1)
-        config = replace(config, expert_episodes=3, expert_std=0.4)
+        config = replace(config, expert_episodes=3, expert_std=0.6)
     else:
         config = replace(config, expert_episodes=2, expert_std=0.2)
     return replace(

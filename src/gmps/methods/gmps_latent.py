@@ -16,6 +16,7 @@ natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z =
 advantage A_psi of an episode is learned: see `EpisodeAdvantage` and `SoftmaxAdvantage`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -56,6 +57,9 @@ from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.vision import VisionPolicy, perceive
 from gmps.worlds.base import World
+
+#: Other observations to act alike in: see `TaskFamily.augment`.
+Augment = Callable[[Float[Array, "task label obs"], Key[Array, ""]], Any]
 
 
 class LatentParams(NamedTuple):
@@ -116,7 +120,7 @@ class GmpsLatent(LatentMethod):
             _untrained_advantage(config, segments, advantage_key),
         )
         data = start_aggregate(demos, config.capacity if self.controller else 0)
-        params = _imitate(params, data, imitate_key, config)
+        params = _imitate(params, data, imitate_key, config, self._augment)
         if config.normalise:
             params = params._replace(net=rescaled(params.net, demos))
         optimiser = _optimiser(config)
@@ -195,7 +199,11 @@ class GmpsLatent(LatentMethod):
         self, state: GmpsLatentState, gathered: Gathered, key: Key[Array, ""]
     ) -> tuple[GmpsLatentState, dict[str, Float[Array, ""]]]:
         """A block of outer steps on the gathered episodes."""
-        return _update(state, gathered.batches, key, self.config)
+        return _update(state, gathered.batches, key, self.config, self._augment)
+
+    @property
+    def _augment(self) -> Augment | None:
+        return self.world.family.augment if self.config.augment else None
 
 
 def _untrained_advantage(
@@ -250,9 +258,13 @@ def imitation_at(
     return jax.vmap(one_task)(z, labels).mean()
 
 
-@partial(jax.jit, static_argnames="config")
+@partial(jax.jit, static_argnames=("config", "augment"))
 def _imitate(
-    params: LatentParams, data: Aggregate, key: Key[Array, ""], config: GmpsLatentConfig
+    params: LatentParams,
+    data: Aggregate,
+    key: Key[Array, ""],
+    config: GmpsLatentConfig,
+    augment: Augment | None,
 ) -> LatentParams:
     """The start: imitation with each task's own latent. The advantage is left as it is."""
     optimiser = _optimiser(config)
@@ -264,7 +276,7 @@ def _imitate(
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, None]:
         params, opt_state = carry
         sample_key, noise_key = jax.random.split(key)
-        labels = sample(data, config.labels, sample_key)
+        labels = _labels(data, sample_key, config, augment)
         gradient = _fixed_std(jax.grad(loss)(params, labels, noise_key))
         return descend(optimiser, gradient, opt_state, params), None
 
@@ -273,9 +285,13 @@ def _imitate(
     return carry[0]
 
 
-@partial(jax.jit, static_argnames="config")
+@partial(jax.jit, static_argnames=("config", "augment"))
 def _update(
-    state: GmpsLatentState, explored: Explored, key: Key[Array, ""], config: GmpsLatentConfig
+    state: GmpsLatentState,
+    explored: Explored,
+    key: Key[Array, ""],
+    config: GmpsLatentConfig,
+    augment: Augment | None,
 ) -> tuple[GmpsLatentState, dict[str, Float[Array, ""]]]:
     optimiser = _optimiser(config)
 
@@ -294,7 +310,7 @@ def _update(
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, dict[str, Float[Array, ""]]]:
         params, opt_state = carry
         sample_key, noise_key = jax.random.split(key)
-        labels = sample(state.data, config.labels, sample_key)
+        labels = _labels(state.data, sample_key, config, augment)
         gradient, parts = jax.grad(loss, has_aux=True)(params, labels, noise_key)
         return descend(optimiser, _fixed_std(gradient), opt_state, params), parts
 
@@ -313,6 +329,15 @@ def _update(
         "policy/std": jnp.exp(params.net.log_std).mean(),
     }
     return state._replace(params=params, opt_state=opt_state, round=state.round + 1), metrics
+
+
+def _labels(
+    data: Aggregate, key: Key[Array, ""], config: GmpsLatentConfig, augment: Augment | None
+) -> Demonstrations:
+    labels = sample(data, config.labels, key)
+    if augment is None:
+        return labels
+    return labels._replace(obs=augment(labels.obs, jax.random.fold_in(key, 1)))
 
 
 def _optimiser(config: GmpsLatentConfig) -> optax.GradientTransformation:

@@ -58,6 +58,8 @@ class GmpsLatentConfig:
     latents lie in order before the network learns them by heart."""
     labels: int = 60
     """Expert labels of each task in one step."""
+    augment: bool = field(default=False, metadata=ADDED)
+    """Imitate in augmented observations, where the family knows some (Meta-World)."""
     visit_episodes: int = 4
     """Episodes of each adapted policy in a round; the expert, where there is one, labels them."""
     own_episodes: int = 2

@@ -165,6 +165,19 @@ class TaskFamily(abc.ABC):
         start = jax.eval_shape(self.reset, jax.random.key(0), task)
         return start.qpos.shape[0], start.qvel.shape[0], start.mocap_pos.shape[0]
 
+    def augment(
+        self, obs: Float[Array, "task label obs"], key: Key[Array, ""]
+    ) -> Float[Array, "task label obs"]:
+        """Other observations in which experts would act, nearly, as they do in `obs`.
+
+        Raises:
+            ValueError: this family knows of none.
+        """
+        del obs, key
+        raise ValueError(
+            f"{self.name} knows no other observations to act alike in; leave out augment."
+        )
+
     @property
     def expert(self) -> "Callable[[Task, Float[Array, ' obs']], Float[Array, ' act']] | None":
         """A scripted controller `(task, obs) -> action` in pure JAX, or None."""
