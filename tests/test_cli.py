@@ -1,7 +1,9 @@
 """Commands as a user types them, and what they say about bad input."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -216,3 +218,17 @@ def test_tasks_and_doctor(capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("ok") for line in lines) == 5
+
+
+def test_a_backend_that_mujoco_cannot_load_is_one_sentence():
+    # In a process of its own: MuJoCo reads the variable when it is first imported.
+    found = subprocess.run(
+        [sys.executable, "-c", "from gmps.cli import main; raise SystemExit(main(['tasks']))"],
+        env={**os.environ, "MUJOCO_GL": "vulkan"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.startswith("gmps: MuJoCo cannot be imported with MUJOCO_GL='vulkan' (")
+    assert "or unset the variable." in " ".join(found.stderr.split())

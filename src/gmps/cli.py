@@ -57,11 +57,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"There is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}.")
     warnings.showwarning = _show_warning
     try:
+        _require_mujoco()
         return _command(args[0])(args[1:])
     except ValueError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("Interrupted.", status=130)
+
+
+def _require_mujoco() -> None:
+    """Import MuJoCo, which loads the library that `MUJOCO_GL` names and fails without it.
+
+    Raises:
+        ValueError: it cannot be imported; names the variable.
+    """
+    import os
+
+    try:
+        import mujoco  # noqa: F401
+    except Exception as error:  # whatever the OpenGL binding meets where its library is missing
+        raise ValueError(
+            f"MuJoCo cannot be imported with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
+            f"({error}); install the library that it names (Debian's libegl1 or libosmesa6), "
+            "or unset the variable."
+        ) from error
 
 
 def parse(kind: type[T], argv: Sequence[str], prog: str, default: T | None = None) -> T:
