@@ -25,6 +25,9 @@ from gmps.report.aggregate import combine_scores
 from gmps.run import HARNESS, Run
 from gmps.sweep import judged, started
 
+#: Columns of metrics.jsonl that are kept, where the method has them.
+CURVES = ("return/before", "return/after", "loss/imitation")
+
 
 @dataclass(frozen=True)
 class Adaptation:
@@ -98,10 +101,7 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         "per_seed": scores,
         **judged_by_metaworld({seed: run.path / HARNESS for seed, run in runs.items()}),
         "collapses": {s: sum(r.get("block/collapsed", 0) for r in x) for s, x in rows.items()},
-        "curves": {
-            s: {k: [r[k] for r in x] for k in ("return/before", "return/after", "loss/imitation")}
-            for s, x in rows.items()
-        },
+        "curves": {s: {k: [r[k] for r in x] for k in CURVES if k in x[0]} for s, x in rows.items()},
     }
     out = Path(settings.out or f"benchmarks/results/{name}.json")
     write_report(result, out)
