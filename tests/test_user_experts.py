@@ -1,5 +1,8 @@
 """Experts that are a user's Python function: asked in batches, and checked."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,3 +129,26 @@ def test_sources_that_name_nothing(tmp_path):
         find_expert((str(tmp_path),), FAMILY)
     with pytest.raises(ValueError, match="ant-goal has no scripted expert; train one with `gmps"):
         find_expert(("scripted",), make_family("ant-goal"))
+
+
+def test_one_core_is_enough():
+    # Large arguments of a callback are copied by JAX's pool of threads, which here has one; and
+    # they are not ready yet when the expert is asked.
+    code = """
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+import jax, jax.numpy as jnp, numpy as np
+from gmps.experts.user import from_function
+from gmps.tasks import make_family
+expert = from_function(lambda task, obs: np.clip(obs[:, :2], -1, 1), make_family("point-goal"))
+ask = jax.jit(jax.vmap(expert.controller))
+wide = jax.random.normal(jax.random.key(0), (1000, 100))
+for i in range(100):
+    obs = jnp.tanh(wide @ wide.T)[:, :39]
+    float(ask(jnp.ones((1000, 2)), obs).sum())
+print("answered")
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert out.stdout == "answered\n", out.stderr
