@@ -120,6 +120,10 @@ def test_a_typo_in_an_option_names_it_and_suggests(tmp_path: Path, capsys):
             ["train", "ant-goal", "--expert", "scripted"],
             "ant-goal has no scripted expert; train one",
         ),
+        (
+            ["train", "ant-goal", "--method", "gmps-latent", "--gmps-latent.augment"],
+            "gmps_latent.augment is True, but ant-goal knows no other observations to act alike",
+        ),
         (["eval", "nowhere"], "There is no folder nowhere; name a folder that `gmps train` wrote."),
         (["demos", "inform"], "There is no command 'demos inform'; use `demos import`, `demos r"),
         (["demos", "info", "missing.npz"], "missing.npz"),

@@ -362,11 +362,3 @@ def test_augmented_scenes_are_moved_whole_and_objects_come_from_other_tasks():
     for number in (*range(7, 18), *range(25, 36)):
         assert np.array_equal(out[..., number], out[..., 7])
     assert set(np.unique(out[..., 7])) == {0, 1, 2}
-
-
-def test_families_without_other_observations_say_so():
-    with pytest.raises(ValueError) as error:
-        make_family("point-goal").augment(jnp.zeros((1, 1, 2)), jax.random.key(0))
-    assert str(error.value) == (
-        "point-goal knows no other observations to act alike in; leave out augment."
-    )

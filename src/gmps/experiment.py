@@ -90,6 +90,26 @@ def trains_expert(config: TrainConfig) -> bool:
     return expert_sources(config, Path()) == (OWN_EXPERT,)
 
 
+def require_fit(config: TrainConfig) -> None:
+    """That the method can learn in the family.
+
+    Raises:
+        ValueError: the family shows pictures, or knows no scenes to augment labels with.
+    """
+    family = make_family(config.family)
+    if isinstance(family, PixelFamily) and not entry(config.method).sees:
+        seeing = " or ".join(f"--method {name}" for name, x in METHODS.items() if x.sees)
+        raise ValueError(
+            f"{config.method} learns from states, and {config.family} shows pictures; choose "
+            f"{seeing}, or the family without a camera."
+        )
+    if config.method == "gmps-latent" and config.gmps_latent.augment and family.augment is None:
+        raise ValueError(
+            f"gmps_latent.augment is True, but {config.family} knows no other observations to act "
+            "alike in; leave it out."
+        )
+
+
 def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
     """Set up the experiment: load data, find the expert, score it, let it show the tasks.
 
@@ -102,12 +122,7 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
             demonstrations do not fit (see `load_demos`).
     """
     family = make_family(config.family)
-    if isinstance(family, PixelFamily) and not entry(config.method).sees:
-        seeing = " or ".join(f"--method {name}" for name, x in METHODS.items() if x.sees)
-        raise ValueError(
-            f"{config.method} learns from states, and {config.family} shows pictures; choose "
-            f"{seeing}, or the family without a camera."
-        )
+    require_fit(config)
     world = _world(config, family)
     heldout = family.tasks("heldout")
     sources = expert_sources(config, folder)

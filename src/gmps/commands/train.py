@@ -10,7 +10,7 @@ from gmps.cli import console, leading, parse
 from gmps.commands.expert import train_in
 from gmps.commands.session import train_and_judge
 from gmps.config import PRESETS, Preset, TrainConfig, preset
-from gmps.experiment import OWN_EXPERT, prepare, trains_expert
+from gmps.experiment import OWN_EXPERT, prepare, require_fit, trains_expert
 from gmps.methods.registry import METHODS
 from gmps.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
@@ -47,6 +47,7 @@ def run(argv: Sequence[str]) -> int:
     refuse_others(options, config.method)
     folder = command.run or f"runs/{name_of_family}-{config.method}-seed{config.seed}"
     refuse_taken(folder)
+    require_fit(config)
     if trains_expert(config):
         with Run.create(folder, config, config.keep) as opened:
             two_phases(opened, config)

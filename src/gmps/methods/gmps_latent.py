@@ -16,7 +16,6 @@ natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z =
 advantage A_psi of an episode is learned: see `EpisodeAdvantage` and `SoftmaxAdvantage`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -53,13 +52,11 @@ from gmps.methods.latent import (
 )
 from gmps.methods.settings import GmpsLatentConfig
 from gmps.nets import GaussianPolicy
+from gmps.tasks.base import Augment
 from gmps.tasks.pixels import PixelFamily
 from gmps.types import Demonstrations, Task, Trajectories
 from gmps.vision import VisionPolicy, perceive
 from gmps.worlds.base import World
-
-#: Other observations to act alike in: see `TaskFamily.augment`.
-Augment = Callable[[Float[Array, "task label obs"], Key[Array, ""]], Any]
 
 
 class LatentParams(NamedTuple):

@@ -17,6 +17,9 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.types import Task
 
+#: Other observations to act alike in, of observations and a key: see `TaskFamily.augment`.
+Augment = Callable[[Float[Array, "task label obs"], Key[Array, ""]], Float[Array, "task label obs"]]
+
 Split = Literal["train", "heldout"]
 #: Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX in JAX.
 Sim = Literal["native", "mjx"]
@@ -165,18 +168,10 @@ class TaskFamily(abc.ABC):
         start = jax.eval_shape(self.reset, jax.random.key(0), task)
         return start.qpos.shape[0], start.qvel.shape[0], start.mocap_pos.shape[0]
 
-    def augment(
-        self, obs: Float[Array, "task label obs"], key: Key[Array, ""]
-    ) -> Float[Array, "task label obs"]:
-        """Other observations in which experts would act, nearly, as they do in `obs`.
-
-        Raises:
-            ValueError: this family knows of none.
-        """
-        del obs, key
-        raise ValueError(
-            f"{self.name} knows no other observations to act alike in; leave out augment."
-        )
+    @property
+    def augment(self) -> Augment | None:
+        """Other observations in which experts would act, nearly, as they do in these; or None."""
+        return None
 
     @property
     def expert(self) -> "Callable[[Task, Float[Array, ' obs']], Float[Array, ' act']] | None":

@@ -21,7 +21,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.tasks.base import Spec, Split, State
+from gmps.tasks.base import Augment, Spec, Split, State
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.tasks.lists import select_evenly
 
@@ -194,25 +194,10 @@ class MetaWorld(GymnasiumFamily):
 
         return MetaWorldBatch(self, threads) if can_batch(self) else None
 
-    def augment(
-        self, obs: Float[Array, "task label 39"], key: Key[Array, ""]
-    ) -> Float[Array, "task label 39"]:
-        """The same scenes elsewhere, or with another task's object.
-
-        Half of the observations have hand and object moved together, by up to 40 cm in each
-        direction. Half, independently, have the object's rotation, and what is known of a second
-        object, of another task. So a policy does not rely on where an object lies or how it is
-        turned to know what to do with it: objects of other kinds lie elsewhere.
-        """
-        elsewhere, by, turned, other = jax.random.split(key, 4)
-        shape = (*obs.shape[:2], 1)
-        move = jax.random.uniform(by, (*shape[:2], 3), obs.dtype, -_ELSEWHERE, _ELSEWHERE)
-        move = jnp.where(jax.random.bernoulli(elsewhere, shape=shape), move, 0)
-        zero = jnp.zeros_like(move)
-        frame = jnp.concatenate([move, zero[..., :1], move, jnp.zeros((*shape[:2], 11))], -1)
-        moved = obs + jnp.concatenate([frame, frame, zero], -1)
-        swapped = jnp.where(_TURNS, jnp.roll(moved, _any_task(other, len(obs)), 0), moved)
-        return jnp.where(jax.random.bernoulli(turned, shape=shape), swapped, moved)
+    @property
+    def augment(self) -> Augment:
+        """See `_moved_and_turned`."""
+        return _moved_and_turned
 
     @property
     def expert(self) -> Callable[[Any, Float[Array, " obs"]], Float[Array, " act"]]:
@@ -236,6 +221,27 @@ class MetaWorld(GymnasiumFamily):
         """Kind, row and goal in cm, as in `reach-v3 #7 (-3.0, 85.2, 12.0) cm`."""
         x, y, z = (100 * float(v) for v in task[:3])
         return f"{self.env_name(task)} #{round(float(task[3]))} ({x:.1f}, {y:.1f}, {z:.1f}) cm"
+
+
+def _moved_and_turned(
+    obs: Float[Array, "task label 39"], key: Key[Array, ""]
+) -> Float[Array, "task label 39"]:
+    """The same scenes elsewhere, or with another task's object.
+
+    Half of the observations have hand and object moved together, by up to 40 cm in each
+    direction. Half, independently, have the object's rotation, and what is known of a second
+    object, of another task. So a policy does not rely on where an object lies or how it is
+    turned to know what to do with it: objects of other kinds lie elsewhere.
+    """
+    elsewhere, by, turned, other = jax.random.split(key, 4)
+    shape = (*obs.shape[:2], 1)
+    move = jax.random.uniform(by, (*shape[:2], 3), obs.dtype, -_ELSEWHERE, _ELSEWHERE)
+    move = jnp.where(jax.random.bernoulli(elsewhere, shape=shape), move, 0)
+    zero = jnp.zeros_like(move)
+    frame = jnp.concatenate([move, zero[..., :1], move, jnp.zeros((*shape[:2], 11))], -1)
+    moved = obs + jnp.concatenate([frame, frame, zero], -1)
+    swapped = jnp.where(_TURNS, jnp.roll(moved, _any_task(other, len(obs)), 0), moved)
+    return jnp.where(jax.random.bernoulli(turned, shape=shape), swapped, moved)
 
 
 def _any_task(key: Key[Array, ""], tasks: int) -> Int[Array, ""]:
