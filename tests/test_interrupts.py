@@ -6,6 +6,14 @@ import pytest
 from gmps.interrupts import held_interrupts
 
 
+@pytest.fixture(autouse=True)
+def listening():
+    # A shell starts background jobs with Ctrl-C ignored, and pytest with them.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press() -> None:
     # To this thread: what is sent to the process may arrive late, and two become one.
     signal.raise_signal(signal.SIGINT)
