@@ -20,10 +20,10 @@ from typing import Any
 import tyro
 from reports import write_report
 
-from gmps.cli import main
+from gmps.commands.cli import main
 from gmps.report.aggregate import combine_scores
-from gmps.run import HARNESS, Run
-from gmps.sweep import judged, started
+from gmps.runs.run import HARNESS, Run
+from gmps.training.sweep import judged, started
 
 #: Columns of metrics.jsonl that are kept, where the method has them.
 CURVES = ("return/before", "return/after", "loss/imitation")

@@ -14,13 +14,13 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import tyro
-from methods import words
 from reports import write_report
 
-from gmps.cli import main
+from gmps.commands.cli import main
 from gmps.report.aggregate import combine_scores
-from gmps.run import SCORES, Run
-from gmps.sweep import judged
+from gmps.runs.run import SCORES, Run
+from gmps.training.sweep import judged
+from methods import words
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from pathlib import Path
 import tyro
 from reports import write_report
 
-from gmps.checkpoint import verify
-from gmps.config import TrainConfig, preset
-from gmps.experiment import prepare
 from gmps.methods.gmps import GmpsConfig
-from gmps.run import CONFIG, Run
-from gmps.train import train
-from gmps.versions import collect_versions
+from gmps.runs.checkpoint import verify
+from gmps.runs.run import CONFIG, Run
+from gmps.runs.versions import collect_versions
+from gmps.training.config import TrainConfig, preset
+from gmps.training.experiment import prepare
+from gmps.training.train import train
 
 
 @dataclass(frozen=True)

@@ -32,14 +32,14 @@ import numpy as np
 from meta_update import MATMUL, Torch, environment, flat, measure, named_params, timed
 from reports import write_report
 
-from gmps.adapt import init_step_sizes
-from gmps.losses import InnerBatch, log_probs
-from gmps.meta_gradient import MetaParams
+from gmps.core.adapt import init_step_sizes
+from gmps.core.losses import InnerBatch, log_probs
+from gmps.core.meta_gradient import MetaParams
+from gmps.core.nets import GaussianPolicy, init_policy
+from gmps.core.surrogates import ratio_loss
 from gmps.methods.maml import adapted, learned
 from gmps.methods.outer import Metrics, trpo_step
 from gmps.methods.settings import MamlConfig
-from gmps.nets import GaussianPolicy, init_policy
-from gmps.surrogates import ratio_loss
 
 CONFIG = MamlConfig()
 #: Sizes of an observation and an action, and the horizon.

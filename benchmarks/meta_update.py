@@ -1,7 +1,7 @@
 """Milliseconds of one GMPS meta-gradient, second order, beside plain JAX and a PyTorch loop.
 
 All sides get the same arrays and are timed in turn, in short bursts after an untimed call; the
-figures are medians. `gmps` is `gmps.meta_gradient.meta_value_and_grad`; `vmap` and `map`
+figures are medians. `gmps` is `gmps.core.meta_gradient.meta_value_and_grad`; `vmap` and `map`
 differentiate its plain definition, over all tasks at once and one by one; `torch` is
 `benchmarks/torch_loop.py`; `matmul` is one product of two square matrices, the speed that nothing
 exceeds.
@@ -36,11 +36,11 @@ import jax.numpy as jnp
 import numpy as np
 from reports import write_report
 
-from gmps.adapt import init_step_sizes
-from gmps.losses import InnerBatch
-from gmps.meta_gradient import MetaParams, meta_loss, meta_value_and_grad
-from gmps.nets import GaussianPolicy, init_policy
-from gmps.types import Demonstrations
+from gmps.core.adapt import init_step_sizes
+from gmps.core.losses import InnerBatch
+from gmps.core.meta_gradient import MetaParams, meta_loss, meta_value_and_grad
+from gmps.core.nets import GaussianPolicy, init_policy
+from gmps.core.types import Demonstrations
 
 OBS, ACT, BIAS, HIDDEN = 38, 8, 4, (100, 100)
 MATMUL = 2048

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from reports import write_report
 
-from gmps.experts.metaworld import act
-from gmps.tasks.metaworld import FULL_HORIZON, AnyKind, MetaWorld, environments
+from gmps.metaworld.experts import act
+from gmps.metaworld.family import FULL_HORIZON, AnyKind, MetaWorld, environments
 
 
 def main() -> None:

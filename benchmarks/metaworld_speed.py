@@ -1,6 +1,6 @@
 """Closed-loop speed on Meta-World: ours in batch against Meta-World's own AsyncVectorEnv.
 
-Ours: control steps per second of whole rollouts of `gmps.sim.metaworld_batch` (20 tasks, one
+Ours: control steps per second of whole rollouts of `gmps.metaworld.batch` (20 tasks, one
 policy of 2 x 100 units each), episodes assembled and rewards included. Meta-World's: its
 `make_ml_envs_train` with 20 environments, each a process, and a NumPy policy of the same size,
 without the time of its resets; in a program of its own, because it forks. That both see the same
@@ -91,8 +91,8 @@ def measured(name: str, kind: str, args: argparse.Namespace) -> list[float]:
 def ours(args: argparse.Namespace) -> list[float]:
     import jax
 
+    from gmps.core.nets import PolicyActor, init_policy
     from gmps.methods.base import stack
-    from gmps.nets import PolicyActor, init_policy
     from gmps.tasks import make_family
     from gmps.worlds.local import make_world
 

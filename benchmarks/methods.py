@@ -32,8 +32,8 @@ from reports import write_report
 from gmps.methods.registry import METHODS
 from gmps.report.aggregate import combine_scores
 from gmps.report.curves import COUNTED
-from gmps.run import Run
-from gmps.sweep import judged
+from gmps.runs.run import Run
+from gmps.training.sweep import judged
 
 #: Options of each family for all methods, and of each method; as many rounds as fit the time.
 COMMON = "--evaluation.repeats 3 --evaluation.steps 1"

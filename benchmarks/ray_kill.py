@@ -19,12 +19,12 @@ from pathlib import Path
 
 from reports import write_report
 
-from gmps.config import expert_preset
-from gmps.experts.apart import progress, train_apart
-from gmps.experts.sources import find_expert
-from gmps.run import METRICS, Run
+from gmps.runs.run import METRICS, Run
+from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family
-from gmps.versions import collect_versions
+from gmps.training.config import expert_preset
+from gmps.training.expert_sources import find_expert
+from gmps.training.sac_apart import progress, train_apart
 
 TASKS, ROUNDS, VICTIM = 4, 30, 1
 

@@ -34,15 +34,15 @@ import numpy as np
 from reports import write_report
 from sampling import environment
 
+from gmps.core.vision import VisionActor, encode, init_vision_policy
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
-from gmps.render import free_camera
+from gmps.rendering.episodes import free_camera
 from gmps.sim.cameras import Cameras
 from gmps.sim.episodes import pack
 from gmps.sim.native import NativeSimulator
 from gmps.tasks import make_family
 from gmps.tasks.pixels import PixelFamily
-from gmps.vision import VisionActor, encode, init_vision_policy
 from gmps.worlds import local
 from gmps.worlds.local import make_world, usable_cores
 

@@ -22,14 +22,14 @@ import tyro
 from reports import write_report
 
 from gmps.commands.expert import train_in
-from gmps.config import expert_preset
-from gmps.experts.sac_training import ExpertTraining
+from gmps.core.types import Task
 from gmps.experts.score import score_expert, summary
-from gmps.experts.sources import find_expert
-from gmps.run import Run
+from gmps.runs.run import Run
+from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family
-from gmps.types import Task
-from gmps.versions import collect_versions
+from gmps.training.config import expert_preset
+from gmps.training.expert_sources import find_expert
+from gmps.training.sac_training import ExpertTraining
 from gmps.worlds.local import make_world, usable_cores
 
 #: Rounds that a timing skips, because they compile, and rounds that it measures.

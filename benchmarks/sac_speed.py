@@ -24,10 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from reports import write_report
 
+from gmps.core.types import Trajectories
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import SacConfig, init_sac, update
-from gmps.types import Trajectories
-from gmps.versions import collect_versions
+from gmps.runs.versions import collect_versions
 
 OBS, ACT, HORIZON, EPISODES = 40, 8, 200, 250
 

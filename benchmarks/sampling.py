@@ -27,7 +27,7 @@ import mujoco.rollout
 import numpy as np
 from reports import write_report
 
-from gmps.nets import PolicyActor, init_policy
+from gmps.core.nets import PolicyActor, init_policy
 from gmps.sim.episodes import draw_starts, state_sizes, unpack
 from gmps.sim.native import markov_model
 from gmps.tasks import make_family

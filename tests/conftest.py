@@ -1,16 +1,16 @@
 """Shared by all tests: arguments of the pure core are checked for shape and type at run time."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import pytest
 from jaxtyping import config, install_import_hook
 
-import gmps.versions
+import gmps.runs.versions
+from places import ROOT
 
 CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient", "vision")
-install_import_hook([f"gmps.{name}" for name in CORE], "beartype.beartype")
+install_import_hook([f"gmps.core.{name}" for name in CORE], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,5 +41,5 @@ def unchecked() -> Iterator[None]:
 @pytest.fixture
 def frozen_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that are resumed in a test see one commit, whatever is committed meanwhile."""
-    commit = gmps.versions._commit(Path(__file__).parents[1])
-    monkeypatch.setattr(gmps.versions, "_commit", lambda _: commit)
+    commit = gmps.runs.versions._commit(ROOT)
+    monkeypatch.setattr(gmps.runs.versions, "_commit", lambda _: commit)

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from gmps.adapt import StepSizeKind, StepSizes, init_step_sizes
-from gmps.losses import InnerBatch
-from gmps.nets import Activation, GaussianPolicy
-from gmps.types import Demonstrations
+from gmps.core.adapt import StepSizeKind, StepSizes, init_step_sizes
+from gmps.core.losses import InnerBatch
+from gmps.core.nets import Activation, GaussianPolicy
+from gmps.core.types import Demonstrations
 
 OBS, ACT, BIAS = 3, 2, 2
 

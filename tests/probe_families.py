@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmps.core.types import Task
 from gmps.tasks.base import Spec, Split, Transition
 from gmps.tasks.point_goal import STEP, PointGoal
-from gmps.types import Task
 
 
 class SignBandit(PointGoal):

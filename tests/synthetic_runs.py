@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gmps.run import Run
-from gmps.stats import summarise
+from gmps.evaluation.stats import summarise
+from gmps.runs.run import Run
 
 MODES = ("deterministic", "stochastic")
 #: Normalised level of each condition.

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from gmps.cli import console, leading, parse
-from gmps.config import TrainConfig
-from gmps.experiment import prepare
+from gmps.commands.cli import console, leading, parse
+from gmps.core.types import tree_index
 from gmps.methods.base import stack
-from gmps.policy_file import save_policy
-from gmps.run import Run
-from gmps.train import restore
-from gmps.types import tree_index
+from gmps.runs.policy_file import save_policy
+from gmps.runs.run import Run
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import prepare
+from gmps.training.train import restore
 
 
 @dataclass(frozen=True)

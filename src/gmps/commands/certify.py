@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.table import Table
 
-from gmps.cli import console, leading, parse
-from gmps.config import TrainConfig
-from gmps.experiment import prepare
+from gmps.commands.cli import console, leading, parse
 from gmps.experts.base import reporting_faults
 from gmps.report import write_report
-from gmps.run import REPORT, Run
+from gmps.runs.run import REPORT, Run
 from gmps.theory.certificate import CERTIFICATE, in_words
 from gmps.theory.certify import CertifyConfig, certify_run
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import prepare
 
 
 @dataclass(frozen=True)

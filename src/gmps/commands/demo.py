@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gmps.cli import console, parse
+from gmps.commands.cli import console, parse
 from gmps.commands.session import train_and_judge
-from gmps.config import TrainConfig, preset
-from gmps.experiment import prepare
-from gmps.run import CONFIG, Run
+from gmps.runs.run import CONFIG, Run
+from gmps.training.config import TrainConfig, preset
+from gmps.training.experiment import prepare
 
 
 @dataclass(frozen=True)

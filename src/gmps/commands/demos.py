@@ -10,14 +10,14 @@ import numpy as np
 import tyro
 from rich.table import Table
 
-from gmps.cli import console, leading, parse
+from gmps.commands.cli import console, leading, parse
+from gmps.core.types import tree_index
 from gmps.data.demos import import_npz, info
 from gmps.data.minari_io import Ends, Episodes, dataset_id, refuse_dataset, write_dataset
 from gmps.experts.base import ExpertActor, reporting_faults
-from gmps.experts.sources import find_expert
 from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
-from gmps.types import tree_index
+from gmps.training.expert_sources import find_expert
 from gmps.worlds.local import make_world
 
 

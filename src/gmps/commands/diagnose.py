@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.table import Table
 
-from gmps.cli import console, leading, parse
-from gmps.config import TrainConfig
-from gmps.diagnose import DIAGNOSIS, DiagnoseConfig, diagnose, in_words
-from gmps.experiment import prepare
+from gmps.commands.cli import console, leading, parse
+from gmps.evaluation.diagnose import DIAGNOSIS, DiagnoseConfig, diagnose, in_words
 from gmps.experts.base import reporting_faults
-from gmps.run import Run
+from gmps.runs.run import Run
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import prepare
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gmps.cli import console, parse
+from gmps.commands.cli import console, parse
 
 _RENDER = """
 import mujoco
@@ -44,7 +44,7 @@ def _line(name: str, good: bool, text: str) -> bool:
 
 
 def _versions() -> tuple[str, bool, str]:
-    from gmps.versions import collect_versions
+    from gmps.runs.versions import collect_versions
 
     facts = collect_versions()
     known = {k: v for k, v in facts["packages"].items() if v}

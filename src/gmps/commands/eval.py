@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gmps.cli import console, leading, parse
+from gmps.commands.cli import console, leading, parse
 from gmps.commands.session import judge
-from gmps.config import TrainConfig
-from gmps.evaluate import EvaluationConfig
-from gmps.experiment import Experiment, prepare
-from gmps.harness import HarnessConfig, run_harness
-from gmps.run import HARNESS, Run
+from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.metaworld.family import MetaWorld
+from gmps.metaworld.harness import HarnessConfig, run_harness
+from gmps.runs.run import HARNESS, Run
 from gmps.tasks import make_family
-from gmps.tasks.metaworld import MetaWorld
-from gmps.train import restore
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import Experiment, prepare
+from gmps.training.train import restore
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,17 @@ import tyro
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gmps.cli import console, leading, parse
 from gmps.cluster import Place
-from gmps.config import expert_preset
-from gmps.experts.curves import draw_curve
-from gmps.experts.sac_training import (
+from gmps.commands.cli import console, leading, parse
+from gmps.core.types import Task, tree_index
+from gmps.experts.score import ExpertScore, score_expert, summary
+from gmps.runs.run import Run
+from gmps.tasks import family_names, make_family
+from gmps.tasks.base import TaskFamily
+from gmps.training.config import expert_preset
+from gmps.training.expert_curves import draw_curve
+from gmps.training.expert_sources import find_expert
+from gmps.training.sac_training import (
     EXPERT_FILE,
     ExpertConfig,
     ExpertTraining,
@@ -23,12 +29,6 @@ from gmps.experts.sac_training import (
     per_task,
     train_expert,
 )
-from gmps.experts.score import ExpertScore, score_expert, summary
-from gmps.experts.sources import find_expert
-from gmps.run import Run
-from gmps.tasks import family_names, make_family
-from gmps.tasks.base import TaskFamily
-from gmps.types import Task, tree_index
 from gmps.worlds.local import make_world
 
 CURVE = "curve.png"
@@ -141,7 +141,7 @@ def _report(family: TaskFamily, folder: Path) -> None:
 
 
 def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
-    from gmps.experts.apart import train_apart
+    from gmps.training.sac_apart import train_apart
 
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f} of all"),

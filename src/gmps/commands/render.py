@@ -9,17 +9,17 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from gmps.cli import console, leading, parse
-from gmps.config import TrainConfig
-from gmps.experiment import prepare
+from gmps.commands.cli import console, leading, parse
+from gmps.core.types import Rollout
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
-from gmps.render import Frames, choose_gl, render_episode, steps_per_frame
-from gmps.render_files import require_writable, side_by_side, write_frames
-from gmps.run import Run
+from gmps.rendering.episodes import Frames, choose_gl, render_episode, steps_per_frame
+from gmps.rendering.files import require_writable, side_by_side, write_frames
+from gmps.runs.run import Run
 from gmps.tasks.base import MujocoFamily, TaskFamily
-from gmps.train import restore
-from gmps.types import Rollout
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import prepare
+from gmps.training.train import restore
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from gmps.cli import console, parse
+from gmps.commands.cli import console, parse
 from gmps.report import write_report
 
 

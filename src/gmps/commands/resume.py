@@ -6,12 +6,12 @@ from typing import Annotated
 
 import tyro
 
-from gmps.cli import leading, parse
+from gmps.commands.cli import leading, parse
 from gmps.commands.session import train_and_judge
 from gmps.commands.train import two_phases
-from gmps.config import TrainConfig
-from gmps.experiment import prepare, trains_expert
-from gmps.run import Run
+from gmps.runs.run import Run
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import prepare, trains_expert
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
 FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert", "address")

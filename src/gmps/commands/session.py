@@ -5,16 +5,16 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gmps.cli import console
-from gmps.config import TrainConfig
-from gmps.experiment import Experiment
+from gmps.commands.cli import console
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
 from gmps.methods.registry import entry
 from gmps.report import write_report
-from gmps.run import REPORT, Run
-from gmps.train import Progress as Round
-from gmps.train import evaluate_run, train
+from gmps.runs.run import REPORT, Run
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import Experiment
+from gmps.training.train import Progress as Round
+from gmps.training.train import evaluate_run, train
 
 _ROWS = {
     "before": "before",

@@ -9,13 +9,14 @@ from typing import Any
 
 from rich.table import Table
 
-from gmps.checkpoint import write_atomically
-from gmps.cli import console, leading, main, parse
-from gmps.config import Preset
-from gmps.experts.sac_training import EXPERT_FILE
+from gmps.commands.cli import console, leading, main, parse
 from gmps.methods.registry import METHODS
-from gmps.run import Run
-from gmps.sweep import (
+from gmps.runs.checkpoint import write_atomically
+from gmps.runs.run import Run
+from gmps.tasks import family_names, make_family
+from gmps.training.config import Preset
+from gmps.training.sac_training import EXPERT_FILE
+from gmps.training.sweep import (
     Cell,
     Standing,
     appendix_grid,
@@ -26,7 +27,6 @@ from gmps.sweep import (
     standings,
     started,
 )
-from gmps.tasks import family_names, make_family
 
 #: What all runs have in common, and the table, in the sweep's folder.
 COMMON, RESULTS = "common.json", "sweep.json"

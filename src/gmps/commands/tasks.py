@@ -8,11 +8,11 @@ import jax
 import numpy as np
 import tyro
 
-from gmps.cli import console, parse
+from gmps.commands.cli import console, parse
+from gmps.metaworld.family import METAWORLD
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.check import reward_names
-from gmps.tasks.metaworld import METAWORLD
 from gmps.tasks.pixels import PixelFamily
 
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import tyro
 
-from gmps.cli import console, leading, parse
+from gmps.commands.cli import console, leading, parse
 from gmps.commands.expert import train_in
 from gmps.commands.session import train_and_judge
-from gmps.config import PRESETS, Preset, TrainConfig, preset
-from gmps.experiment import OWN_EXPERT, prepare, require_fit, trains_expert
 from gmps.methods.registry import METHODS
-from gmps.run import Run, refuse_taken
+from gmps.runs.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
+from gmps.training.config import PRESETS, Preset, TrainConfig, preset
+from gmps.training.experiment import OWN_EXPERT, prepare, require_fit, trains_expert
 
 
 @dataclass(frozen=True)

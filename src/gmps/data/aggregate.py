@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from gmps.types import Demonstrations
+from gmps.core.types import Demonstrations
 
 
 class Aggregate(NamedTuple):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from gmps.core.types import Demonstrations
 from gmps.data.minari_io import (
     Episodes,
     dataset_id,
@@ -25,7 +26,6 @@ from gmps.data.minari_io import (
 from gmps.data.npz import read_npz
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Demonstrations
 
 
 @dataclass(frozen=True)

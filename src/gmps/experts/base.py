@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from gmps.core.types import Demonstrations, Params, Task, Trajectories
 from gmps.tasks.base import TaskFamily
-from gmps.types import Demonstrations, Params, Task, Trajectories
 from gmps.worlds.base import Actor
 
 #: A controller that sees the task: `(task, obs) -> act`, one state at a time, pure JAX.

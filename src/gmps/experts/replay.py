@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from gmps.types import Trajectories
+from gmps.core.types import Trajectories
 
 
 class Replay(NamedTuple):

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from gmps.dist import gaussian_log_prob
+from gmps.core.dist import gaussian_log_prob
+from gmps.core.types import Task
 from gmps.experts.replay import Batch, Replay, draw, take
 from gmps.methods.base import descend
 from gmps.tasks.base import TaskFamily
-from gmps.types import Task
 
 #: Bounds of the actor's log standard deviation before the tanh.
 LOG_STD = (-5.0, 2.0)

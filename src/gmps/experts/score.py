@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.config_json import ADDED
+from gmps.core.types import Task, tree_index
 from gmps.experts.base import Expert, ExpertActor, reporting_faults
 from gmps.methods.base import env_steps
-from gmps.types import Task, tree_index
+from gmps.runs.config_json import ADDED
 from gmps.worlds.base import World
 
 #: Tasks that a complaint names.

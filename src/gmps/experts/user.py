@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmps.core.types import Task
 from gmps.experts.base import Expert
 from gmps.tasks.base import TaskFamily
-from gmps.types import Task
 
 #: A user's function: task parameters `(n, context)` and observations `(n, obs)` to actions.
 BatchFunction = Callable[[Float[np.ndarray, "n ctx"], Float[np.ndarray, "n obs"]], np.ndarray]

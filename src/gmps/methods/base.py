@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from gmps.core.nets import GaussianPolicy
+from gmps.core.types import Demonstrations, Trajectories
+from gmps.core.vision import VisionPolicy
 from gmps.data.aggregate import Aggregate
-from gmps.nets import GaussianPolicy
-from gmps.types import Demonstrations, Trajectories
-from gmps.vision import VisionPolicy
 from gmps.worlds.base import Actor
 
 P = TypeVar("P")

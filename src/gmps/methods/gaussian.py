@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from gmps.adapt import adapt, inner_batch
-from gmps.losses import InnerBatch
-from gmps.meta_gradient import MetaParams
+from gmps.core.adapt import adapt, inner_batch
+from gmps.core.losses import InnerBatch
+from gmps.core.meta_gradient import MetaParams
+from gmps.core.nets import GaussianPolicy, PolicyActor, Subset, init_policy, with_std
+from gmps.core.returns import check_without_state
+from gmps.core.types import Demonstrations, Trajectories
+from gmps.core.vision import VisionActor, VisionPolicy, init_vision_policy
 from gmps.methods.imitation import normalised, rescaled
-from gmps.nets import GaussianPolicy, PolicyActor, Subset, init_policy, with_std
-from gmps.returns import check_without_state
 from gmps.tasks.base import Spec, TaskFamily
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Demonstrations, Trajectories
-from gmps.vision import VisionActor, VisionPolicy, init_vision_policy
 from gmps.worlds.base import World
 
 P = TypeVar("P", GaussianPolicy, VisionPolicy)
@@ -92,7 +92,7 @@ def inner_view(
 ) -> InnerBatch:
     """Trajectories of each task as the inner step of the policy's head consumes them.
 
-    `settings` are those of `gmps.adapt.inner_batch`. For pictures the observations are features,
+    `settings` are those of `gmps.core.adapt.inner_batch`. For pictures the observations are features,
     and only a baseline that needs no observation will do.
     """
     batch = inner_batch(data._replace(frames=None), **settings)

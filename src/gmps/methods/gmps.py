@@ -25,17 +25,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
-from gmps.config_json import ADDED
+from gmps.core.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
+from gmps.core.losses import Imitation, InnerBatch, alive_mean, log_probs
+from gmps.core.meta_gradient import MetaParams, meta_value_and_grad
+from gmps.core.nets import Activation, GaussianPolicy, Subset
+from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.experts.base import Controller, MixtureActor
-from gmps.losses import Imitation, InnerBatch, alive_mean, log_probs
-from gmps.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, head_of, mean_step_size
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate, rescaled
-from gmps.nets import Activation, GaussianPolicy, Subset
-from gmps.types import Demonstrations, Task, Trajectories
+from gmps.runs.config_json import ADDED
 from gmps.worlds.base import World
 
 

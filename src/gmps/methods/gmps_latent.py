@@ -26,9 +26,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.core.losses import Imitation, imitation_loss
+from gmps.core.nets import GaussianPolicy
+from gmps.core.types import Demonstrations, Task, Trajectories
+from gmps.core.vision import VisionPolicy, perceive
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.experts.base import Controller
-from gmps.losses import Imitation, imitation_loss
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.episode_advantage import (
     Advantage,
@@ -51,11 +54,8 @@ from gmps.methods.latent import (
     prior_kl,
 )
 from gmps.methods.settings import GmpsLatentConfig
-from gmps.nets import GaussianPolicy
 from gmps.tasks.base import Augment
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Demonstrations, Task, Trajectories
-from gmps.vision import VisionPolicy, perceive
 from gmps.worlds.base import World
 
 

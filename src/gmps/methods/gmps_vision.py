@@ -19,18 +19,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
-from gmps.config_json import ADDED
-from gmps.losses import InnerBatch
-from gmps.meta_gradient import MetaParams, meta_value_and_grads
+from gmps.core.losses import InnerBatch
+from gmps.core.meta_gradient import MetaParams, meta_value_and_grads
+from gmps.core.nets import GaussianPolicy
+from gmps.core.returns import Baseline, check_without_state
+from gmps.core.types import Demonstrations, Trajectories
+from gmps.core.vision import VisionPolicy, encode
 from gmps.methods.base import Gathered
 from gmps.methods.gaussian import adapt_step, inner_view, with_heads
 from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState, run_block, weigh_batches
 from gmps.methods.imitation import blind_loss
-from gmps.nets import GaussianPolicy
-from gmps.returns import Baseline, check_without_state
+from gmps.runs.config_json import ADDED
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Demonstrations, Trajectories
-from gmps.vision import VisionPolicy, encode
 
 
 @dataclass(frozen=True)

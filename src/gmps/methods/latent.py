@@ -7,12 +7,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from gmps.dist import gaussian_kl, gaussian_log_prob
-from gmps.losses import InnerBatch
+from gmps.core.dist import gaussian_kl, gaussian_log_prob
+from gmps.core.losses import InnerBatch
+from gmps.core.nets import GaussianPolicy, with_std
+from gmps.core.types import Demonstrations, Task, Trajectories
+from gmps.core.vision import Looks, VisionPolicy
 from gmps.methods.gaussian import PolicySettings, head_of, untrained_policy
-from gmps.nets import GaussianPolicy, with_std
-from gmps.types import Demonstrations, Task, Trajectories
-from gmps.vision import Looks, VisionPolicy
 from gmps.worlds.base import World
 
 Net = TypeVar("Net", bound=GaussianPolicy | VisionPolicy)

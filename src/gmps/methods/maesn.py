@@ -20,8 +20,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree
 
-from gmps.adapt import inner_batch
-from gmps.losses import InnerBatch
+from gmps.core.adapt import inner_batch
+from gmps.core.losses import InnerBatch
+from gmps.core.nets import GaussianPolicy, subset_mask
+from gmps.core.surrogates import ratio_loss
+from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.methods.base import Gathered, env_steps, stack
 from gmps.methods.gaussian import fresh_policy, head_of, mean_step_size
 from gmps.methods.latent import (
@@ -36,9 +39,6 @@ from gmps.methods.latent import (
 from gmps.methods.outer import Metrics, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.settings import MaesnConfig
-from gmps.nets import GaussianPolicy, subset_mask
-from gmps.surrogates import ratio_loss
-from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
 #: Where the inner step leaves the latent's log deviation: its gradient is proportional to the

@@ -20,18 +20,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from gmps.adapt import adapt, init_step_sizes, inner_batch
-from gmps.columns import inner_objective, ratio_objective
-from gmps.losses import InnerBatch
-from gmps.meta_gradient import MetaParams
+from gmps.core.adapt import adapt, init_step_sizes, inner_batch
+from gmps.core.columns import inner_objective, ratio_objective
+from gmps.core.losses import InnerBatch
+from gmps.core.meta_gradient import MetaParams
+from gmps.core.nets import GaussianPolicy, subset_mask
+from gmps.core.surrogates import action_distributions, mean_kl
+from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.methods.base import Gathered, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, fresh_policy, mean_step_size
 from gmps.methods.outer import Metrics, over_tasks, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.settings import MamlConfig
-from gmps.nets import GaussianPolicy, subset_mask
-from gmps.surrogates import action_distributions, mean_kl
-from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
 #: `ratio_loss` or `policy_gradient_loss`, on columns.

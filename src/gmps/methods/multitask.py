@@ -18,16 +18,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.adapt import inner_batch
-from gmps.losses import InnerBatch
+from gmps.core.adapt import inner_batch
+from gmps.core.losses import InnerBatch
+from gmps.core.nets import GaussianPolicy, subset_mask
+from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.methods.base import Gathered, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod, fresh_policy
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.plain import plain_step, tune
 from gmps.methods.settings import MultitaskConfig
-from gmps.nets import GaussianPolicy, subset_mask
-from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
 

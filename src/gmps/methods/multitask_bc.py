@@ -19,15 +19,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.adapt import inner_batch
+from gmps.core.adapt import inner_batch
+from gmps.core.nets import GaussianPolicy, with_std
+from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.methods.base import Gathered, descend, env_steps, stack
 from gmps.methods.gaussian import GaussianMethod
 from gmps.methods.imitation import blind_loss, imitate
 from gmps.methods.plain import plain_step, tune
 from gmps.methods.settings import MultitaskBcConfig
-from gmps.nets import GaussianPolicy, with_std
-from gmps.types import Demonstrations, Task, Trajectories
 from gmps.worlds.base import World
 
 

@@ -16,13 +16,20 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from gmps.columns import Samples, activations, fisher_product, means, policy_samples, ratio_loss
-from gmps.dist import gaussian_kl
-from gmps.losses import InnerBatch, alive_mean
+from gmps.core.columns import (
+    Samples,
+    activations,
+    fisher_product,
+    means,
+    policy_samples,
+    ratio_loss,
+)
+from gmps.core.dist import gaussian_kl
+from gmps.core.losses import InnerBatch, alive_mean
+from gmps.core.nets import GaussianPolicy
+from gmps.core.surrogates import action_distributions, clipped_ratio_loss, mean_kl
+from gmps.core.trust_region import TrustRegionConfig, natural_step
 from gmps.methods.base import descend
-from gmps.nets import GaussianPolicy
-from gmps.surrogates import action_distributions, clipped_ratio_loss, mean_kl
-from gmps.trust_region import TrustRegionConfig, natural_step
 
 P = TypeVar("P")
 Outer = Literal["trpo", "ppo"]

@@ -3,10 +3,10 @@
 import jax
 from jaxtyping import Array, Key
 
+from gmps.core.nets import GaussianPolicy, PolicyActor
+from gmps.core.types import Demonstrations, Task
 from gmps.methods.base import env_steps, stack
 from gmps.methods.imitation import normalised
-from gmps.nets import GaussianPolicy, PolicyActor
-from gmps.types import Demonstrations, Task
 from gmps.worlds.base import World
 
 

@@ -22,6 +22,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.core.nets import GaussianPolicy
+from gmps.core.types import Demonstrations, Task, Trajectories, tree_index
+from gmps.core.vision import VisionPolicy
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
 from gmps.methods.base import Gathered, env_steps, stack
@@ -38,9 +41,6 @@ from gmps.methods.pearl_learner import (
     product,
 )
 from gmps.methods.settings import PearlConfig
-from gmps.nets import GaussianPolicy
-from gmps.types import Demonstrations, Task, Trajectories, tree_index
-from gmps.vision import VisionPolicy
 from gmps.worlds.base import World
 
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from gmps.dist import gaussian_kl
+from gmps.core.dist import gaussian_kl
+from gmps.core.types import Task
 from gmps.experts.replay import Batch, Replay, locate, take
 from gmps.experts.sac import (
     Mlp,
@@ -28,7 +29,6 @@ from gmps.methods.base import descend
 from gmps.methods.latent import Latent, prior
 from gmps.methods.settings import PearlConfig
 from gmps.tasks.base import Spec
-from gmps.types import Task
 
 #: Smallest standard deviation of a factor, and smallest scale of a reward in the encoder's input.
 _MIN_STD, _MIN_SCALE = 1e-3, 0.03

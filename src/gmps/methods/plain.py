@@ -14,17 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.adapt import adapt
-from gmps.config_json import ADDED
+from gmps.core.adapt import adapt
+from gmps.core.losses import Imitation, InnerBatch
+from gmps.core.nets import GaussianPolicy, with_std
+from gmps.core.returns import Baseline
+from gmps.core.types import Task, Trajectories
+from gmps.core.vision import VisionPolicy
 from gmps.data.aggregate import Aggregate, sample
-from gmps.losses import Imitation, InnerBatch
 from gmps.methods.base import env_steps, stack
 from gmps.methods.gaussian import gaussian_actor, head_of, inner_view, with_heads
 from gmps.methods.imitation import imitate, rescaled
-from gmps.nets import GaussianPolicy, with_std
-from gmps.returns import Baseline
-from gmps.types import Task, Trajectories
-from gmps.vision import VisionPolicy
+from gmps.runs.config_json import ADDED
 from gmps.worlds.base import World
 
 P = TypeVar("P", bound=GaussianPolicy | VisionPolicy)

@@ -3,9 +3,9 @@
 import importlib
 from typing import Any, Literal, NamedTuple
 
+from gmps.core.types import Task
 from gmps.experts.base import Controller
 from gmps.methods.base import Method
-from gmps.types import Task
 from gmps.worlds.base import World
 
 #: What training takes from experts: nothing, their recorded actions, or their answers as well.

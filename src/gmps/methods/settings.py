@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from gmps.adapt import StepSizeKind
-from gmps.config_json import ADDED
+from gmps.core.adapt import StepSizeKind
+from gmps.core.losses import Imitation, check_imitation
+from gmps.core.nets import Activation, Subset
+from gmps.core.trust_region import TrustRegionConfig
 from gmps.experts.sac import SacConfig
-from gmps.losses import Imitation, check_imitation
 from gmps.methods.episode_advantage import AdvantageKind
 from gmps.methods.outer import Outer, PpoConfig
-from gmps.nets import Activation, Subset
-from gmps.trust_region import TrustRegionConfig
+from gmps.runs.config_json import ADDED
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gmps.evaluate import CONTROLS, MODES
-from gmps.stats import stratified_bootstrap, summarise, task_iqm
+from gmps.evaluation.evaluate import CONTROLS, MODES
+from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
 
 SPLITS = ("heldout", "train")
 

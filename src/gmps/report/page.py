@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from gmps.checkpoint import write_atomically
-from gmps.evaluate import MODES
+from gmps.evaluation.evaluate import MODES
 from gmps.report.aggregate import SPLITS
 from gmps.report.curves import curves_section
 from gmps.report.runs import Group, group_runs, load_run
 from gmps.report.sections import MODE_TITLES, SPLIT_TITLES, group_section, lead
 from gmps.report.tables import comparison_table, facts_table
 from gmps.report.text import CONDITIONS, condition_label, details, escape
-from gmps.run import REPORT
+from gmps.runs.checkpoint import write_atomically
+from gmps.runs.run import REPORT
 
 _GENERATOR = '<meta name="generator" content="gmps report">'
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gmps.evaluate import SHOWN
+from gmps.evaluation.evaluate import SHOWN
 from gmps.report.text import condition_label, escape
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gmps.config_json import flatten_config
 from gmps.report.aggregate import combine_scores
-from gmps.run import Run
+from gmps.runs.config_json import flatten_config
+from gmps.runs.run import Run
 from gmps.theory.certificate import read_certificate
 
 SCORES_FORMAT = 1

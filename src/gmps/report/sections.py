@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from gmps.config_json import flatten_config
-from gmps.evaluate import MODES
+from gmps.evaluation.evaluate import MODES
 from gmps.report.aggregate import SPLITS
 from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
@@ -21,6 +20,7 @@ from gmps.report.text import (
     steps,
     words,
 )
+from gmps.runs.config_json import flatten_config
 
 #: Columns of environment steps, in words.
 _COLUMNS = {

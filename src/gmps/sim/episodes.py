@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from gmps.core.types import Params, Rollout, Shared, Task, Trajectories
 from gmps.tasks.base import State, TaskFamily, Transition
-from gmps.types import Params, Rollout, Shared, Task, Trajectories
 from gmps.worlds.base import Actor, held_noise, held_spread
 
 

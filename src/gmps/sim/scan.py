@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmps.core.types import Params, Task
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
-from gmps.types import Params, Task
 from gmps.worlds.base import Actor, held_noise
 
 #: From states and clipped actions to the next states and the sensor data of the first.

@@ -7,8 +7,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from gmps.metaworld.family import is_metaworld, metaworld_family
 from gmps.tasks.base import TaskFamily
-from gmps.tasks.metaworld import is_metaworld, metaworld_family
 
 #: Where each family lives, and the options that make a variant of it. Imported on demand, so that
 #: a family's optional packages stay optional.
@@ -36,7 +36,7 @@ def family_names() -> tuple[str, ...]:
 def make_family(name: str) -> TaskFamily:
     """The family of that name with its default options, or a user's own.
 
-    `ml1-reach-v3` and the like are Meta-World's: see `gmps.tasks.metaworld`. `FILE.py:NAME` is a
+    `ml1-reach-v3` and the like are Meta-World's: see `gmps.metaworld.family`. `FILE.py:NAME` is a
     user's: a `TaskFamily`, or a class or function that gives one when it is
     called without arguments.
 

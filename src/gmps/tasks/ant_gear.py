@@ -15,10 +15,10 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from gmps.core.types import Task
 from gmps.tasks.ant_goal import RADIUS, AntGoal
 from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import lattice, select_evenly
-from gmps.types import Task
 
 #: The goal of all tasks, m.
 GOAL = (RADIUS * math.cos(math.pi / 4), RADIUS * math.sin(math.pi / 4))

@@ -21,9 +21,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from gmps.core.types import Task
 from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
-from gmps.types import Task
 
 #: Distance of the goals from the origin, in m.
 RADIUS = 2.0

@@ -15,7 +15,7 @@ import jax
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.types import Task
+from gmps.core.types import Task
 
 #: Other observations to act alike in, of observations and a key: see `TaskFamily.augment`.
 Augment = Callable[[Float[Array, "task label obs"], Key[Array, ""]], Float[Array, "task label obs"]]

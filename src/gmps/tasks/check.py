@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from gmps.core.types import Task
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, State, TaskFamily, Transition
-from gmps.types import Task
 
 #: Any length will do to trace functions of whole episodes.
 _STEPS = 2

@@ -11,8 +11,8 @@ import gymnasium
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from gmps.core.types import Task
 from gmps.tasks.base import State, TaskFamily, Transition
-from gmps.types import Task
 
 if TYPE_CHECKING:
     from gmps.worlds.gymnasium_world import Batch

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from gmps.types import Task
+from gmps.core.types import Task
 
 
 def select_evenly(name: str, tasks: Task, n: int | None) -> Task:

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from gmps.core.types import Task
 from gmps.tasks.base import PureFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
-from gmps.types import Task
 
 #: Metres that a full action moves the point along an axis in one step.
 STEP = 0.1

@@ -13,20 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.config import TrainConfig
-from gmps.experiment import Experiment, describe, plot_tasks
+from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.core.types import Rollout, Task, tree_index
+from gmps.evaluation.stats import stratified_bootstrap
 from gmps.experts.base import Controller, ExpertActor
-from gmps.experts.clone import clone_expert
 from gmps.methods.base import env_steps, stack
 from gmps.methods.gmps import GmpsState
-from gmps.nets import GaussianPolicy, PolicyActor, with_std
-from gmps.run import Run
-from gmps.stats import stratified_bootstrap
+from gmps.runs.run import Run
 from gmps.theory.certificate import CERTIFICATE, FORMAT
 from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
 from gmps.theory.sample import SamplingConfig, answers, collect
-from gmps.train import restore
-from gmps.types import Rollout, Task, tree_index
+from gmps.training.clone import clone_expert
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import Experiment, describe, plot_tasks
+from gmps.training.train import restore
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from gmps.stats import Statistic, stratified_bootstrap
+from gmps.evaluation.stats import Statistic, stratified_bootstrap
 from gmps.theory.divergence import span
 
 

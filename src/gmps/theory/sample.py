@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.core.types import Params, Rollout, Task
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import env_steps
-from gmps.nets import GaussianPolicy, PolicyActor, with_std
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv
 from gmps.theory.estimate import Samples
-from gmps.types import Params, Rollout, Task
 from gmps.worlds.base import Draws, World
 
 #: Rollouts from visited states have one of so many lengths: each is compiled once.

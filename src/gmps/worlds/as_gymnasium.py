@@ -15,12 +15,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Float
 
+from gmps.core.types import Task, tree_index
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily, Transition
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Task, tree_index
 from gmps.worlds.base import World
 
 

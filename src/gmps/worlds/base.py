@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from jaxtyping import Array, Float, Key, UInt8
 
+from gmps.core.types import Params, Rollout, Task
 from gmps.tasks.base import State, TaskFamily
-from gmps.types import Params, Rollout, Task
 
 
 class Actor(Protocol):
@@ -99,6 +99,6 @@ class World(Protocol):
         Start states and noise are drawn from the key, or given as `Draws`.
 
         Every leaf of `params` has a leading `task` axis: one policy per task. Parameters marked as
-        `gmps.types.Shared` have none: one policy in all tasks.
+        `gmps.core.types.Shared` have none: one policy in all tasks.
         """
         ...

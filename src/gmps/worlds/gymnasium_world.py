@@ -16,10 +16,10 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from gmps.core.types import Params, Rollout, Shared, Task, tree_index
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.gymnasium_family import GymnasiumFamily
-from gmps.types import Params, Rollout, Shared, Task, tree_index
 from gmps.worlds.base import Actor, Draws, held_noise
 
 #: Environments that run side by side in this process.

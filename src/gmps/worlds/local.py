@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
+from gmps.core.types import Params, Rollout, Shared, Task, tree_index
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.sim.scan import record_scan
@@ -20,7 +21,6 @@ from gmps.tasks.base import MujocoFamily, PureFamily, Sim, Spec, TaskFamily
 from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Params, Rollout, Shared, Task, tree_index
 from gmps.worlds.base import Actor, Draws, World, held_noise, sees
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 

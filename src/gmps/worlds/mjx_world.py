@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from gmps.core.types import Params, Rollout, Task
 from gmps.sim import episodes as ep
 from gmps.sim.mjx import MjxSimulator
 from gmps.sim.scan import record_scan
 from gmps.tasks.base import MujocoFamily, TaskFamily
 from gmps.tasks.check import compile_model
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Params, Rollout, Task
 from gmps.worlds.base import Actor, Draws
 from gmps.worlds.local import check_batch, draw, edited_models
 

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from gmps.cluster import connect, remote
+from gmps.core.types import Params, Rollout, Shared, Task, tree_index
 from gmps.tasks.base import TaskFamily
-from gmps.types import Params, Rollout, Shared, Task, tree_index
 from gmps.worlds.base import Actor, Draws
 from gmps.worlds.local import check_batch, make_world
 

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
+from gmps.core.types import Params, Rollout, Task
 from gmps.sim.cameras import Cameras
 from gmps.tasks.base import State
 from gmps.tasks.pixels import PixelFamily
-from gmps.types import Params, Rollout, Task
 from gmps.worlds.base import Actor, Draws, sees
 from gmps.worlds.local import NativeWorld, Tape
 

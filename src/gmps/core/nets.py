@@ -1,0 +1,184 @@
+"""The Gaussian policy network and the actor that runs it.
+
+One policy acts on one observation; batch axes are added by `jax.vmap` outside.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
+
+from gmps.core.dist import gaussian_log_prob
+from gmps.core.types import Task
+
+#: Floor of the standard deviation (GMPS, released settings).
+MIN_STD = 1e-6
+
+#: Which parameters the inner step moves: every one; all but the standard deviation; or the bias
+#: transformation alone.
+Subset = Literal["all", "mean", "bias"]
+
+#: What the hidden layers apply.
+Activation = Literal["relu", "tanh"]
+ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
+
+
+@runtime_checkable
+class Gaussian(Protocol):
+    """A policy whose actions have a standard deviation of their own."""
+
+    @property
+    def log_std(self) -> Float[Array, "*task act"]: ...  # noqa: D102
+
+
+Acting = TypeVar("Acting", bound=Gaussian)
+
+
+class GaussianPolicy(eqx.Module):
+    """MLP with a bias transformation and a state-independent standard deviation.
+
+    The published network has ReLUs. With tanh its actions stay bounded in observations that are
+    unlike all of training, as those of another kind of task are.
+
+    The bias transformation is a vector appended to the observation (GMPS, appendix C; Finn et al.
+    2017). Observations are first shifted and scaled by constants that no gradient changes.
+    """
+
+    #: Layer weights, `(in, out)`; the first layer's input is `[observation, bias_transform]`.
+    weights: tuple[Float[Array, "_in _out"], ...]
+    #: Layer biases, `(out,)`.
+    biases: tuple[Float[Array, " _out"], ...]
+    #: The bias transformation; size 0 switches it off.
+    bias_transform: Float[Array, " bias"]
+    #: Log standard deviation of each action; floored at `log(MIN_STD)` when used.
+    log_std: Float[Array, " act"]
+    #: Constants of the input normalisation.
+    obs_mean: Float[Array, " obs"]
+    obs_std: Float[Array, " obs"]
+    #: Of the hidden layers.
+    activation: Activation = eqx.field(static=True, default="relu")
+
+    def __call__(
+        self, obs: Float[Array | np.ndarray, " obs"]
+    ) -> tuple[Float[Array, " act"], Float[Array, " act"]]:
+        """Mean and log standard deviation of the action."""
+        shift, scale = jax.lax.stop_gradient((self.obs_mean, self.obs_std))
+        (weight, bias), *rest = self.layers
+        x = ((jnp.asarray(obs) - shift) / scale) @ weight + bias
+        for weight, bias in rest:
+            x = ACTIVATIONS[self.activation](x) @ weight + bias
+        return x, self.floored_log_std
+
+    @property
+    def layers(self) -> tuple[tuple[Float[Array, "_in _out"], Float[Array, " _out"]], ...]:
+        """Weight and bias of each layer; the first one takes the normalised observation alone.
+
+        `[obs, b] @ W` is `obs @ W[:n] + b @ W[n:]`: the bias transformation is part of the first
+        bias, and nothing is tiled over a batch.
+        """
+        size = self.obs_mean.shape[0]
+        first = self.weights[0]
+        offset = self.bias_transform @ first[size:] + self.biases[0]
+        return (
+            (first[:size], offset),
+            *zip(self.weights[1:], self.biases[1:], strict=True),
+        )
+
+    @property
+    def floored_log_std(self) -> Float[Array, " act"]:
+        """Log standard deviation as used, at least `log(MIN_STD)`."""
+        return jnp.maximum(self.log_std, jnp.log(jnp.asarray(MIN_STD, self.log_std.dtype)))
+
+    def log_prob(self, obs: Float[Array, " obs"], act: Float[Array, " act"]) -> Float[Array, ""]:
+        """Log density of `act` in `obs`."""
+        mean, log_std = self(obs)
+        return gaussian_log_prob(act, mean, log_std)
+
+
+def init_policy(
+    key: Key[Array, ""],
+    obs_size: int,
+    act_size: int,
+    *,
+    hidden: tuple[int, ...] = (100, 100),
+    bias_size: int = 4,
+    bias_init: float = 0.0,
+    std: float = 1.0,
+    activation: Activation = "relu",
+) -> GaussianPolicy:
+    """Xavier-uniform weights, zero biases; `bias_init` fills the bias transformation.
+
+    Raises:
+        ValueError: there is no such activation.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {activation!r}; it must be 'relu' or 'tanh'.")
+    sizes = (obs_size + bias_size, *hidden, act_size)
+    init = jax.nn.initializers.glorot_uniform()
+    keys = jax.random.split(key, len(sizes) - 1)
+    return GaussianPolicy(
+        weights=tuple(
+            init(k, (n_in, n_out), jnp.float32)
+            for k, n_in, n_out in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        ),
+        biases=tuple(jnp.zeros(n, jnp.float32) for n in sizes[1:]),
+        bias_transform=jnp.full(bias_size, bias_init, jnp.float32),
+        log_std=jnp.full(act_size, jnp.log(std), jnp.float32),
+        obs_mean=jnp.zeros(obs_size, jnp.float32),
+        obs_std=jnp.ones(obs_size, jnp.float32),
+        activation=activation,
+    )
+
+
+def with_std(policies: Acting, std: float | Float[Array, " act"]) -> Acting:
+    """The policy, or stacked policies, acting with these standard deviations."""
+    log_std = jnp.log(jnp.asarray(std, policies.log_std.dtype))
+    wanted = jnp.broadcast_to(log_std, policies.log_std.shape)
+    return eqx.tree_at(lambda p: p.log_std, policies, wanted)
+
+
+def subset_mask(policy: GaussianPolicy, subset: Subset) -> PyTree[bool]:
+    """A tree of booleans: which leaves of a policy the inner step moves."""
+    none = jax.tree.map(lambda _: False, policy)
+    everything = jax.tree.map(lambda _: True, policy)
+    fixed = lambda p: (p.obs_mean, p.obs_std)  # noqa: E731
+    match subset:
+        case "all":
+            return eqx.tree_at(fixed, everything, (False, False))
+        case "mean":
+            mask = eqx.tree_at(fixed, everything, (False, False))
+            return eqx.tree_at(lambda p: p.log_std, mask, False)
+        case "bias":
+            return eqx.tree_at(lambda p: p.bias_transform, none, True)
+    raise ValueError(f"subset is {subset!r}; it must be 'all', 'mean' or 'bias'.")
+
+
+@dataclass(frozen=True)
+class PolicyActor:
+    """Runs a `GaussianPolicy`; `stochastic=False` takes the mean."""
+
+    act_size: int
+    stochastic: bool = True
+
+    @property
+    def noise_size(self) -> int:
+        """One normal number for each action dimension."""
+        return self.act_size
+
+    def __call__(
+        self,
+        params: GaussianPolicy,
+        task: Task,
+        obs: Float[Array, " obs"],
+        noise: Float[Array, " noise"],
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action and its log density under the stochastic policy."""
+        del task
+        mean, log_std = params(obs)
+        act = mean + jnp.exp(log_std) * noise if self.stochastic else mean
+        return act, gaussian_log_prob(act, mean, log_std)

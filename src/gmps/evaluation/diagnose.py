@@ -1,0 +1,217 @@
+"""What the adaptation of a run knows: does the update tell the tasks apart, and does it help?
+
+The update of a task is a vector, the adapted policy minus the one before. It is drawn several times
+for each task, from disjoint sets of episodes. What all tasks have in common says nothing about the
+task, so all figures but `common` are of updates minus their mean over tasks.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from gmps.core.types import Task
+from gmps.methods.base import MethodState, Policy, env_steps, stack
+from gmps.runs.run import Run
+from gmps.tasks.base import Split
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import Experiment
+from gmps.training.train import restore
+
+#: The file in the run's folder.
+DIAGNOSIS = "diagnosis.json"
+#: Largest d' that is reported.
+MAX_D_PRIME = 1e6
+#: Below this cosine of two updates of one task, most of an update is noise.
+NOISY = 0.3
+#: Below this share of tasks recognised, an update says little about its task.
+UNKNOWN = 0.5
+
+
+@dataclass(frozen=True)
+class DiagnoseConfig:
+    """Settings of `gmps diagnose`."""
+
+    split: Split = "train"
+    """Training tasks, or the held-out ones."""
+    episodes: tuple[int, ...] = (5, 10, 20)
+    """Numbers of episodes that an update is made from."""
+    repeats: int = 6
+    """Updates of each task, each from episodes of its own; even, at least 4."""
+    measure_episodes: int = 2
+    """Episodes that measure the policy after each update, without action noise."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    def __post_init__(self):
+        if not self.episodes or min(self.episodes) < 1:
+            raise ValueError(f"episodes is {self.episodes}; name numbers of at least 1.")
+        if self.repeats < 4 or self.repeats % 2:
+            raise ValueError(f"repeats is {self.repeats}; it must be even and at least 4.")
+        if self.measure_episodes < 1:
+            raise ValueError(f"measure_episodes is {self.measure_episodes}; it must be at least 1.")
+
+
+class Signal(NamedTuple):
+    """How much updates say about their tasks."""
+
+    #: Share of the squared length of the updates that is the same in all tasks, in [0, 1].
+    common: float
+    #: Cosine of two updates of the same task: mean over pairs and tasks.
+    same_task: float
+    #: Cosine of updates of two tasks.
+    other_task: float
+    #: Distance of two tasks' updates in deviations, along the line between their means (d' of
+    #: signal detection): the line from half of the updates, distance and deviation from the others;
+    #: median over pairs of tasks.
+    d_prime: float
+    #: Share of updates whose own task's mean of the other updates is the nearest.
+    recognised: float
+
+
+def signal(updates: Float[np.ndarray, "task repeat p"]) -> Signal:
+    """The figures of updates of at least two tasks and four repeats."""
+    n, repeats, _ = updates.shape
+    mean = updates.mean((0, 1))
+    centred = updates - mean
+    size = np.linalg.norm(centred, axis=-1, keepdims=True)
+    unit = centred / np.maximum(size, np.finfo(np.float64).tiny)
+    cosines = np.einsum("irp,jsp->ijrs", unit, unit)
+    own = cosines[np.arange(n), np.arange(n)]
+    same = own[:, ~np.eye(repeats, dtype=bool)].mean()
+    other = cosines[~np.eye(n, dtype=bool)].mean()
+    half = repeats // 2
+    line, tested = centred[:, :half].mean(1), centred[:, half:]
+    distances = [_d_prime(line[i] - line[j], tested[i], tested[j]) for i, j in _pairs(n)]
+    means = centred.mean(1)
+    left_out = (centred.sum(1, keepdims=True) - centred) / (repeats - 1)
+    hits = []
+    for i in range(n):
+        for r in range(repeats):
+            away = ((means - centred[i, r]) ** 2).sum(-1)
+            away[i] = ((left_out[i, r] - centred[i, r]) ** 2).sum()
+            hits.append(np.argmin(away) == i)
+    total = max(float((updates**2).sum(-1).mean()), np.finfo(np.float64).tiny)
+    return Signal(
+        common=float((mean**2).sum() / total),
+        same_task=float(same),
+        other_task=float(other),
+        d_prime=float(np.median(distances)),
+        recognised=float(np.mean(hits)),
+    )
+
+
+def _pairs(n: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(n) for j in range(i)]
+
+
+def _d_prime(
+    line: Float[np.ndarray, " p"],
+    first: Float[np.ndarray, "repeat p"],
+    second: Float[np.ndarray, "repeat p"],
+) -> float:
+    a, b = first @ line, second @ line
+    std, distance = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2), a.mean() - b.mean()
+    # Without any noise it would be infinite, or not a number.
+    floor = max(abs(distance) / MAX_D_PRIME, np.finfo(np.float64).tiny)
+    return float(distance / max(std, floor))
+
+
+def diagnose(
+    run: Run,
+    config: TrainConfig,
+    experiment: Experiment,
+    settings: DiagnoseConfig,
+    checkpoint: str = "best",
+) -> dict[str, Any]:
+    """Diagnose a run's best or latest checkpoint; writes and returns `diagnosis.json`.
+
+    Raises:
+        ValueError: the run has no checkpoint yet, or there are fewer than two tasks.
+    """
+    tasks = experiment.tasks[settings.split]
+    n = jax.tree.leaves(tasks)[0].shape[0]
+    if n < 2:
+        raise ValueError(f"There is {n} task; telling tasks apart takes at least 2.")
+    state, metadata = restore(run, config, experiment, checkpoint)
+    rows, steps = [], 0
+    for episodes in settings.episodes:
+        key = jax.random.fold_in(jax.random.key(settings.seed), episodes)
+        row, spent = _row(experiment, state, tasks, episodes, settings, key)
+        rows.append(row)
+        steps += spent
+    found = {
+        "family": config.family,
+        "method": config.method,
+        "seed": config.seed,
+        "checkpoint_round": metadata["round"],
+        "tasks": n,
+        "settings": asdict(settings),
+        "rows": rows,
+        "env_steps": steps,
+    }
+    run.write_json(DIAGNOSIS, found)
+    return found
+
+
+def _row(
+    experiment: Experiment,
+    state: MethodState,
+    tasks: Task,
+    episodes: int,
+    settings: DiagnoseConfig,
+    key: Key[Array, ""],
+) -> tuple[dict[str, Any], int]:
+    method, world, repeats = experiment.method, experiment.world, settings.repeats
+    n = jax.tree.leaves(tasks)[0].shape[0]
+    many = jax.tree.map(lambda x: jnp.repeat(x, repeats, axis=0), tasks)
+    before = stack(method.policy(state), n * repeats)
+    gather_key, measure_key = jax.random.split(key)
+    data = world.rollout(method.actor(), before, many, episodes, gather_key).trajectories
+    after = method.adapt(state, before, data)
+    after = method.with_noise_of(after, method.policy(state))
+    updates = _flat(after) - _flat(before)
+    judge, returns, steps = method.actor(stochastic=False), {}, env_steps(data)
+    for name, policies in (("before", before), ("after", after)):
+        seen = world.rollout(judge, policies, many, settings.measure_episodes, measure_key)
+        returns[name] = float(seen.trajectories.returns.mean())
+        steps += env_steps(seen.trajectories)
+    figures = signal(updates.reshape(n, repeats, -1))
+    return {"episodes": episodes, **figures._asdict(), **returns}, steps
+
+
+def _flat(policies: Policy) -> Float[np.ndarray, "n p"]:
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(policies)]
+    return np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], -1)
+
+
+def in_words(diagnosis: dict[str, Any]) -> list[str]:
+    """What the figures of the largest number of episodes mean, and what may be tried."""
+    row = max(diagnosis["rows"], key=lambda r: r["episodes"])
+    chance = 1 / diagnosis["tasks"]
+    sentences = [
+        f"From {row['episodes']} episodes the update belongs to its own task in "
+        f"{row['recognised']:.0%} of cases; by chance it would in {chance:.0%}."
+    ]
+    if row["recognised"] < max(UNKNOWN, 2 * chance):
+        sentences.append(
+            "The update says little about the task: more episodes, another --std, or exploration "
+            "by a latent (--method gmps-latent) may change that; more training will not."
+        )
+    elif row["same_task"] < NOISY:
+        sentences.append(
+            "Two updates of one task differ more than they agree: most of a step is noise, so more "
+            "episodes or smaller step sizes may help."
+        )
+    gain = row["after"] - row["before"]
+    if gain <= 0:
+        sentences.append(
+            f"The return falls by {-gain:.4g} all the same: the step is too large, or its "
+            "direction does not help."
+        )
+    else:
+        sentences.append(f"The return rises by {gain:.4g}, from {row['before']:.4g}.")
+    return sentences

@@ -1,0 +1,316 @@
+"""One evaluator for every method: before and after adaptation, beside the controls.
+
+Each task is adapted to `repeats` times from scratch, each time from fresh episodes, and the figure
+of one repeat is the mean of its evaluation episodes. All conditions act with the standard
+deviation of the policy before the update, so no update looks good by acting with less noise. A
+latent that an episode draws is no such noise: some methods adapt by inferring it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt8
+
+from gmps.core.nets import GaussianPolicy, with_std
+from gmps.core.types import Rollout, Task, tree_index
+from gmps.core.vision import VisionPolicy
+from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
+from gmps.experts.base import Controller, ExpertActor
+from gmps.methods.base import Method, MethodState, Policy, env_steps, stack
+from gmps.methods.gaussian import gaussian_actor
+from gmps.methods.plain import PlainControl
+from gmps.tasks.base import Split
+from gmps.worlds.base import Actor, World
+
+MODES = ("deterministic", "stochastic")
+#: Conditions that may serve as the control of the adaptation score: the best one does.
+CONTROLS = ("before", "wrong_task", "random_update")
+#: Conditions whose frames a report shows, where a policy sees.
+SHOWN = ("before", "after_1")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a policy is judged."""
+
+    episodes: int = 20
+    """Episodes of own experience for each adaptation step."""
+    steps: int = 3
+    """Adaptation steps, each from fresh episodes."""
+    repeats: int = 5
+    """Independent adaptations to each task."""
+    evaluation_episodes: int = 2
+    """Episodes that measure each adapted policy, in each noise mode."""
+    tasks: int | None = None
+    """Tasks of each split, evenly chosen; all by default."""
+    seed: int = 0
+    """Seed of the evaluation's own randomness."""
+
+
+class Levels(NamedTuple):
+    """Returns that scale the normalised score, for each task of a split."""
+
+    #: Score 0: an untrained policy.
+    untrained: Float[np.ndarray, " task"]
+    #: Score 1: the expert.
+    expert: Float[np.ndarray, " task"]
+    #: Where the expert's level comes from, in words.
+    source: str
+
+
+class Measured(NamedTuple):
+    """Figures of one condition, `(task, repeat)`: `return` and the family's outcomes."""
+
+    figures: dict[str, Float[np.ndarray, "task repeat"]]
+    #: Paths of each repeat's first episode.
+    paths: dict[str, Float[np.ndarray, "task repeat t1 2"]]
+    #: What the camera showed in the first repeat's first episode, where there is a camera.
+    frames: UInt8[np.ndarray, "task t height width 3"] | None = None
+
+
+class SplitResult(NamedTuple):
+    """All conditions of one split: `conditions[mode][name]`."""
+
+    tasks: Task
+    levels: Levels
+    conditions: dict[str, dict[str, Measured]]
+    #: Environment steps that the evaluation took.
+    env_steps: int
+
+
+@dataclass
+class Evaluator:
+    """Judges a method on tasks of a world; counts the environment steps it takes."""
+
+    world: World
+    config: EvaluationConfig
+    env_steps: int = 0
+
+    def split(
+        self,
+        method: Method,
+        state: MethodState,
+        tasks: Task,
+        key: Key[Array, ""],
+        *,
+        untrained: GaussianPolicy | VisionPolicy,
+        controller: Controller | None,
+        demonstrated: Levels | None,
+        plain: PlainControl | None,
+    ) -> SplitResult:
+        """Run every condition on the stacked tasks.
+
+        The expert's level is the controller's own return, or `demonstrated` where there is none.
+
+        Raises:
+            ValueError: fewer than two tasks (there is no wrong task to adapt to), or neither a
+                controller nor a demonstrated level.
+        """
+        n = jax.tree.leaves(tasks)[0].shape[0]
+        if n < 2:
+            raise ValueError(
+                f"The evaluation got {n} task; the wrong-task control needs at least 2: "
+                "choose more tasks."
+            )
+        if controller is None and demonstrated is None:
+            raise ValueError("The evaluation needs an expert or its level on each task.")
+        start = self.env_steps
+        key_adapt, key_wrong, key_random, key_plain, key_measure, key_level = jax.random.split(
+            key, 6
+        )
+        policy = method.policy(state)
+        std = method.action_std(policy)
+        chain = self._adapted(method, state, stack(policy, n), tasks, key_adapt)
+        before, after = chain[0], chain[1]
+        wrong = tree_index(after, self._repeated_index(_derangement(key_wrong, n)))
+        own = {
+            "before": before,
+            **{f"after_{j}": p for j, p in enumerate(chain[1:], start=1)},
+            "wrong_task": wrong,
+            "random_update": _random_update(before, after, key_random),
+        }
+        own = {name: method.with_noise_of(p, policy) for name, p in own.items()}
+        controls = {}
+        if plain is not None:
+            blind = stack(plain.policy, n * self.config.repeats)
+            data = self._collect(gaussian_actor(self.world.family, True), blind, tasks, key_plain)
+            controls = {"plain_before": blind, "plain": plain.adapt(data)}
+            controls = {name: with_std(p, std) for name, p in controls.items()}
+        measured: dict[str, dict[str, Measured]] = {}
+        for i, mode in enumerate(MODES):
+            stochastic = mode == "stochastic"
+            judge = method.actor(stochastic)
+            rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
+            for name, p in controls.items():
+                rows[name] = self._run(
+                    gaussian_actor(self.world.family, stochastic), p, tasks, key_measure
+                )
+            # A step of size zero leaves the policy as it was: this shows the evaluation noise.
+            fresh = jax.random.fold_in(key_measure, i + 1)
+            rows["zero_step"] = self._run(judge, before, tasks, fresh)
+            if controller is not None:
+                rows["expert"] = self._run(
+                    ExpertActor(controller, self.world.family.spec.act_size),
+                    jnp.broadcast_to(std * stochastic, (n * self.config.repeats, *std.shape)),
+                    tasks,
+                    key_measure,
+                )
+            measured[mode] = rows
+        if controller is not None:
+            expert = measured["deterministic"]["expert"].figures["return"].mean(1)
+            source = "the expert's own episodes in the same tasks, without action noise"
+        else:
+            assert demonstrated is not None
+            expert, source = demonstrated.expert, demonstrated.source
+        zeros = stack(untrained, n * self.config.repeats)
+        zero = self._run(gaussian_actor(self.world.family, True), zeros, tasks, key_level)
+        levels = Levels(zero.figures["return"].mean(1), expert, source)
+        return SplitResult(tasks, levels, measured, self.env_steps - start)
+
+    def _adapted(
+        self, method: Method, state: MethodState, policies: Policy, tasks: Task, key: Key[Array, ""]
+    ) -> list[Policy]:
+        """The policies before and after each step, one for each task and repeat."""
+        chain = [self._repeat(policies)]
+        for step_key in jax.random.split(key, self.config.steps):
+            data = self._collect(method.actor(), chain[-1], tasks, step_key)
+            chain.append(method.adapt(state, chain[-1], data))
+        return chain
+
+    def _collect(self, actor: Actor, policies: Policy, tasks: Task, key: Key[Array, ""]) -> Any:
+        roll = self.world.rollout(actor, policies, self._repeat(tasks), self.config.episodes, key)
+        self.env_steps += env_steps(roll.trajectories)
+        return roll.trajectories
+
+    def _run(self, actor: Any, params: Any, tasks: Task, key: Key[Array, ""]) -> Measured:
+        episodes = self.config.evaluation_episodes
+        roll = self.world.rollout(actor, params, self._repeat(tasks), episodes, key)
+        self.env_steps += env_steps(roll.trajectories)
+        return self._figures(roll)
+
+    def _figures(self, roll: Rollout) -> Measured:
+        repeats = self.config.repeats
+        raw = {"return": roll.trajectories.returns, **roll.outcome}
+        figures = {
+            name: np.asarray(x, np.float64).reshape(-1, repeats, x.shape[-1]).mean(-1)
+            for name, x in raw.items()
+        }
+        paths = {
+            name: np.asarray(x)[:, 0].reshape(-1, repeats, *x.shape[2:])
+            for name, x in roll.paths.items()
+        }
+        frames = roll.trajectories.frames
+        first = None if frames is None else frames[::repeats, 0].copy()
+        return Measured(figures, paths, first)
+
+    def _repeat(self, tree: Any) -> Any:
+        """Each task's entry `repeats` times, along the task axis."""
+        return jax.tree.map(lambda x: jnp.repeat(x, self.config.repeats, axis=0), tree)
+
+    def _repeated_index(self, index: Array) -> Array:
+        repeats = self.config.repeats
+        return (index[:, None] * repeats + jnp.arange(repeats)).reshape(-1)
+
+
+def _derangement(key: Key[Array, ""], n: int) -> Array:
+    """A permutation of n >= 2 tasks, one random cycle, so that no task keeps its own place."""
+    order = jax.random.permutation(key, n)
+    return jnp.zeros(n, order.dtype).at[order].set(jnp.roll(order, 1))
+
+
+def _random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
+    """Random directions, with the norm of the real update in each leaf."""
+    leaves, treedef = jax.tree.flatten(before)
+    keys = jax.random.split(key, len(leaves))
+
+    def one_leaf(b: Array, a: Array, key: Key[Array, ""]) -> Array:
+        axes = tuple(range(1, b.ndim))
+        direction = jax.random.normal(key, b.shape, b.dtype)
+        norm = jnp.sqrt(jnp.sum((a - b) ** 2, axes, keepdims=True))
+        size = jnp.sqrt(jnp.sum(direction**2, axes, keepdims=True))
+        return b + direction * norm / jnp.maximum(size, jnp.finfo(b.dtype).tiny)
+
+    updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), keys, strict=True)]
+    return jax.tree.unflatten(treedef, updated)
+
+
+def split_scores(result: SplitResult) -> dict[str, Any]:
+    """The `scores.json` entry of one split: intervals of every condition, adaptation scores."""
+    entry: dict[str, Any] = {}
+    for mode, conditions in result.conditions.items():
+        rows: dict[str, Any] = {}
+        for name, measured in conditions.items():
+            figures = {**measured.figures, "normalised": _normalised(measured, result.levels)}
+            rows[name] = {k: summarise(x)._asdict() for k, x in figures.items()}
+        if "expert" not in rows:
+            level = result.levels.expert[:, None]
+            one = np.ones_like(level)
+            rows["expert"] = {
+                "return": summarise(level)._asdict(),
+                "normalised": summarise(one)._asdict(),
+            }
+        steps = [name for name in conditions if name.startswith("after_")]
+        rows["adaptation_score"] = {
+            name: adaptation_score(conditions, result.levels, name) for name in steps
+        }
+        entry[mode] = rows
+    return entry
+
+
+def adaptation_score(
+    conditions: dict[str, Measured], levels: Levels, after: str
+) -> dict[str, float | str | None]:
+    """`(after - control) / (expert - control)` of the interquartile means, with its interval.
+
+    The control is the best of `CONTROLS`. Null where the expert is not above the control.
+    """
+    scores = {name: _normalised(m, levels) for name, m in conditions.items()}
+    control = max(CONTROLS, key=lambda name: task_iqm(scores[name]))
+    expert = np.ones_like(scores[after])
+    if "expert" in scores:
+        expert = scores["expert"]
+
+    def ratio(after: Any, control: Any, expert: Any) -> Any:
+        base = task_iqm(control)
+        return (task_iqm(after) - base) / (task_iqm(expert) - base)
+
+    arrays = (scores[after], scores[control], expert)
+    if task_iqm(expert) <= task_iqm(scores[control]):
+        return {"iqm": None, "ci_low": None, "ci_high": None, "control": control}
+    low, high = stratified_bootstrap(ratio, *arrays)
+    return {"iqm": float(ratio(*arrays)), "ci_low": low, "ci_high": high, "control": control}
+
+
+def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task repeat"]:
+    """0 = untrained, 1 = expert, for each task."""
+    span = levels.expert - levels.untrained
+    return (measured.figures["return"] - levels.untrained[:, None]) / span[:, None]
+
+
+def task_rows(result: SplitResult, split: Split, words: list[str]) -> list[dict[str, Any]]:
+    """The per-task rows of `scores.json`: means over repeats, and each task's adaptation score."""
+    rows = []
+    for i, text in enumerate(words):
+        row: dict[str, Any] = {"split": split, "index": i, "task": text, "adaptation_score": {}}
+        row["levels"] = {
+            "untrained": float(result.levels.untrained[i]),
+            "expert": float(result.levels.expert[i]),
+        }
+        for mode, conditions in result.conditions.items():
+            row[mode] = {
+                name: {
+                    **{k: float(x[i].mean()) for k, x in measured.figures.items()},
+                    "normalised": float(_normalised(measured, result.levels)[i].mean()),
+                }
+                for name, measured in conditions.items()
+            }
+            values = {k: v["normalised"] for k, v in row[mode].items()}
+            control = max(values[name] for name in CONTROLS)
+            room = values.get("expert", 1.0) - control
+            score = (values["after_1"] - control) / room if room > 0 else None
+            row["adaptation_score"][mode] = score
+        rows.append(row)
+    return rows

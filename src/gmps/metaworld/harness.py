@@ -1,0 +1,260 @@
+"""Judged by Meta-World's own `metaworld.evaluation.metalearning_evaluation`, unmodified.
+
+Its test environments draw a goal each, play the adaptation episodes with the method's exploring
+policy, let the method adapt, and count successes of the adapted policy. An episode of the count
+ends with its first success. Nothing here sees a goal: observations and rewards are the harness's.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from gmps.core.types import Trajectories
+from gmps.metaworld.family import MetaWorld
+from gmps.methods.base import Method, MethodState, Policy, stack
+from gmps.tasks.base import Split
+from gmps.worlds.base import Actor, held_noise, held_spread
+
+#: What the harness calls our splits.
+_OURS: dict[str, Split] = {"train": "train", "test": "heldout"}
+
+
+@dataclass(frozen=True)
+class HarnessConfig:
+    """How Meta-World's harness is called."""
+
+    seed: int = 0
+    """Seed of Meta-World's lists of goals. The family's own, 0, makes its held-out goals those of
+    the harness."""
+    evals: int | None = None
+    """Times that every environment draws a goal and is adapted to, `num_evals`; by default 10, and
+    in ML1 until each goal has been drawn once."""
+    environments: int | None = None
+    """Environments side by side, `meta_batch_size`; by default one of each kind. Of several of a
+    kind the harness counts the episodes that end first, which are the successful ones."""
+    goals: int = 40
+    """Goals of each kind of task, `total_tasks_per_cls`."""
+    adaptation_episodes: int = 10
+    """Episodes before each adaptation."""
+    adaptation_steps: int = 1
+    """Adaptations one after the other, each from episodes of its own."""
+    evaluation_episodes: int = 3
+    """Episodes of each kind that count."""
+    splits: tuple[Literal["train", "test"], ...] = ("test",)
+    """Which of the benchmark's lists."""
+    strategy: Literal["sync", "async"] = "sync"
+    """Whether the environments share this process or have one each."""
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and name != "seed" and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        if not self.splits:
+            raise ValueError("splits is empty; name train, test or both.")
+
+
+class HarnessAgent:
+    """A meta-learned policy as Meta-World's `MetaLearningAgent`; all environments in step."""
+
+    def __init__(
+        self,
+        method: Method,
+        state: MethodState,
+        environments: int,
+        seed: int,
+        horizon: int,
+        episodes: int,
+    ):
+        """An agent that has adapted to nothing.
+
+        Args:
+            method: whose policies act and adapt.
+            state: its state after training.
+            environments: how many policies run side by side.
+            seed: of the action noise.
+            horizon: steps of each episode that adaptation learns from: those of training.
+            episodes: episodes before each adaptation.
+        """
+        self._method, self._state, self._n = method, state, environments
+        self._explore, self._exploit = method.actor(), method.actor(stochastic=False)
+        self._horizon, self._planned = horizon, episodes
+        # Not a JAX key: a draw at every step would take as long as the policy.
+        self._noise_of = np.random.default_rng(seed)
+        self.env_steps = 0
+        self.init()
+
+    def init(self) -> None:
+        """Forget all adaptation."""
+        self._policies: Policy = stack(self._method.policy(self._state), self._n)
+        self._forget()
+
+    def adapt_action(self, observations: Float[np.ndarray, "n obs"]) -> tuple[np.ndarray, dict]:
+        """Exploring actions in [-1, 1], and what adaptation needs to know about them."""
+        act, log_prob = self._act(self._explore, observations)
+        return np.clip(act, -1, 1), {"act": act, "log_prob": log_prob}
+
+    def step(self, timestep: Any) -> None:
+        """Take note of one step of all environments.
+
+        Raises:
+            ValueError: their episodes do not end together, or there are more than were announced.
+        """
+        if len(self._episodes) == self._planned:
+            raise ValueError(
+                f"Adaptation goes on after {self._planned} episodes; tell the agent how many there "
+                "will be."
+            )
+        over = timestep.truncated | timestep.terminated
+        if over.any() != over.all():
+            raise ValueError(
+                "Episodes of the adaptation ended apart; give all environments the same horizon."
+            )
+        self.env_steps += len(over)
+        outputs = timestep.aux_policy_outputs
+        self._steps.append(
+            (timestep.observation, outputs["act"], timestep.reward, outputs["log_prob"])
+        )
+        if over.all():
+            self._episodes.append((self._steps, self._held))
+            self._steps = []
+
+    def adapt(self) -> None:
+        """One adaptation of each environment's policy to its episodes since the last."""
+        data = [self._episode(*episode) for episode in self._episodes]
+        together: Any = jax.tree.map(lambda *x: jnp.stack(x, 1), *data)
+        self._policies = self._method.adapt(self._state, self._policies, together)
+        self._forget()
+
+    def eval_action(self, observations: Float[np.ndarray, "n obs"]) -> np.ndarray:
+        """The adapted policies' actions, without noise."""
+        self.env_steps += len(observations)
+        return np.clip(self._act(self._exploit, observations)[0], -1, 1)
+
+    def reset(self, env_mask: Bool[np.ndarray, " n"]) -> None:
+        """Nothing to do: called while the adapted policies are judged, which hold no noise."""
+
+    def _forget(self) -> None:
+        self._episodes, self._steps = [], []
+        size, spread = held_noise(self._explore), held_spread(self._explore)
+        noise = self._noise_of.standard_normal((self._n, self._planned, size), np.float32)
+        self._plan = np.asarray(noise if spread is None else jax.vmap(spread)(jnp.asarray(noise)))
+
+    @property
+    def _held(self) -> Float[np.ndarray, "n held"]:
+        """What the policies hold in the present episode."""
+        return self._plan[:, min(len(self._episodes), self._planned - 1)]
+
+    def _noise(self, actor: Actor) -> Float[np.ndarray, "n noise"]:
+        return self._noise_of.standard_normal((self._n, actor.noise_size), np.float32)
+
+    def _act(self, actor: Actor, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        noise = self._noise(actor)
+        held = held_noise(actor)
+        noise = np.concatenate([self._held[:, :held], noise[:, held:]], 1)
+        out = _act_together(actor, self._policies, observations.astype(np.float32), noise)
+        return jax.device_get(out)
+
+    def _episode(self, steps: list, held: np.ndarray) -> Trajectories:
+        """The first steps of one episode, leaves `(env, ...)`."""
+        obs, act, reward, log_prob = (
+            np.stack(x, 1).astype(np.float32) for x in zip(*steps[: self._horizon], strict=True)
+        )
+        # Behind a whole episode lies the next one's start.
+        last = steps[min(self._horizon, len(steps) - 1)][0].astype(np.float32)
+        return Trajectories(
+            obs=jnp.asarray(obs),
+            act=jnp.asarray(act),
+            reward=jnp.asarray(reward),
+            log_prob=jnp.asarray(log_prob),
+            alive=jnp.ones(reward.shape, bool),
+            last_obs=jnp.asarray(last),
+            terminated=jnp.zeros(len(reward), bool),
+            held=jnp.asarray(held),
+        )
+
+
+@partial(jax.jit, static_argnames="actor")
+def _act_together(actor: Actor, policies: Policy, obs: Any, noise: Any) -> Any:
+    no_task = jnp.zeros((len(obs), 0), jnp.float32)
+    return jax.vmap(actor)(policies, no_task, obs, noise)
+
+
+def run_harness(
+    method: Method, state: MethodState, family: MetaWorld, config: HarnessConfig
+) -> dict[str, Any]:
+    """Meta-World's figures of a method: success and return before and after adaptation.
+
+    Raises:
+        ValueError: the harness would test on the goals that were trained on.
+    """
+    if family.benchmark.startswith("ml1-") and config.seed + 1 == family.seed:
+        raise ValueError(
+            f"With seed {config.seed} the harness tests on the goals of training; choose another."
+        )
+    import metaworld
+
+    figures: dict[str, Any] = {}
+    for split in config.splits:
+        kinds = family.env_names(_OURS[split])
+        one = len(kinds) == 1
+        maker = getattr(metaworld, f"make_ml_envs_{split}")
+        envs = maker(
+            kinds[0] if one else family.benchmark.upper(),
+            seed=config.seed,
+            meta_batch_size=config.environments or len(kinds),
+            total_tasks_per_cls=config.goals,
+            vector_strategy=config.strategy,
+            reward_function_version=family.reward_version,
+        )
+        try:
+            evals = config.evals or (config.goals if one else 10)
+            figures[split] = _judge(method, state, family, config, envs, evals)
+        finally:
+            envs.close()
+    return {
+        "harness": "metaworld.evaluation.metalearning_evaluation",
+        "settings": {**asdict(config), "horizon_of_adaptation": family.horizon},
+        **figures,
+    }
+
+
+def _judge(
+    method: Method,
+    state: MethodState,
+    family: MetaWorld,
+    config: HarnessConfig,
+    envs: Any,
+    evals: int,
+) -> dict[str, Any]:
+    from metaworld import evaluation
+
+    figures = {}
+    for condition, steps in (("before", 0), ("after", config.adaptation_steps)):
+        agent = HarnessAgent(
+            method,
+            state,
+            envs.num_envs,
+            config.seed,
+            family.horizon,
+            config.adaptation_episodes,
+        )
+        success, reward, kinds_of = evaluation.metalearning_evaluation(
+            agent,
+            envs,
+            num_evals=evals,
+            adaptation_steps=steps,
+            adaptation_episodes=config.adaptation_episodes,
+            evaluation_episodes=config.evaluation_episodes,
+        )
+        figures[condition] = {
+            "success": success,
+            "return": reward,
+            "kinds": {kind: float(x) for kind, x in sorted(kinds_of.items())},
+            "env_steps": agent.env_steps,
+        }
+    return {"evals": evals, **figures}

@@ -1,0 +1,216 @@
+"""Pictures of episodes: MuJoCo families by its renderer, pure families by matplotlib.
+
+MuJoCo needs an OpenGL library that can draw without a window: EGL or OSMesa. Which one works is
+found out in a subprocess, because a failed attempt cannot be undone within a process.
+"""
+
+import copy
+import functools
+import importlib
+import os
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from gmps.core.types import Task
+from gmps.tasks.base import Camera, MujocoFamily, State, TaskFamily
+
+Frames = UInt8[np.ndarray, "frame height width 3"]
+
+#: Radius of the marker of the goal, as a share of the distance of the camera.
+_MARKER = 0.04
+_MARKER_RGBA = (0.95, 0.25, 0.2, 0.5)
+_PROBE = """
+import mujoco
+model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
+renderer = mujoco.Renderer(model, 8, 8)
+renderer.update_scene(mujoco.MjData(model))
+renderer.render()
+print("works")
+renderer.close()
+"""
+
+
+def render_episode(
+    family: TaskFamily,
+    task: Task,
+    states: State,
+    *,
+    width: int = 320,
+    height: int = 240,
+    every: int = 1,
+    shadows: bool = False,
+) -> Frames:
+    """Frames of one episode with the goal as a marker.
+
+    Args:
+        family: any family.
+        task: the episode's task.
+        states: the episode's `t + 1` states, such as `Rollout.states` at one task and episode.
+        width, height: of a frame, in pixels.
+        every: draw every so many states, the first one and always the last.
+        shadows: draw shadows and reflections, at a third of the speed.
+
+    Raises:
+        ValueError: a size or `every` is below 1, or MuJoCo can draw neither with EGL nor with
+            OSMesa.
+    """
+    for name, value in (("width", width), ("height", height), ("every", every)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1.")
+    states = jax.tree.map(np.asarray, states)
+    last = len(states.qpos) - 1
+    chosen = sorted({*range(0, last + 1, every), last})
+    if isinstance(family, MujocoFamily):
+        return _mujoco_frames(family, task, states, chosen, width, height, shadows)
+    return _plane_frames(family, task, states, chosen, width, height)
+
+
+def steps_per_frame(family: TaskFamily, fps: float) -> int:
+    """Control steps between frames for about `fps` frames per second of simulated time."""
+    return max(1, round(1 / (fps * family.spec.control_dt)))
+
+
+@functools.cache
+def choose_gl() -> str:
+    """The OpenGL backend to draw with: `MUJOCO_GL` if it is set, else `egl` or `osmesa`.
+
+    Raises:
+        ValueError: none of them works here; says what to install.
+    """
+    named = os.environ.get("MUJOCO_GL", "").lower().strip()
+    tried = [named] if named in ("egl", "osmesa", "glfw", "glx", "cgl", "wgl") else []
+    candidates = tried or (["egl", "osmesa"] if sys.platform == "linux" else [""])
+    for name in candidates:
+        environment = {**os.environ, "MUJOCO_GL": name}
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "works" in probe.stdout:
+            return name
+    what = f"MUJOCO_GL={named}" if tried else "EGL or OSMesa"
+    raise ValueError(
+        f"MuJoCo cannot draw with {what} on this machine; install Debian's libegl1 and "
+        "libgl1-mesa-dri, or libosmesa6, or set MUJOCO_GL to what there is."
+    )
+
+
+@functools.cache
+def prepare_gl() -> None:
+    """Make MuJoCo use the chosen backend. It decides when it is imported, so it decides again."""
+    import mujoco.gl_context
+
+    os.environ["MUJOCO_GL"] = choose_gl()
+    # Mesa draws in the calling thread: small pictures are not worth sharing between threads.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    importlib.reload(mujoco.gl_context)
+
+
+def _mujoco_frames(
+    family: MujocoFamily,
+    task: Task,
+    states: State,
+    chosen: list[int],
+    width: int,
+    height: int,
+    shadows: bool,
+) -> Frames:
+    prepare_gl()
+    model = copy.copy(family.model())
+    if family.edits_model:
+        family.edit_model(model, jax.tree.map(np.asarray, task))
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    data, camera = mujoco.MjData(model), free_camera(model, family.camera)
+    goal = np.asarray(family.goal_marker(task), np.float64)
+    frames = np.empty((len(chosen), height, width, 3), np.uint8)
+    renderer = mujoco.Renderer(model, height, width)
+    try:
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            renderer.scene.flags[flag] = shadows
+        for frame, t in zip(frames, chosen, strict=True):
+            data.qpos[:], data.qvel[:] = states.qpos[t], states.qvel[t]
+            data.mocap_pos[:] = states.mocap_pos[t].reshape(-1, 3)
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera)
+            _add_marker(renderer.scene, goal, _MARKER * camera.distance)
+            renderer.render(out=frame)
+    finally:
+        renderer.close()
+    return frames
+
+
+def free_camera(model: mujoco.MjModel, view: Camera | None) -> mujoco.MjvCamera:
+    """A camera there, or MuJoCo's view of the whole model."""
+    camera = mujoco.MjvCamera()
+    mujoco.mjv_defaultFreeCamera(model, camera)
+    if view is not None:
+        camera.lookat[:] = view.lookat
+        camera.distance = view.distance
+        camera.azimuth = view.azimuth
+        camera.elevation = view.elevation
+    return camera
+
+
+def _add_marker(scene: Any, position: Float[np.ndarray, " 3"], radius: float) -> None:
+    """A ball at the goal."""
+    if scene.ngeom >= scene.maxgeom:
+        raise RuntimeError(f"The scene is full: {scene.maxgeom} geoms leave none for the goal.")
+    mujoco.mjv_initGeom(
+        scene.geoms[scene.ngeom],
+        mujoco.mjtGeom.mjGEOM_SPHERE,
+        np.full(3, radius),
+        position,
+        np.eye(3).ravel(),
+        np.array(_MARKER_RGBA, np.float32),
+    )
+    scene.ngeom += 1
+
+
+def _plane_frames(
+    family: TaskFamily, task: Task, states: State, chosen: list[int], width: int, height: int
+) -> Frames:
+    """The family's paths in the plane, up to each frame, with the goal."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sensors = jnp.zeros((len(states.qpos), 0), jnp.float32)
+    paths = {k: np.asarray(v) for k, v in family.paths(states, sensors).items()}
+    goal = np.asarray(family.goal_point(task))
+    # All goals are in the picture, so that different episodes are drawn at one scale.
+    goals = np.asarray(jax.vmap(family.goal_point)(family.tasks("heldout")))
+    points = np.concatenate([goal[None], goals, *paths.values()])
+    low, high = points.min(0), points.max(0)
+    centre, size = (low + high) / 2, np.array([width, height])
+    half = size * 0.6 * max(float(((high - low) / size).max()), 1e-6)
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(centre[0] - half[0], centre[0] + half[0])
+    axes.set_ylim(centre[1] - half[1], centre[1] + half[1])
+    axes.plot(*goal, "o", color=_MARKER_RGBA[:3], markersize=16, alpha=0.6)
+    lines = {}
+    for i, (name, path) in enumerate(paths.items()):
+        axes.plot(*path[0], "o", color="0.6", markersize=6)
+        (line,) = axes.plot([], [], "-", color=f"C{i}", linewidth=2)
+        (dot,) = axes.plot([], [], "o", color=f"C{i}", markersize=9)
+        lines[name] = line, dot
+    frames = np.empty((len(chosen), height, width, 3), np.uint8)
+    for frame, t in zip(frames, chosen, strict=True):
+        for name, (line, dot) in lines.items():
+            line.set_data(paths[name][: t + 1, 0], paths[name][: t + 1, 1])
+            dot.set_data(paths[name][t : t + 1, 0], paths[name][t : t + 1, 1])
+        canvas.draw()
+        frame[...] = np.asarray(canvas.buffer_rgba())[:height, :width, :3]
+    return frames

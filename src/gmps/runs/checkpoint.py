@@ -1,0 +1,323 @@
+"""Checkpoints: any pytree of arrays in one `.safetensors` file, written atomically, never pickled.
+
+The file's header holds, as JSON under the key `gmps`, the metadata and a digest of names, shapes
+and data, so that a damaged file is noticed. Leaves are named by `jax.tree_util.keystr`. Equal
+content gives equal bytes.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+Tree = TypeVar("Tree")
+FORMAT = "gmps-checkpoint-1"
+_ENTRY = "gmps"
+_TEMPORARY = ".writing-"
+_NAME = re.compile(r"step_(\d{10})\.safetensors")
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a file so that at any moment `path` holds the old content or the new, never a part.
+
+    The data go to a temporary file in the same folder, reach the disk, and are renamed.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def save(path: str | Path, tree: Any, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write `tree` and `metadata` to one file, atomically.
+
+    Args:
+        path: file to write or replace; its folder must exist.
+        tree: pytree whose leaves are JAX or NumPy arrays of any shape; typed PRNG keys are stored
+            as their data and the name of their implementation.
+        metadata: anything JSON can hold; no NaN.
+
+    Raises:
+        ValueError: if a leaf is not an array, or the metadata do not fit into JSON.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    keys: dict[str, str] = {}
+    for name, leaf in _named_leaves(tree):
+        if _is_key(leaf):
+            keys[name] = str(jax.random.key_impl(leaf))
+            leaf = jax.random.key_data(leaf)
+        arrays[name] = _host_array(name, leaf)
+    try:
+        plain = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The metadata of a checkpoint must fit into JSON: {error}.") from error
+    header = {"format": FORMAT, "metadata": plain, "keys": keys}
+    header["digest"] = _digest(arrays, header)
+    # One entry: the library writes several in no fixed order.
+    entry = {_ENTRY: json.dumps(header, sort_keys=True)}
+    write_atomically(path, safetensors.numpy.save(arrays, entry))
+
+
+def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
+    """Read a checkpoint into the structure of `like`.
+
+    Args:
+        path: file written by `save`.
+        like: pytree with the structure, shapes and dtypes expected. Leaves are JAX arrays, typed
+            keys or `jax.ShapeDtypeStruct`s, which come back as JAX arrays, or NumPy arrays, which
+            come back as NumPy arrays.
+
+    Returns:
+        The tree and the metadata.
+
+    Raises:
+        ValueError: if the file is missing or damaged, or holds something other than `like`; the
+            sentence names the first leaf that differs.
+    """
+    arrays, header = _read(path)
+    keys = header["keys"]
+    wanted = _named_leaves(like)
+    names = {name for name, _ in wanted}
+    for name in arrays:
+        if name not in names:
+            raise ValueError(
+                f"The checkpoint {path} holds a leaf {name} that is not expected here; it was "
+                "saved with another network or method."
+            )
+    leaves = [
+        _restored(path, name, leaf, arrays.get(name), keys.get(name)) for name, leaf in wanted
+    ]
+    tree = jax.tree.unflatten(jax.tree.structure(like), leaves)
+    return tree, header["metadata"]
+
+
+def verify(path: str | Path) -> dict[str, Any]:
+    """Check a checkpoint's completeness and digest, and return its metadata.
+
+    Raises:
+        ValueError: if the file is missing, truncated, changed or not a checkpoint.
+    """
+    return _read(path)[1]["metadata"]
+
+
+class Checkpoint(NamedTuple):
+    """A complete checkpoint on disk."""
+
+    path: Path
+    step: int
+    #: Higher is better; None if it was saved without one.
+    score: float | None
+    metadata: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run: the last `keep` and the best are kept, the rest deleted.
+
+    Readers never change the folder; a single writer at a time may save.
+    """
+
+    def __init__(self, folder: str | Path, keep: int = 3):
+        if keep < 1:
+            raise ValueError(f"At least 1 checkpoint must be kept, got keep={keep}.")
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.folder / f"step_{step:010d}.safetensors"
+
+    def steps(self) -> list[int]:
+        """Steps with a file, ascending; the files may be damaged."""
+        if not self.folder.is_dir():
+            return []
+        matches = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def save(
+        self,
+        step: int,
+        tree: Any,
+        metadata: Mapping[str, Any] | None = None,
+        score: float | None = None,
+    ) -> Path:
+        """Save a step, then delete what is neither among the last nor the best.
+
+        Args:
+            step: number of the step, >= 0; a file of the same step is replaced.
+            tree: see `gmps.runs.checkpoint.save`.
+            metadata: see `gmps.runs.checkpoint.save`.
+            score: the figure that decides which is best; higher is better. A NaN never wins.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(f"{_TEMPORARY}*"):
+            leftover.unlink()
+        finite = None if score is None or not math.isfinite(score) else float(score)
+        content = {"step": int(step), "score": finite, "metadata": dict(metadata or {})}
+        save(self.path(step), tree, content)
+        self._prune()
+        return self.path(step)
+
+    def latest(self) -> Checkpoint | None:
+        """The complete checkpoint of the highest step, or None.
+
+        Warns:
+            UserWarning: for each damaged file that it skips, naming it.
+        """
+        return next(self._complete(), None)
+
+    def best(self) -> Checkpoint | None:
+        """The complete checkpoint of the highest score, the later one of equals, or None.
+
+        Warns:
+            UserWarning: for each damaged file, naming it.
+        """
+        scored = [c for c in self._complete() if c.score is not None]
+        return max(scored, key=lambda c: (c.score, c.step), default=None)
+
+    def load(self, step: int, like: Tree) -> tuple[Tree, dict[str, Any]]:
+        """The tree and metadata of a step; see `gmps.runs.checkpoint.load`."""
+        tree, content = load(self.path(step), like)
+        return tree, content["metadata"]
+
+    def discard_after(self, step: int) -> None:
+        """Delete checkpoints of later steps; damaged ones are renamed to `.damaged` instead."""
+        for later in self.steps():
+            if later <= step:
+                continue
+            path = self.path(later)
+            try:
+                verify(path)
+            except ValueError:
+                path.replace(path.with_suffix(".damaged"))
+            else:
+                path.unlink()
+
+    def _complete(self):
+        for step in reversed(self.steps()):
+            path = self.path(step)
+            try:
+                content = verify(path)
+            except ValueError as error:
+                warnings.warn(f"Skipped a damaged checkpoint. {error}", stacklevel=3)
+                continue
+            yield Checkpoint(path, content["step"], content["score"], content["metadata"])
+
+    def _prune(self) -> None:
+        steps = self.steps()
+        scores = {}
+        for step in steps:
+            # Only the header is read here: pruning must stay cheap. A damaged file has no score.
+            with contextlib.suppress(safetensors.SafetensorError, KeyError, TypeError, ValueError):
+                with safetensors.safe_open(self.path(step), "numpy") as file:
+                    score = json.loads(file.metadata()[_ENTRY])["metadata"]["score"]
+                if score is not None:
+                    scores[step] = score
+        kept = set(steps[-self.keep :])
+        if scores:
+            kept.add(max(scores, key=lambda step: (scores[step], step)))
+        for step in steps:
+            if step not in kept:
+                self.path(step).unlink()
+
+
+def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    # A tree that is one bare leaf has the empty path.
+    return [(jax.tree_util.keystr(path) or ".", leaf) for path, leaf in leaves]
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _host_array(name: str, leaf: Any) -> np.ndarray:
+    if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
+        raise ValueError(
+            f"A checkpoint holds arrays only, but the leaf {name} is of type "
+            f"{type(leaf).__name__}; partition the tree with equinox.filter first."
+        )
+    array = np.asarray(leaf, order="C")
+    if array.dtype.hasobject or array.dtype.kind in "USmM":
+        raise ValueError(
+            f"A checkpoint holds numbers only, but the leaf {name} has the dtype {array.dtype}."
+        )
+    return array
+
+
+def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in header.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}|{array.dtype}|{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint {path}.")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            entry = (file.metadata() or {}).get(_ENTRY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = json.loads(entry) if entry is not None else {}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"The checkpoint {path} is damaged or cut short: {error}.") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"The file {path} is not a checkpoint of gmps ({FORMAT}).")
+    if header.get("digest") != _digest(arrays, header):
+        raise ValueError(f"The checkpoint {path} is damaged: its data do not match its digest.")
+    return arrays, header
+
+
+def _restored(
+    path: str | Path, name: str, like: Any, array: np.ndarray | None, key_impl: str | None
+) -> Any:
+    if array is None:
+        raise ValueError(
+            f"The checkpoint {path} lacks the leaf {name}; it was saved with another network or "
+            "method."
+        )
+    is_key = _is_key(like)
+    if is_key != (key_impl is not None):
+        kinds = ("a random key", "an array")
+        got, wanted = kinds if key_impl is not None else kinds[::-1]
+        raise ValueError(f"The leaf {name} of {path} is {got}, but {wanted} is expected.")
+    if is_key:
+        value: Any = jax.random.wrap_key_data(jnp.asarray(array), impl=key_impl)
+        got, wanted = str(value.dtype), str(like.dtype)
+    else:
+        value = array
+        got, wanted = str(array.dtype), str(np.dtype(like.dtype))
+    if value.shape != like.shape or got != wanted:
+        raise ValueError(
+            f"The leaf {name} of {path} has shape {value.shape} and dtype {got}, but shape "
+            f"{tuple(like.shape)} and dtype {wanted} are expected."
+        )
+    if isinstance(like, np.generic):
+        return value[()]
+    if isinstance(like, np.ndarray) or is_key:
+        return value
+    return jnp.asarray(value)

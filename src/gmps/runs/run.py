@@ -1,0 +1,337 @@
+"""A run is a folder. Everything that a training run leaves behind lies in it.
+
+config.json      settings, as given
+versions.json    packages, Python, platform, commit of the source tree
+metrics.jsonl    one JSON object per round; a resumed run's equals an uninterrupted run's
+timing.jsonl     wall-clock figures of each round, which never repeat exactly
+events/          the same metrics for TensorBoard, derived from metrics.jsonl
+checkpoints/     training state: the last few and the best
+scores.json paths.npz report.html        written by evaluation and report
+harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
+"""
+
+import fcntl
+import io
+import json
+import shutil
+import warnings
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from gmps.runs.checkpoint import Checkpoints, write_atomically
+from gmps.runs.config_json import decode_config, encode_config, flatten_config
+from gmps.runs.jsonl import RoundLog
+from gmps.runs.versions import collect_versions
+
+Config = TypeVar("Config")
+CONFIG, VERSIONS = "config.json", "versions.json"
+METRICS, TIMING, EVENTS = "metrics.jsonl", "timing.jsonl", "events"
+SCORES, PATHS, REPORT = "scores.json", "paths.npz", "report.html"
+HARNESS = "harness.json"
+
+
+class Restored(NamedTuple):
+    """What `Run.restore` found."""
+
+    #: The step that the checkpoint was saved after; training goes on with the next.
+    step: int
+    tree: Any
+    metadata: dict[str, Any]
+
+
+class Run:
+    """A run folder; see the module docstring. Use `Run.create` or `Run.open`.
+
+    Opening only reads. The first write locks the folder until `close` or the end of the process,
+    so that two processes never train in one folder.
+    """
+
+    def __init__(self, path: Path, keep: int = 3):
+        self.path = path
+        self.checkpoints = Checkpoints(path / "checkpoints", keep)
+        self._metrics = RoundLog(path / METRICS)
+        self._timing = RoundLog(path / TIMING)
+        self._lock: Any = None
+        self._events: Any = None
+
+    @classmethod
+    def create(cls, path: str | Path, config: Any, keep: int = 3) -> "Run":
+        """Start a run in a new or empty folder.
+
+        Args:
+            path: the folder; parents are made.
+            config: a dataclass, possibly nested, of numbers, strings, None, tuples and dicts.
+            keep: how many of the last checkpoints are kept, beside the best.
+
+        Raises:
+            ValueError: if the folder holds anything, or the config does not fit into JSON.
+        """
+        path = Path(path)
+        refuse_taken(path)
+        text = _json(encode_config(config))
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, keep)
+        run._write_lock()
+        write_atomically(path / VERSIONS, _json(collect_versions()))
+        # Last, because config.json is what makes the folder a run.
+        write_atomically(path / CONFIG, text)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path, keep: int = 3) -> "Run":
+        """Open an existing run.
+
+        Raises:
+            ValueError: if the folder is missing or no run.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise ValueError(f"There is no folder {path}; name a folder that `gmps train` wrote.")
+        if not (path / CONFIG).is_file():
+            raise ValueError(
+                f"{path} is not a run: it has no {CONFIG}; name a folder that `gmps train` wrote."
+            )
+        return cls(path, keep)
+
+    # -- Settings ---------------------------------------------------------------------------
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return self._read_json(CONFIG)
+
+    def load_config(self, cls: type[Config]) -> Config:
+        """The settings as an instance of the dataclass `cls`; see `decode_config`."""
+        return decode_config(cls, self.config)
+
+    def check_config(self, config: Any, free: Collection[str] = ()) -> None:
+        """Refuse to go on with other settings than the run was started with.
+
+        Args:
+            config: a dataclass like the one given to `create`.
+            free: dotted names of fields that may differ, such as `"rounds"`.
+
+        Raises:
+            ValueError: naming the first field that differs and both values.
+        """
+        stored = self.load_config(type(config))
+        old, new = (flatten_config(encode_config(x)) for x in (stored, config))
+        names = [n for n in {**old, **new} if n not in free and old.get(n) != new.get(n)]
+        if names:
+            name, more = names[0], len(names) - 1
+            others = f" ({more} more: {', '.join(names[1:])})" if more else ""
+            was, now = (json.dumps(x.get(name, "absent")) for x in (old, new))
+            raise ValueError(
+                f"The run {self.path} was started with {name} = {was}, not {now}{others}; resume "
+                "it unchanged, or start a new run with another --run."
+            )
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """What was installed when the run was started."""
+        return self._read_json(VERSIONS)
+
+    # -- Metrics ----------------------------------------------------------------------------
+
+    def log(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        timing: Mapping[str, float] | None = None,
+    ) -> None:
+        """Append one round's figures.
+
+        Args:
+            step: number of the round; larger than any logged before.
+            metrics: names with slashes (`"return/before"`) to numbers that a repetition of the run
+                gives again. NaN and infinities become null.
+            timing: wall-clock figures, kept apart in `timing.jsonl`.
+
+        Raises:
+            ValueError: if `step` was logged before, or a figure is no number.
+        """
+        self._write_lock()
+        row = self._metrics.append(step, metrics)
+        if timing is not None:
+            row |= self._timing.append(step, timing)
+        self._to_tensorboard(row)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All rows of `metrics.jsonl`; a half-written last line is left out."""
+        return self._metrics.rows()
+
+    def timing(self) -> list[dict[str, Any]]:
+        """All rows of `timing.jsonl`; a half-written last line is left out."""
+        return self._timing.rows()
+
+    # -- Checkpoints ------------------------------------------------------------------------
+
+    def save(
+        self,
+        step: int,
+        tree: Any,
+        score: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Save the training state after round `step`; see `Checkpoints.save`.
+
+        The metrics up to here reach the disk first, so that no checkpoint is ahead of them.
+        """
+        self._write_lock()
+        self._metrics.sync()
+        self._timing.sync()
+        self.checkpoints.save(step, tree, metadata, score)
+
+    def restore(self, like: Any) -> Restored | None:
+        """Go back to the last complete checkpoint, to continue from it.
+
+        Metrics and checkpoints of later rounds are dropped, because the rounds are repeated, and
+        the TensorBoard events are written anew. Without a checkpoint all metrics are dropped.
+
+        Args:
+            like: tree with the structure, shapes and dtypes to restore.
+
+        Returns:
+            The step, the tree and its metadata, or None if there is no complete checkpoint.
+
+        Raises:
+            ValueError: if `like` does not fit, or another process writes to the run.
+
+        Warns:
+            UserWarning: for a damaged checkpoint, and for packages of other versions than the
+                run was started with, which may give other numbers.
+        """
+        self._write_lock()
+        self._warn_of_versions()
+        found = self.checkpoints.latest()
+        restored = None
+        if found is not None:
+            tree, metadata = self.checkpoints.load(found.step, like)
+            restored = Restored(found.step, tree, metadata)
+        step = -1 if restored is None else restored.step
+        self.checkpoints.discard_after(step)
+        self._metrics.truncate_after(step)
+        self._timing.truncate_after(step)
+        self._rebuild_events()
+        return restored
+
+    # -- Results ----------------------------------------------------------------------------
+
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        """The content of `scores.json`, or None before an evaluation."""
+        return self._read_json(SCORES) if (self.path / SCORES).exists() else None
+
+    def write_scores(self, scores: Mapping[str, Any]) -> Path:
+        """Write `scores.json`, replacing an older one."""
+        return self.write_json(SCORES, scores)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
+        """Write a file of results, replacing an older one."""
+        write_atomically(self.path / name, _json(dict(content)))
+        return self.path / name
+
+    def write_paths(self, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Write `paths.npz`: numeric and string arrays to draw, named with slashes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_atomically(self.path / PATHS, buffer.getvalue())
+        return self.path / PATHS
+
+    def read_paths(self) -> dict[str, np.ndarray] | None:
+        """The arrays of `paths.npz`, or None if there is none."""
+        if not (self.path / PATHS).exists():
+            return None
+        with np.load(self.path / PATHS, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+    def close(self) -> None:
+        """Flush the TensorBoard events and release the folder."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- Inside -----------------------------------------------------------------------------
+
+    def _write_lock(self) -> None:
+        if self._lock is not None:
+            return
+        file = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ValueError(
+                f"Another process is writing to {self.path}; wait until it has ended."
+            ) from None
+        self._lock = file
+
+    def _warn_of_versions(self) -> None:
+        old, new = self.versions, collect_versions()
+        pairs = [(name, old["packages"].get(name), now) for name, now in new["packages"].items()]
+        pairs.append(("commit", old["commit"], new["commit"]))
+        changed = [f"{name} {was} -> {now}" for name, was, now in pairs if was != now]
+        if changed:
+            warnings.warn(
+                f"The run {self.path} was started with other versions ({', '.join(changed)}); "
+                "its numbers may differ from those of an uninterrupted run.",
+                stacklevel=3,
+            )
+
+    def _to_tensorboard(self, row: Mapping[str, Any]) -> None:
+        if self._events is None:
+            # Imported late: it costs a third of a second that most commands need not pay.
+            from tensorboardX import SummaryWriter
+
+            self._events = SummaryWriter(str(self.path / EVENTS))
+        for name, value in row.items():
+            if name != "round" and value is not None:
+                self._events.add_scalar(name, value, row["round"])
+
+    def _rebuild_events(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+        if (self.path / EVENTS).exists():
+            shutil.rmtree(self.path / EVENTS)
+        timing = {row["round"]: row for row in self.timing()}
+        for row in self.metrics():
+            self._to_tensorboard({**timing.get(row["round"], {}), **row})
+
+    def _read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"The run {self.path} lacks its {name}.") from None
+        except ValueError as error:
+            raise ValueError(f"{self.path / name} is damaged: {error}.") from error
+
+
+def refuse_taken(path: str | Path) -> None:
+    """Raise ValueError, in one sentence, where a new run cannot go."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; choose another folder with --run.")
+    if (path / CONFIG).exists():
+        raise ValueError(
+            f"{path} already holds a run; continue it with `gmps resume {path}`, or choose "
+            "another folder with --run."
+        )
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{path} is not empty; choose another folder with --run.")
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()

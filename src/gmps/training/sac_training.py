@@ -1,0 +1,368 @@
+"""Training SAC experts on a family: collect episodes, learn from them, measure, save.
+
+`contextual`: one learner that sees the task parameter, its tasks drawn anew for every collection.
+`per-task`: one learner for each training task, all in one program; each sees only its own episodes.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jaxtyping import Array, Float, Int, Key
+
+from gmps.core.types import Rollout, Shared, Task, tree_index
+from gmps.experts import sac
+from gmps.experts.replay import Replay, add, start_replay
+from gmps.experts.sac import SacActor, SacActorNet, SacConfig, SacState, actor_net, init_sac
+from gmps.methods.base import env_steps
+from gmps.runs.checkpoint import save
+from gmps.runs.interrupts import held_interrupts
+from gmps.runs.run import CONFIG, Run, refuse_taken
+from gmps.sim.episodes import reward_terms
+from gmps.tasks.base import TaskFamily
+from gmps.worlds.base import World
+
+Kind = Literal["contextual", "per-task"]
+#: The trained actors of a run, for whoever asks them later.
+EXPERT_FILE = "expert.safetensors"
+#: Settings that may differ when a training goes on: none of them changes a round that was done.
+FREE = ("rounds", "threads", "checkpoint_every", "keep")
+#: Separate streams of the run's seed.
+_INIT, _ROUNDS, _MEASURE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """Settings of `gmps expert train`."""
+
+    family: Annotated[str, tyro.conf.Suppress]
+    """Task family."""
+    kind: Kind = "contextual"
+    """One learner that sees the task (contextual), or one for each training task (per-task)."""
+    rounds: int = 400
+    """Rounds of collecting episodes and learning from them."""
+    seed: int = 0
+    """Seed of everything random."""
+    tasks: int = 40
+    """Tasks of each collection, drawn evenly from the family's distribution; per-task: the
+    training tasks, evenly chosen where there are more than these."""
+    only: tuple[int, ...] = ()
+    """Per-task: train only these of the tasks (from 0), so that others can be trained elsewhere."""
+    episodes: int = 1
+    """Episodes of each task in a collection."""
+    gradient_steps: int = 200
+    """Gradient steps after each collection."""
+    relabel: int = 1
+    """Contextual: store each episode also with the rewards and the parameter of this many other
+    tasks. Only where no task changes how the world moves."""
+    capacity: int = 3000
+    """Episodes in each learner's replay buffer; the newest replace the oldest."""
+    evaluate_every: int = 20
+    """Rounds between measurements without action noise; the last round is always measured."""
+    evaluation_episodes: int = 2
+    """Episodes of each task in a measurement."""
+    checkpoint_every: int = 100
+    """Rounds between checkpoints, which hold the replay buffer too."""
+    keep: int = 1
+    """Checkpoints kept beside the best one."""
+    threads: int | None = None
+    """Threads of the simulation; by default all that this process may use."""
+    sac: SacConfig = field(default_factory=SacConfig)
+    """Settings of the learner."""
+
+    def __post_init__(self):
+        for name in (
+            *("rounds", "tasks", "episodes", "gradient_steps", "capacity", "evaluate_every"),
+            *("evaluation_episodes", "checkpoint_every", "keep"),
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.relabel < 0:
+            raise ValueError(f"relabel is {self.relabel}; it must be at least 0.")
+        if self.only and self.kind != "per-task":
+            raise ValueError("--only names tasks of per-task experts; add --kind per-task.")
+
+
+class TrainingState(NamedTuple):
+    """What training carries from round to round; a leading `learner` axis on all but `round`."""
+
+    learners: SacState
+    replay: Replay
+    round: Int[Array, ""]
+
+
+class Measurement(NamedTuple):
+    """Episodes without action noise in each task."""
+
+    tasks: Task
+    returns: Float[np.ndarray, " task"]
+    #: The family's figures of each task, `success` among them.
+    outcome: dict[str, Float[np.ndarray, " task"]]
+    env_steps: int
+
+
+class Progress(NamedTuple):
+    """What a watcher is told after each round."""
+
+    round: int
+    rounds: int
+    metrics: dict[str, float]
+    #: The last measurement, if there was one yet.
+    measured: Measurement | None
+
+
+Watcher = Callable[[Progress], None]
+
+
+class ExpertTraining:
+    """SAC experts of one family, being trained."""
+
+    def __init__(self, config: ExpertConfig, world: World):
+        """Raises ValueError where `only` does not fit the family."""
+        self.config, self.world, self.family = config, world, world.family
+        if config.kind == "per-task":
+            self.indices, self.own = per_task(self.family, config)
+            self.measured: Task = self.own
+        else:
+            self.indices, self.own = (0,), None
+            lists = [self.family.tasks(split) for split in ("train", "heldout")]
+            self.measured = jax.tree.map(lambda *x: jnp.concatenate(x), *lists)
+
+    def init(self) -> TrainingState:
+        """Before the first round."""
+        config, spec = self.config, self.family.spec
+        key = jax.random.fold_in(jax.random.key(config.seed), _INIT)
+        # A learner's start depends on its task alone, not on who else is trained beside it.
+        keys = jnp.stack([jax.random.fold_in(key, i) for i in self.indices])
+        sizes = (spec.obs_size, spec.context_size, spec.act_size)
+        states = [init_sac(k, config.sac, *sizes) for k in keys]
+        empty = start_replay(
+            config.capacity, spec.horizon, spec.obs_size, spec.act_size, spec.context_size
+        )
+        stacked = lambda *x: jnp.stack(x)  # noqa: E731
+        return TrainingState(
+            jax.tree.map(stacked, *states),
+            jax.tree.map(stacked, *[empty] * len(states)),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def round(
+        self, state: TrainingState
+    ) -> tuple[TrainingState, dict[str, float], dict[str, float]]:
+        """Collect episodes, learn from them; returns figures and wall-clock times too.
+
+        The state given must not be used again: its buffers are overwritten.
+        """
+        config = self.config
+        key = jax.random.fold_in(jax.random.key(config.seed), _ROUNDS)
+        key = jax.random.fold_in(key, int(state.round))
+        key_tasks, key_others, key_roll, key_learn = jax.random.split(key, 4)
+        start = time.perf_counter()
+        if self.own is None:
+            tasks = self.family.tasks("train", config.tasks, key_tasks)
+            count = config.tasks * config.relabel * self.family.shares_dynamics
+            others = self.family.tasks("train", count, key_others) if count else None
+        else:
+            tasks, others = self.own, None
+        roll = self._roll(state.learners, tasks, config.episodes, key_roll, stochastic=True)
+        learners, replay = _store(
+            self.family, len(self.indices), state.learners, state.replay, roll, tasks, others
+        )
+        jax.block_until_ready(replay.added)
+        middle = time.perf_counter()
+        keys = jnp.stack([jax.random.fold_in(key_learn, i) for i in self.indices])
+        learners, figures = _learn(config.sac, learners, replay, config.gradient_steps, keys)
+        metrics = {name: float(np.mean(x)) for name, x in jax.device_get(figures).items()}
+        end = time.perf_counter()
+        metrics["return/collected"] = float(roll.trajectories.returns.mean())
+        metrics["steps/expert"] = env_steps(roll.trajectories)
+        seconds = {"seconds/collect": middle - start, "seconds/learn": end - middle}
+        return TrainingState(learners, replay, state.round + 1), metrics, seconds
+
+    def measure(self, state: TrainingState) -> Measurement:
+        """Episodes without action noise; the start states are the same in every measurement."""
+        key = jax.random.fold_in(jax.random.key(self.config.seed), _MEASURE)
+        roll = self._roll(
+            state.learners, self.measured, self.config.evaluation_episodes, key, stochastic=False
+        )
+        return Measurement(
+            self.measured,
+            np.asarray(roll.trajectories.returns).mean(1),
+            {name: np.asarray(x).mean(1) for name, x in roll.outcome.items()},
+            env_steps(roll.trajectories),
+        )
+
+    def nets(self, state: TrainingState) -> SacActorNet:
+        """The actors as they are run, with a leading `learner` axis."""
+        return jax.vmap(actor_net)(state.learners)
+
+    def _roll(
+        self, learners: SacState, tasks: Task, episodes: int, key: Key[Array, ""], stochastic: bool
+    ) -> Rollout:
+        nets: Any = jax.vmap(actor_net)(learners)
+        params = Shared(tree_index(nets, 0)) if self.own is None else nets
+        return self.world.rollout(SacActor(self.family, stochastic), params, tasks, episodes, key)
+
+
+def per_task(family: TaskFamily, config: ExpertConfig) -> tuple[tuple[int, ...], Task]:
+    """Indices of the tasks that per-task experts are trained for, and these tasks, stacked.
+
+    Raises:
+        ValueError: `only` names a task that there is not.
+    """
+    listed = family.tasks("train")
+    n = min(config.tasks, jax.tree.leaves(listed)[0].shape[0])
+    indices = config.only or tuple(range(n))
+    for i in indices:
+        if not 0 <= i < n:
+            raise ValueError(f"--only names task {i}; {family.name} has the tasks 0 to {n - 1}.")
+    return indices, tree_index(family.tasks("train", n), np.array(indices))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=3)
+def _store(
+    family: TaskFamily,
+    n: int,
+    learners: SacState,
+    replay: Replay,
+    roll: Rollout,
+    tasks: Task,
+    others: Task | None,
+) -> tuple[SacState, Replay]:
+    """Add the episodes to the buffers, and their inputs to the moments."""
+
+    def one(learner: SacState, replay: Replay, roll: Rollout, tasks: Task, others: Task | None):
+        data = roll.trajectories
+        context = jax.vmap(family.context)(tasks)
+        replay = add(replay, data, data.reward, context)
+        if others is not None:
+
+            def again(replay: Replay, tasks: Task):
+                terms = reward_terms(family, tasks, roll.states, roll.sensors, data.act, data.alive)
+                reward = sum(terms.values(), jnp.zeros_like(data.reward))
+                return add(replay, data, reward, jax.vmap(family.context)(tasks)), None
+
+            replay, _ = jax.lax.scan(again, replay, others)
+        spread = jnp.broadcast_to(context[:, None, None], (*data.alive.shape, context.shape[-1]))
+        seen = jnp.concatenate([data.obs, spread], -1)
+        moments = sac.observe_inputs(
+            learner.moments, seen.reshape(-1, seen.shape[-1]), data.alive.reshape(-1)
+        )
+        return learner._replace(moments=moments), replay
+
+    split = lambda x: x.reshape(n, x.shape[0] // n, *x.shape[1:])  # noqa: E731
+    if others is not None:
+        per = jax.tree.leaves(tasks)[0].shape[0]
+        others = jax.tree.map(lambda x: x.reshape(1, -1, per, *x.shape[1:]), others)
+    roll, tasks = jax.tree.map(split, (roll, tasks))
+    return jax.vmap(one)(learners, replay, roll, tasks, others)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _learn(
+    config: SacConfig, learners: SacState, replay: Replay, steps: int, keys: Key[Array, " learner"]
+) -> tuple[SacState, dict[str, Float[Array, " learner"]]]:
+    """Gradient steps of all learners. On a CPU one after another: batched matrix products are
+    slower there than these."""
+    one = lambda x: sac.update(config, x[0], x[1], steps, x[2])  # noqa: E731
+    if len(keys) == 1:
+        only = one((tree_index(learners, 0), tree_index(replay, 0), keys[0]))
+        return jax.tree.map(lambda x: x[None], only)
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(one, (learners, replay, keys))
+    return jax.vmap(lambda *x: one(x))(learners, replay, keys)
+
+
+def open_training(folder: Path, config: ExpertConfig) -> Run | None:
+    """A new run in `folder`, or the one that is there, to go on; None where it is finished.
+
+    Raises:
+        ValueError: the folder holds something else, or a training with other settings.
+    """
+    if not (folder / CONFIG).is_file():
+        refuse_taken(folder)
+        return Run.create(folder, config, config.keep)
+    run = Run.open(folder, config.keep)
+    run.check_config(config, FREE)
+    rows = run.metrics()
+    finished = rows and rows[-1]["round"] + 1 >= config.rounds and (folder / EXPERT_FILE).is_file()
+    return None if finished else run
+
+
+def train_expert(run: Run, training: ExpertTraining, watch: Watcher | None = None) -> None:
+    """Train to the last round, from the last checkpoint where there is one.
+
+    The actors of the best measurement lie in `expert.safetensors`. A resumed run equals an
+    uninterrupted one. Ctrl-C saves and is raised again.
+    """
+    config = training.config
+    state, steps, first = training.init(), {"expert": 0, "evaluation": 0}, 0
+    restored = run.restore(state)
+    if restored is not None:
+        state, first = restored.tree, restored.step + 1
+        steps = {name: restored.metadata["env_steps"][name] for name in steps}
+    best, measured, saved = _best(run), None, first - 1
+    # A round overwrites the buffers of the state before it: it is not to be broken off.
+    with held_interrupts() as raise_pressed:
+        try:
+            for round_ in range(first, config.rounds):
+                state, metrics, seconds = training.round(state)
+                steps["expert"] += int(metrics.pop("steps/expert"))
+                last = round_ + 1 == config.rounds
+                if last or (round_ + 1) % config.evaluate_every == 0:
+                    measured = training.measure(state)
+                    steps["evaluation"] += measured.env_steps
+                    metrics |= _figures(measured)
+                    score = metrics["evaluation/return"]
+                    if score >= best:
+                        best = score
+                        save_experts(run, training, state, round_, score)
+                metrics |= {f"steps/{name}": n for name, n in steps.items()}
+                run.log(round_, metrics, seconds)
+                if watch is not None:
+                    watch(Progress(round_, config.rounds, metrics, measured))
+                if last or (round_ + 1) % config.checkpoint_every == 0:
+                    run.save(round_, state, None, {"env_steps": steps})
+                    saved = round_
+                raise_pressed()
+        except KeyboardInterrupt:
+            done = int(state.round) - 1
+            if done > saved:
+                run.save(done, state, None, {"env_steps": steps})
+            raise
+
+
+def save_experts(
+    run: Run, training: ExpertTraining, state: TrainingState, round_: int, score: float
+) -> None:
+    """Write the actors, atomically."""
+    metadata = {
+        "family": training.config.family,
+        "kind": training.config.kind,
+        "tasks": list(training.indices),
+        "round": round_,
+        "score": score,
+    }
+    save(run.path / EXPERT_FILE, training.nets(state), metadata)
+
+
+def _best(run: Run) -> float:
+    """The best score measured up to the round that the run goes on from."""
+    scores = [row.get("evaluation/return") for row in run.metrics()]
+    return max((x for x in scores if x is not None), default=-np.inf)
+
+
+def _figures(measured: Measurement) -> dict[str, float]:
+    figures = {
+        "evaluation/return": float(measured.returns.mean()),
+        "evaluation/worst": float(measured.returns.min()),
+        **{f"evaluation/{name}": float(x.mean()) for name, x in measured.outcome.items()},
+    }
+    return figures | {f"return/task_{i}": float(x) for i, x in enumerate(measured.returns)}

@@ -1,0 +1,153 @@
+from dataclasses import replace
+from functools import partial
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from core_problems import (
+    ACT,
+    OBS,
+    array,
+    forward,
+    log_density,
+    one_task,
+    quick_jit,
+    random_batch,
+    random_demos,
+    random_policy,
+    spoil,
+    spoil_batch,
+    without_constants,
+)
+from gmps.core.columns import inner_objective, means, outer_objective
+from gmps.core.losses import (
+    Imitation,
+    action_cost,
+    alive_mean,
+    imitation_loss,
+    log_probs,
+    policy_gradient_loss,
+)
+
+KINDS = get_args(Imitation)
+
+
+def test_alive_mean():
+    x = jnp.array([1.0, 2.0, jnp.nan])
+    assert alive_mean(x, jnp.array([True, True, False])) == 1.5
+    assert alive_mean(x, jnp.zeros(3, bool)) == 0
+
+
+@pytest.mark.usefixtures("x64")
+def test_log_probs_against_scipy():
+    policy = random_policy(0)
+    batch = one_task(random_batch(1, policy))
+    expected = log_density(policy, batch.obs, batch.act)
+    np.testing.assert_allclose(log_probs(policy, batch.obs, batch.act), expected, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+def test_policy_gradient_loss_against_a_loop():
+    collector, policy = random_policy(0), random_policy(3)
+    batch = one_task(random_batch(1, collector))
+    batch = batch._replace(weight=array(np.linspace(0.5, 2, 18).reshape(3, 6)))
+    log_prob = np.asarray(log_probs(policy, batch.obs, batch.act))
+    weight, advantage, alive = map(np.asarray, (batch.weight, batch.advantage, batch.alive))
+    living = list(zip(*np.nonzero(alive), strict=True))
+    assert len(living) < alive.size
+    expected = -np.mean([weight[i] * log_prob[i] * advantage[i] for i in living])
+    assert float(policy_gradient_loss(policy, batch)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_huber_by_hand():
+    # Quadratic up to 0.5, then the tangent: 0.5^2 + (1.5 - 0.5) * 2 * 0.5.
+    error = jnp.array([0.25, -0.5, 1.5, -1.5])
+    np.testing.assert_allclose(action_cost(error, "huber"), [0.0625, 0.25, 1.25, 1.25])
+    np.testing.assert_allclose(action_cost(error, "mse"), error**2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("x64")
+def test_imitation_loss_against_a_loop(kind):
+    policy, demos = random_policy(0), one_task(random_demos(1))
+    std = np.exp(policy.log_std)
+    terms = []
+    for obs, act in list(zip(np.asarray(demos.obs), np.asarray(demos.act), strict=True))[:-1]:
+        mean = forward(policy, obs)
+        error = np.abs(mean - act)
+        cost = {
+            "mse": np.mean(error**2),
+            "huber": np.mean(np.where(error <= 0.5, error**2, error - 0.25)),
+            "nll": -stats.norm(mean, std).logpdf(act).sum(),
+        }
+        terms.append(cost[kind])
+    actual = float(imitation_loss(policy, *demos[:3], kind))
+    assert actual == pytest.approx(float(np.mean(terms)), rel=1e-12)
+
+
+def test_padding_has_no_effect():
+    policy, demos = random_policy(0), one_task(random_demos(2))
+    batch = one_task(random_batch(1, policy))
+    bad = demos._replace(obs=spoil(demos.obs, demos.valid), act=spoil(demos.act, demos.valid))
+
+    @quick_jit
+    def gradients(batch, demos):
+        outer = [jax.grad(imitation_loss)(policy, *demos[:3], kind) for kind in KINDS]
+        return [jax.value_and_grad(policy_gradient_loss)(policy, batch), *outer]
+
+    clean, dirty = gradients(batch, demos), gradients(spoil_batch(batch), bad)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(clean))
+    jax.tree.map(np.testing.assert_array_equal, clean, dirty)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_imitation_loss():
+    policy, demos = random_policy(0), one_task(random_demos(2))
+    text = r"^imitation is 'mae'; it must be 'mse', 'huber' or 'nll'\.$"
+    with pytest.raises(ValueError, match=text):
+        imitation_loss(policy, *demos[:3], "mae")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=text):
+        outer_objective(policy, demos, "mae")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "activation"), [((), "relu"), ((6, 5, 4), "relu"), ((6, 5, 4), "tanh")]
+)
+@pytest.mark.usefixtures("x64")
+def test_columns_are_the_same_losses(hidden, activation):
+    policy, at, direction = (random_policy(seed, hidden, activation) for seed in (0, 5, 7))
+    at = replace(at, obs_mean=policy.obs_mean, obs_std=policy.obs_std)
+    direction = without_constants(direction)
+    batch, demos = one_task(random_batch(1, policy)), one_task(random_demos(2))
+    batch = spoil_batch(batch._replace(weight=batch.weight * 1.7))
+
+    def derivatives(f):
+        """Value, gradient and Hessian product."""
+        return jax.value_and_grad(f)(at), jax.jvp(jax.grad(f), (at,), (direction,))[1]
+
+    @quick_jit
+    def all_derivatives():
+        rows = [derivatives(lambda p: policy_gradient_loss(p, batch))]
+        columns = [derivatives(inner_objective(policy, batch))]
+        for kind in KINDS:
+            rows.append(derivatives(lambda p, kind=kind: imitation_loss(p, *demos[:3], kind)))
+            columns.append(derivatives(outer_objective(policy, demos, kind)))
+        return columns, rows
+
+    columns, rows = all_derivatives()
+    close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+    jax.tree.map(close, columns, rows)
+
+
+@pytest.mark.usefixtures("x64")
+def test_gradient_of_the_columns_network_by_its_input_too():
+    policy = replace(random_policy(0), obs_mean=array(np.zeros(OBS)), obs_std=array(np.ones(OBS)))
+    inputs, weight = array(np.random.default_rng(0).normal(size=(2, OBS, 6)))
+    columns = lambda x: jnp.sum(weight[:ACT] * means(policy, x))  # noqa: E731
+    rows = lambda x: jnp.sum(weight[:ACT] * jax.vmap(policy, 1, 1)(x)[0])  # noqa: E731
+    actual, expected = jax.jit(lambda x: (jax.grad(columns)(x), jax.grad(rows)(x)))(inputs)
+    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)

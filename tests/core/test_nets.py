@@ -1,0 +1,123 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from core_problems import ACT, BIAS, OBS, random_policy
+from gmps.core.nets import MIN_STD, GaussianPolicy, PolicyActor, init_policy, subset_mask
+
+MOVING = {
+    "all": {"weights", "biases", "bias_transform", "log_std"},
+    "mean": {"weights", "biases", "bias_transform"},
+    "bias": {"bias_transform"},
+}
+
+
+def test_forward_by_hand():
+    policy = GaussianPolicy(
+        weights=(jnp.array([[1.0, -1.0], [0.5, 2.0], [3.0, 1.0]]), jnp.array([[2.0], [-1.0]])),
+        biases=(jnp.array([0.5, -0.5]), jnp.array([0.25])),
+        bias_transform=jnp.array([0.1]),
+        log_std=jnp.array([-0.7]),
+        obs_mean=jnp.array([1.0, 2.0]),
+        obs_std=jnp.array([2.0, 4.0]),
+    )
+    # Normalised observation (1, -0.5); with the bias transformation (1, -0.5, 0.1).
+    # Hidden: 1 - 0.25 + 0.3 + 0.5 = 1.55 and relu(-1 - 1 + 0.1 - 0.5) = 0; mean 2 * 1.55 + 0.25.
+    mean, log_std = policy(jnp.array([3.0, 0.0]))
+    np.testing.assert_allclose(mean, [3.35], rtol=1e-6)
+    np.testing.assert_allclose(log_std, [-0.7])
+
+
+def test_tanh_by_hand():
+    policy = GaussianPolicy(
+        weights=(jnp.array([[1.0]]), jnp.array([[2.0]])),
+        biases=(jnp.array([0.5]), jnp.array([0.25])),
+        bias_transform=jnp.zeros(0),
+        log_std=jnp.zeros(1),
+        obs_mean=jnp.zeros(1),
+        obs_std=jnp.ones(1),
+        activation="tanh",
+    )
+    np.testing.assert_allclose(policy(jnp.array([1.0]))[0], [2 * np.tanh(1.5) + 0.25], rtol=1e-6)
+    # However far away, the action is bounded.
+    np.testing.assert_allclose(policy(jnp.array([1e6]))[0], [2.25], rtol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_activation():
+    with pytest.raises(ValueError, match=r"^activation is 'elu'; it must be 'relu' or 'tanh'\.$"):
+        init_policy(jax.random.key(0), OBS, ACT, activation="elu")  # pyright: ignore[reportArgumentType]
+
+
+def test_bias_transformation_is_part_of_the_observation():
+    policy = random_policy(0)
+    obs = jax.random.normal(jax.random.key(1), (OBS,))
+    x = jnp.concatenate([(obs - policy.obs_mean) / policy.obs_std, policy.bias_transform])
+    for weight, bias in zip(policy.weights[:-1], policy.biases[:-1], strict=True):
+        x = jax.nn.relu(x @ weight + bias)
+    expected = x @ policy.weights[-1] + policy.biases[-1]
+    np.testing.assert_allclose(policy(obs)[0], expected, rtol=1e-5)
+
+
+def test_no_bias_transformation():
+    policy = init_policy(jax.random.key(0), OBS, ACT, hidden=(4,), bias_size=0)
+    assert policy.weights[0].shape == (OBS, 4)
+    assert policy(jnp.ones(OBS))[0].shape == (ACT,)
+
+
+def test_std_is_floored():
+    policy = eqx.tree_at(lambda p: p.log_std, random_policy(0), jnp.array([-100.0, 0.5]))
+    _, log_std = policy(jnp.zeros(OBS))
+    np.testing.assert_allclose(log_std, [np.log(MIN_STD), 0.5], rtol=1e-6)
+
+
+def test_normalisation_gets_no_gradient():
+    gradient = jax.grad(lambda p: p(jnp.ones(OBS))[0].sum())(random_policy(0))
+    assert not gradient.obs_mean.any()
+    assert not gradient.obs_std.any()
+    assert gradient.bias_transform.all()
+
+
+def test_initial_policy():
+    policy = init_policy(jax.random.key(0), 38, 8, bias_size=BIAS, bias_init=0.3, std=0.5)
+    assert [w.shape for w in policy.weights] == [(38 + BIAS, 100), (100, 100), (100, 8)]
+    for weight in policy.weights:
+        limit = np.sqrt(6 / sum(weight.shape))
+        assert 0.97 * limit < jnp.abs(weight).max() <= limit
+    assert not any(b.any() for b in policy.biases)
+    np.testing.assert_allclose(policy.bias_transform, 0.3)
+    np.testing.assert_allclose(policy(jnp.zeros(38))[1], np.log(0.5), rtol=1e-6)
+    # A weakly typed leaf would trace a jitted update twice.
+    assert not any(x.weak_type or x.dtype != jnp.float32 for x in jax.tree.leaves(policy))
+
+
+@pytest.mark.parametrize("subset", MOVING)
+def test_subsets(subset):
+    mask = vars(subset_mask(random_policy(0), subset))
+    del mask["activation"]  # No number.
+    moving = {name for name, leaves in mask.items() if all(jax.tree.leaves(leaves))}
+    still = {name for name, leaves in mask.items() if not any(jax.tree.leaves(leaves))}
+    assert moving == MOVING[subset]
+    assert still == set(mask) - moving
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_subset():
+    with pytest.raises(
+        ValueError, match=r"^subset is 'head'; it must be 'all', 'mean' or 'bias'\.$"
+    ):
+        subset_mask(random_policy(0), "head")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("stochastic", [True, False])
+def test_actor(stochastic):
+    policy, obs = random_policy(0), jnp.ones(OBS)
+    actor = PolicyActor(ACT, stochastic)
+    assert actor.noise_size == ACT
+    noise = jnp.array([1.0, -2.0])
+    act, log_prob = actor(policy, None, obs, noise)
+    mean, log_std = policy(obs)
+    np.testing.assert_allclose(act, mean + jnp.exp(log_std) * noise * stochastic, rtol=1e-6)
+    np.testing.assert_allclose(log_prob, policy.log_prob(obs, act), rtol=1e-6)

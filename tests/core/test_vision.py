@@ -1,0 +1,119 @@
+"""The vision policy: hand-worked soft-argmax, sizes, what moves and what does not."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmps.core.nets import PolicyActor
+from gmps.core.types import Shared
+from gmps.core.vision import (
+    POINT_NUMBERS,
+    VisionActor,
+    convolve,
+    encode,
+    init_vision_policy,
+    soft_argmax,
+)
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return init_vision_policy(jax.random.key(0), 3, 3, hidden=(10,), bias_size=2)
+
+
+def frames(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 48, 64, 3), dtype=np.uint8)
+
+
+def test_soft_argmax_of_hand_worked_maps():
+    # Two rows, three columns. Channel 0: all the mass in row 1, column 2. Channel 1: evenly spread.
+    # Channel 2: weights 1, 3 in columns 0 and 2 of row 0: column (-1 + 3) / 4, row -1.
+    x = np.full((2, 3, 3), -1e9, np.float32)
+    x[1, 2, 0] = 5.0
+    x[:, :, 1] = 7.0
+    x[0, 0, 2], x[0, 2, 2] = 0.0, np.log(3.0)
+    points = soft_argmax(jnp.asarray(x))
+    np.testing.assert_allclose(points, [[1.0, 1.0], [0.0, 0.0], [-1.0, 0.5]], atol=1e-6)
+
+
+def test_soft_argmax_does_not_see_a_common_offset_and_survives_large_numbers():
+    x = jax.random.normal(jax.random.key(0), (6, 8, 16))
+    np.testing.assert_allclose(soft_argmax(x), soft_argmax(x + 3.0), atol=1e-6)
+    assert jnp.isfinite(soft_argmax(1e6 * x)).all()
+
+
+@pytest.mark.parametrize(("edge", "stride", "size"), [(5, 3, (48, 64)), (3, 3, (16, 22)),
+                                                      (3, 1, (6, 8))])  # fmt: skip
+def test_convolutions_are_those_of_the_textbook(edge, stride, size):
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (2, *size, 3))
+    kernel = jax.random.normal(keys[1], (edge, edge, 3, 4))
+    wanted = jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(convolve(x, kernel, stride), wanted, atol=1e-4)
+
+
+def test_layers_have_the_published_sizes(policy):
+    # 48x64 -> 16x22 -> 6x8 -> 6x8; 20,266 numbers in all, with a bias of 4 and layers of 100.
+    large = init_vision_policy(jax.random.key(0), 3, 3, bias_size=4)
+    constants = large.head.obs_mean.size + large.head.obs_std.size
+    assert sum(x.size for x in jax.tree.leaves(large)) - constants == 20_266
+    assert policy.encoder(frames(1)[0]).shape == (16, 2)
+    assert encode(policy.encoder, frames(2), jnp.zeros((2, 3))).shape == (2, POINT_NUMBERS + 3)
+
+
+def test_features_follow_a_bright_square():
+    # One channel that passes brightness through finds the square's place.
+    policy = init_vision_policy(jax.random.key(0), 3, 3)
+    first, second, third = (jnp.zeros_like(k) for k in policy.encoder.kernels)
+    encoder = eqx.tree_at(
+        lambda e: e.kernels,
+        policy.encoder,
+        (
+            first.at[2, 2, :, 0].set(10.0),
+            second.at[:, :, 0, 0].set(1.0),
+            third.at[1, 1, 0, 0].set(1.0),
+        ),
+    )
+    frame = np.zeros((48, 64, 3), np.uint8)
+    corner = frame.copy()
+    corner[:8, 56:] = 255
+    assert np.abs(encoder(frame)[0]).max() < 1e-6
+    row, column = encoder(corner)[0]
+    assert row < -0.9
+    assert column > 0.9
+
+
+def test_batches_equal_single_pictures(policy):
+    hands = jax.random.normal(jax.random.key(1), (2, 70, 3))
+    pictures = frames(140).reshape(2, 70, 48, 64, 3)
+    features = encode(policy.encoder, pictures, hands)
+    mean, log_std = policy(pictures[1, 69], hands[1, 69])
+    np.testing.assert_allclose(policy.head(features[1, 69])[0], mean, atol=1e-5)
+    assert log_std.shape == (3,)
+
+
+def test_the_actor_runs_heads_on_shared_eyes(policy):
+    actor = VisionActor(act_size=3, hand_size=3)
+    obs = jax.random.normal(jax.random.key(2), (4, 6))
+    pictures = jnp.asarray(frames(4))
+    two = jax.tree.map(lambda x: jnp.stack([x, x]), policy)
+    eyes = actor.eyes(two)
+    seen = actor.see(eyes, pictures, obs)
+    np.testing.assert_array_equal(seen[:, POINT_NUMBERS:], obs[:, :3])
+    # What the state says beyond the hand has no influence.
+    np.testing.assert_array_equal(seen, actor.see(eyes, pictures, obs.at[:, 3:].set(9.0)))
+    noise = jnp.ones(3)
+    act = actor(policy, jnp.zeros(2), seen[0], noise)
+    expected = PolicyActor(3)(policy.head, jnp.zeros(2), seen[0], noise)
+    np.testing.assert_array_equal(act[0], expected[0])
+    assert eqx.tree_equal(actor.eyes(Shared(policy)), policy.encoder)
+
+
+def test_different_convolutions_in_one_rollout_are_refused(policy):
+    two = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), policy)
+    with pytest.raises(ValueError, match=r"^The policies of one rollout have different convolut"):
+        VisionActor(3, 3).eyes(two)

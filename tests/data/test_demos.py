@@ -1,0 +1,417 @@
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gmps.data.demos import import_npz, info, load_demos
+from gmps.tasks import make_family
+from gmps.tasks.base import Spec
+from places import DATA
+
+FAMILY: Any = SimpleNamespace(
+    name="toy", spec=Spec(obs_size=3, act_size=2, context_size=1, horizon=5, control_dt=0.1)
+)
+
+
+def arrays(tasks=2, episodes=3, steps=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "observations": rng.normal(size=(tasks, episodes, steps, 3)).astype(np.float32),
+        "actions": rng.uniform(-0.9, 0.9, size=(tasks, episodes, steps, 2)).astype(np.float32),
+        "rewards": rng.normal(size=(tasks, episodes, steps)).astype(np.float32),
+        "goals": rng.normal(size=(tasks, 1)).astype(np.float32),
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    return save(tmp_path, **arrays())
+
+
+def save(folder, **content):
+    path = folder / "demos.npz"
+    np.savez(path, allow_pickle=True, **content)
+    return path
+
+
+def refused(path, family=FAMILY):
+    """The one sentence with which a file is refused, without the folder's name."""
+    with pytest.raises(ValueError) as caught:
+        load_demos(path, family)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    return message.replace(str(path), "FILE")
+
+
+# -- Files that are fine ----------------------------------------------------------------------
+
+
+def test_reads_a_file(path):
+    demos, content = load_demos(path, FAMILY), arrays()
+    np.testing.assert_array_equal(demos.obs, content["observations"])
+    np.testing.assert_array_equal(demos.act, content["actions"])
+    np.testing.assert_array_equal(demos.reward, content["rewards"])
+    np.testing.assert_array_equal(demos.tasks, content["goals"])
+    assert demos.alive.shape == (2, 3, 4)
+    assert demos.alive.all()
+
+
+def test_rewards_are_optional_and_other_arrays_are_named(tmp_path):
+    content = arrays()
+    del content["rewards"]
+    demos = load_demos(save(tmp_path, **content, note=np.array("hello"), x=np.ones(3)), FAMILY)
+    assert demos.reward is None
+    assert demos.report.ignored == ("note", "x")
+    assert "  rewards: none (not needed to imitate)\n  not read: note, x" in str(demos.report)
+
+
+def test_actions_out_of_range_are_clipped_and_counted(tmp_path):
+    content = arrays()
+    content["actions"][0, 0, 0] = [-1.5, 3.0]
+    content["actions"][1, 2, 3, 1] = 1.0
+    demos = load_demos(save(tmp_path, **content), FAMILY)
+    assert demos.act[0, 0, 0].tolist() == [-1, 1]
+    assert (demos.report.clipped, demos.report.act_numbers) == (2, 48)
+    assert "2 of 48 (4.2%) were outside [-1, 1] and clipped, the largest 3" in str(demos.report)
+
+
+def test_the_report_in_full(path):
+    assert str(load_demos(path, FAMILY).report) == (
+        f"{path} (npz file) for toy\n"
+        "  2 tasks, 6 episodes, 24 steps, the longest episode 4\n"
+        "  observations: 3 numbers\n"
+        "  actions: 2 numbers; 0 of 48 (0.0%) were outside [-1, 1]\n"
+        "  rewards: yes"
+    )
+
+
+def test_float64_and_integers_become_float32(tmp_path):
+    content = arrays() | {"actions": np.ones((2, 3, 4, 2), int)}
+    content["observations"] = content["observations"].astype(np.float64, order="F")
+    demos = load_demos(save(tmp_path, **content), FAMILY)
+    assert {demos.obs.dtype, demos.act.dtype, demos.tasks.dtype} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(demos.obs, arrays()["observations"])
+
+
+def test_select_and_flatten(path):
+    demos = load_demos(path, FAMILY)
+    one = demos.select([1]).demonstrations()
+    assert one.obs.shape == (1, 12, 3)
+    np.testing.assert_array_equal(one.obs[0], demos.obs[1].reshape(12, 3))
+    np.testing.assert_array_equal(one.act[0], demos.act[1].reshape(12, 2))
+    assert one.valid.all()
+    with pytest.raises(ValueError, match=r"There is no task 2 in .*; it has the tasks 0 to 1\."):
+        demos.select([0, 2])
+
+
+def test_observations_are_converted_by_the_family(tmp_path):
+    wide = arrays() | {"observations": np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)}
+    path = save(tmp_path, **wide)
+
+    def convert(obs):
+        return obs[..., :3] if obs.shape[-1] == 5 else None
+
+    family: Any = SimpleNamespace(**vars(FAMILY), convert_observations=convert)
+    demos = load_demos(path, family)
+    np.testing.assert_array_equal(demos.obs, wide["observations"][..., :3])
+    assert "observations: 3 numbers, taken from the file's 5" in str(demos.report)
+    wrong: Any = SimpleNamespace(**vars(FAMILY), convert_observations=lambda obs: obs[0])
+    assert refused(path, wrong) == (
+        "toy.convert_observations gave shape (3, 4, 5) for (2, 3, 4, 5); it must keep all axes "
+        "but the last, which must be 3."
+    )
+
+
+def test_info(path):
+    facts = info(path)
+    assert (facts["tasks"], facts["episodes"], facts["steps"]) == (2, 6, 24)
+    assert (facts["observation_size"], facts["action_size"]) == (3, 2)
+    assert facts["clipped_fraction"] == 0
+    assert facts["action_high"] == arrays()["actions"].max()
+    returns = arrays()["rewards"].sum(-1)
+    row = facts["per_task"][1]
+    assert row["return_mean"] == pytest.approx(returns[1].mean())
+    assert row["return_low"] == pytest.approx(returns[1].min())
+    assert (row["episodes"], row["shortest"], row["longest"]) == (3, 4, 4)
+    assert row["goal"] == arrays()["goals"][1].tolist()
+
+
+# -- Files that are refused -------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path):
+    assert refused(tmp_path / "none.npz") == "There is no file FILE."
+
+
+def test_folder_without_dataset(tmp_path):
+    assert refused(tmp_path) == "The folder FILE holds no Minari dataset."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty."),
+        (b"x,y\n1,2\n", "it is no zip archive of arrays; save the arrays with numpy.savez."),
+        (
+            pickle.dumps({"observations": [1]}),
+            "it looks like a pickle, which can run code and is never loaded; save the arrays with "
+            "numpy.savez.",
+        ),
+        (b"PK\x03\x04 cut", "it is a zip archive that is damaged or cut short."),
+    ],
+)
+def test_not_an_npz(tmp_path, content, message):
+    path = tmp_path / "demos.npz"
+    path.write_bytes(content)
+    assert refused(path) == f"FILE is not an .npz file: {message}"
+
+
+def test_single_array(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones(3))
+    assert refused(tmp_path / "x.npy") == (
+        "FILE is not an .npz file: it is a single .npy array; save the arrays together with "
+        "numpy.savez."
+    )
+
+
+class Trap:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["observations", "actions", "rewards", "goals"])
+def test_objects_are_refused_and_never_unpickled(tmp_path, name):
+    sprung = tmp_path / "sprung"
+    trap = np.empty((1, 1, 1, 1), object)
+    trap[...] = Trap(sprung)
+    path = save(tmp_path, **(arrays() | {name: trap}))
+    with np.load(path, allow_pickle=True) as file:
+        _ = file[name]
+    assert sprung.exists()  # the trap works
+    sprung.unlink()
+    assert refused(path) == (
+        f"The array {name} of FILE holds Python objects, which are never loaded because that can "
+        "run code; save plain arrays of numbers."
+    )
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("name", ["observations", "actions", "goals"])
+def test_missing_array(tmp_path, name):
+    content = arrays()
+    del content[name]
+    found = ", ".join(content)
+    assert refused(save(tmp_path, **content)) == f"FILE lacks the array {name}; it holds {found}."
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"actions": np.array([["a"]])},
+            "The array actions of FILE has the type <U1; numbers are needed.",
+        ),
+        (
+            {"observations": np.ones((2, 3, 4))},
+            "The array observations of FILE has shape (2, 3, 4), but needs the axes "
+            "(task, episode, t, obs).",
+        ),
+        (
+            {"goals": np.ones(2)},
+            "The array goals of FILE has shape (2,), but needs the axes (task, d).",
+        ),
+        (
+            {"actions": np.ones((2, 3, 5, 2))},
+            "The arrays of FILE do not match: observations have shape (2, 3, 4, 3) and actions "
+            "(2, 3, 5, 2); the axes task, episode and t must be equal.",
+        ),
+        (
+            {"rewards": np.ones((2, 2, 4))},
+            "The arrays of FILE do not match: observations have shape (2, 3, 4, 3) and rewards "
+            "(2, 2, 4); the axes task, episode and t must be equal.",
+        ),
+        (
+            {"goals": np.ones((3, 1))},
+            "The file FILE has 3 goals for 2 tasks; each task needs one.",
+        ),
+        (
+            {"goals": np.ones((2, 2))},
+            "The goals of FILE have 2 numbers, but toy takes 1.",
+        ),
+        (
+            {"actions": np.ones((2, 3, 4, 7))},
+            "The actions of FILE have 7 numbers, but toy takes 2.",
+        ),
+        (
+            {"observations": np.ones((2, 3, 4, 9))},
+            "The observations of FILE have 9 numbers, but toy takes 3.",
+        ),
+        (
+            {"actions": np.ones((2, 3, 4, 0))},
+            "The array actions of FILE is empty: (2, 3, 4, 0).",
+        ),
+    ],
+)
+def test_shapes_that_do_not_fit(tmp_path, change, message):
+    assert refused(save(tmp_path, **(arrays() | change))) == message
+
+
+def test_sizes_that_the_family_converts_are_mentioned(tmp_path):
+    family: Any = SimpleNamespace(**vars(FAMILY), convert_observations=lambda obs: None)
+    path = save(tmp_path, **(arrays() | {"observations": np.ones((2, 3, 4, 9))}))
+    assert refused(path, family) == (
+        "The observations of FILE have 9 numbers, but toy takes 3 or a layout that it converts."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "what"), [((0, 3, 4), "tasks"), ((2, 0, 4), "episodes"), ((2, 3, 0), "steps")]
+)
+def test_nothing_in_it(tmp_path, sizes, what):
+    assert refused(save(tmp_path, **arrays(*sizes))) == (
+        f"The demonstrations in FILE have no {what}: observations have shape {(*sizes, 3)}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "shown"),
+    [
+        ("observations", (1, 0, 2, 1), np.nan, "nan"),
+        ("actions", (0, 2, 3, 0), np.inf, "inf"),
+        ("rewards", (1, 1, 1), -np.inf, "-inf"),
+        ("goals", (1, 0), np.nan, "nan"),
+        ("goals", (0, 0), 1e39, "1e+39"),  # finite, but not in float32
+    ],
+)
+def test_numbers_that_are_not_finite(tmp_path, name, index, value, shown):
+    content = {k: v.astype(np.float64) for k, v in arrays().items()}
+    content[name][index] = value
+    assert refused(save(tmp_path, **content)) == (
+        f"The array {name} of FILE has the value {shown} at index {index}; all numbers must be "
+        "finite."
+    )
+
+
+def test_truncated_at_any_place(path):
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 37):
+        path.write_bytes(whole[:length])
+        assert refused(path).startswith("FILE is not an .npz file: it is ")
+
+
+def test_header_that_promises_more_than_there_is(tmp_path):
+    path = save(tmp_path, **arrays())
+    data = path.read_bytes()
+    assert data.count(b"(2, 3, 4, 2)") == 1
+    path.write_bytes(data.replace(b"(2, 3, 4, 2), }   ", b"(2, 3, 40000, 2), }"[:18]))
+    assert refused(path).startswith("The array actions of FILE is damaged: ")
+
+
+@example([(1389, b"\n", False)])  # within the name of an array, in the archive's list
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2500), st.binary(min_size=1, max_size=6), st.booleans()),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_damaged_bytes_are_refused_in_one_sentence_or_harmless(tmp_path, edits):
+    path = save(tmp_path, **arrays())
+    data = bytearray(path.read_bytes())
+    for position, content, insert in edits:
+        end = position if insert else position + len(content)
+        data[position:end] = content
+    path.write_bytes(data)
+    try:
+        demos = load_demos(path, FAMILY)
+    except ValueError as error:
+        assert str(path) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert demos.obs.shape == (2, 3, 4, 3)
+        assert np.isfinite(demos.obs).all()
+        assert np.abs(demos.act).max() <= 1
+
+
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.fixed_dictionaries(
+        {
+            name: hnp.arrays(
+                st.sampled_from([np.float32, np.float64, np.int16, np.uint8]),
+                hnp.array_shapes(min_dims=max(1, n - 1), max_dims=n, min_side=0, max_side=3),
+                elements={"allow_nan": True} if n else None,
+            )
+            for name, n in (("observations", 4), ("actions", 4), ("rewards", 3), ("goals", 2))
+        }
+    )
+)
+def test_any_arrays_are_refused_in_one_sentence_or_valid(tmp_path, content):
+    path = save(tmp_path, **content)
+    try:
+        demos = load_demos(path, FAMILY)
+    except ValueError as error:
+        assert str(path) in str(error)
+    else:
+        assert demos.obs.shape[:3] == demos.act.shape[:3] == demos.alive.shape
+        assert demos.obs.shape[3:] == (3,)
+        assert len(demos.tasks) == len(demos.obs) > 0
+
+
+# -- The authors' files -----------------------------------------------------------------------
+
+needs_data = pytest.mark.skipif(
+    not (DATA / "ant-goal-demos.npz").exists(), reason="the authors' files are not here (GMPS_DATA)"
+)
+
+
+@needs_data
+def test_the_authors_push_demonstrations():
+    demos = load_demos(DATA / "sawyer-push-sac-demos.npz", make_family("sawyer-push"))
+    assert demos.obs.shape == (10, 1, 50, 6)
+    assert demos.act.shape == (10, 1, 50, 3)
+    assert demos.report.clipped == 0
+    assert demos.reward is not None
+    assert demos.reward.sum(-1).mean() == pytest.approx(670, abs=1)
+
+
+@needs_data
+def test_the_authors_ant_demonstrations():
+    facts = info(DATA / "ant-goal-demos.npz")
+    assert (facts["tasks"], facts["episodes"], facts["steps"]) == (10, 200, 40_000)
+    assert (facts["observation_size"], facts["action_size"]) == (122, 8)
+    means = [row["return_mean"] for row in facts["per_task"]]
+    assert np.mean(means) == pytest.approx(539, abs=1)
+    assert (round(min(means)), round(max(means))) == (519, 556)
+
+
+@needs_data
+def test_the_authors_ant_observations_are_mapped_to_ours(tmp_path):
+    family = make_family("ant-goal")
+    if not hasattr(family, "convert_observations"):
+        pytest.skip("ant-goal does not convert observations yet")
+    path = DATA / "ant-goal-demos.npz"
+    report = import_npz(path, family, tmp_path / "ant-goal-v0")
+    assert (report.obs_size_in, report.obs_size, report.clipped) == (122, 38, 0)
+    demos = load_demos(tmp_path / "ant-goal-v0", family)
+    with np.load(path) as file:
+        theirs = file["observations"]
+    np.testing.assert_array_equal(demos.obs[..., :29], theirs[..., :29])
+    np.testing.assert_array_equal(demos.obs[..., 29:], theirs[..., 113:])

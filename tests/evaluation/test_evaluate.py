@@ -1,0 +1,163 @@
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmps.core.nets import init_policy
+from gmps.evaluation import evaluate
+from gmps.evaluation.evaluate import EvaluationConfig, Evaluator, Levels, Measured
+from gmps.methods.gaussian import GaussianMethod
+from gmps.tasks import make_family
+from gmps.worlds.local import make_world
+
+CONFIG = EvaluationConfig(episodes=4, steps=2, repeats=3, evaluation_episodes=2)
+
+
+class Knows(GaussianMethod):
+    """A method whose first step writes the task's mean return into the last layer's bias."""
+
+    def __init__(self, world: Any):
+        self.world = world
+
+    def policy(self, state: Any) -> Any:
+        return state
+
+    def adapt(self, state: Any, policies: Any, data: Any) -> Any:
+        del state
+        shift = jnp.arange(1.0, 1.0 + data.reward.shape[0])[:, None]
+        biases = (*policies.biases[:-1], policies.biases[-1] + shift)
+        policies = eqx.tree_at(lambda p: p.biases, policies, biases)
+        return eqx.tree_at(lambda p: p.log_std, policies, policies.log_std - 10.0)
+
+
+@pytest.fixture(scope="module")
+def result():
+    world = make_world(make_family("point-goal"))
+    policy = init_policy(jax.random.key(0), 2, 2, std=0.3)
+    evaluator = Evaluator(world, CONFIG)
+    tasks = world.family.tasks("heldout", 4)
+    split = evaluator.split(
+        Knows(world),  # pyright: ignore[reportArgumentType]
+        policy,
+        tasks,
+        jax.random.key(1),
+        untrained=policy,
+        controller=world.family.expert,
+        demonstrated=None,
+        plain=None,
+    )
+    return split, evaluator
+
+
+def test_every_condition_is_there_in_both_modes(result):
+    split, evaluator = result
+    names = {"before", "after_1", "after_2", "wrong_task", "random_update", "zero_step", "expert"}
+    assert {k: set(v) for k, v in split.conditions.items()} == {m: names for m in evaluate.MODES}
+    figures = split.conditions["stochastic"]["after_1"].figures
+    assert {k: v.shape for k, v in figures.items()} == {k: (4, 3) for k in figures}
+    assert {"return", "success"} <= set(figures)
+    horizon = 20
+    adapting, measuring = 2 * 4 * 3 * 4, (2 * 7 + 1) * 4 * 3 * 2
+    assert evaluator.env_steps == split.env_steps == (adapting + measuring) * horizon
+
+
+def test_zero_step_differs_from_before_by_noise_alone(result):
+    split, _ = result
+    before, zero = (
+        split.conditions["stochastic"][n].figures["return"] for n in ("before", "zero_step")
+    )
+    assert not np.array_equal(before, zero)
+    assert abs(before.mean() - zero.mean()) < 4 * before.std() / np.sqrt(before.size)
+
+
+def test_all_conditions_act_with_the_noise_before_the_update():
+    policy = init_policy(jax.random.key(0), 2, 2, std=0.3)
+    quiet = eqx.tree_at(lambda p: p.log_std, policy, policy.log_std - 10)
+    stacked = jax.tree.map(lambda x: jnp.stack([x, x]), quiet)
+    equal = GaussianMethod().with_noise_of(stacked, policy)
+    assert jnp.allclose(jnp.exp(equal.log_std), 0.3)
+
+
+def test_a_derangement_moves_every_task():
+    for seed in range(20):
+        for n in (2, 3, 7):
+            moved = np.asarray(evaluate._derangement(jax.random.key(seed), n))
+            assert sorted(moved) == list(range(n))
+            assert (moved != np.arange(n)).all()
+
+
+def test_a_random_update_has_the_norm_of_the_real_one_in_each_leaf():
+    before = {"a": jnp.zeros((2, 5, 3)), "b": jnp.ones((2, 4)), "fixed": jnp.ones((2, 3))}
+    after = {
+        "a": jnp.full((2, 5, 3), 0.1),
+        "b": jnp.asarray([[2.0] * 4, [1.5] * 4]),
+        "fixed": jnp.ones((2, 3)),
+    }
+    moved = evaluate._random_update(before, after, jax.random.key(0))
+    for name, start in before.items():
+        real = jnp.linalg.norm((after[name] - start).reshape(2, -1), axis=1)
+        random = jnp.linalg.norm((moved[name] - start).reshape(2, -1), axis=1)
+        assert jnp.allclose(real, random, rtol=1e-5)
+    assert not jnp.allclose(moved["b"], after["b"])
+
+
+def measured(values: list[list[float]]) -> Measured:
+    return Measured({"return": np.array(values)}, {})
+
+
+def test_adaptation_score_by_hand():
+    levels = Levels(np.zeros(2), np.full(2, 10.0), "")
+    conditions = {
+        "before": measured([[2.0, 2.0], [2.0, 2.0]]),
+        "wrong_task": measured([[4.0, 4.0], [4.0, 4.0]]),
+        "random_update": measured([[1.0, 1.0], [1.0, 1.0]]),
+        "after_1": measured([[7.0, 7.0], [7.0, 7.0]]),
+    }
+    score = evaluate.adaptation_score(conditions, levels, "after_1")
+    assert score.pop("control") == "wrong_task"
+    assert score == pytest.approx({"iqm": 0.5, "ci_low": 0.5, "ci_high": 0.5})
+    conditions["expert"] = measured([[8.0, 8.0], [8.0, 8.0]])
+    assert evaluate.adaptation_score(conditions, levels, "after_1")["iqm"] == pytest.approx(0.75)
+    conditions["before"] = measured([[9.0, 9.0], [9.0, 9.0]])
+    assert evaluate.adaptation_score(conditions, levels, "after_1")["iqm"] is None
+
+
+def test_scores_have_intervals_and_task_rows(result):
+    split, _ = result
+    scores = evaluate.split_scores(split)
+    expert = scores["deterministic"]["expert"]["normalised"]
+    assert expert["iqm"] == pytest.approx(1.0, abs=0.02)
+    for mode in evaluate.MODES:
+        row = scores[mode]["before"]["normalised"]
+        assert row["ci_low"] <= row["iqm"] <= row["ci_high"]
+        assert set(scores[mode]["adaptation_score"]) == {"after_1", "after_2"}
+    rows = evaluate.task_rows(split, "heldout", ["a", "b", "c", "d"])
+    assert [r["task"] for r in rows] == ["a", "b", "c", "d"]
+    for row in rows:
+        low, high = row["levels"]["untrained"], row["levels"]["expert"]
+        before = row["deterministic"]["before"]
+        assert before["normalised"] == pytest.approx((before["return"] - low) / (high - low))
+    mean = np.mean([r["deterministic"]["before"]["return"] for r in rows])
+    assert mean == pytest.approx(
+        split.conditions["deterministic"]["before"].figures["return"].mean()
+    )
+
+
+def test_one_task_has_no_wrong_task():
+    world = make_world(make_family("point-goal"))
+    policy = init_policy(jax.random.key(0), 2, 2)
+    text = "The evaluation got 1 task; the wrong-task control needs at least 2: choose more tasks."
+    with pytest.raises(ValueError, match=text):
+        Evaluator(world, CONFIG).split(
+            Knows(world),  # pyright: ignore[reportArgumentType]
+            policy,
+            world.family.tasks("heldout", 1),
+            jax.random.key(1),
+            untrained=policy,
+            controller=world.family.expert,
+            demonstrated=None,
+            plain=None,
+        )

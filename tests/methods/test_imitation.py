@@ -1,0 +1,82 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmps.core.nets import init_policy
+from gmps.core.types import Demonstrations
+from gmps.data.aggregate import start_aggregate
+from gmps.methods.imitation import MIN_OBS_STD, imitate, normalised
+from gmps.methods.plain import PlainConfig, fit_plain
+from gmps.tasks import make_family
+from gmps.training.clone import clone_expert
+from gmps.worlds.local import make_world
+
+KEY = jax.random.key(0)
+
+
+def linear_demos(tasks: jax.Array) -> Demonstrations:
+    """An expert whose action is linear in the goal and the position."""
+    obs = jax.random.uniform(KEY, (tasks.shape[0], 60, 2), minval=-1.0)
+    return Demonstrations(obs, 0.3 * (tasks[:, None] - obs), jnp.ones(obs.shape[:2], bool))
+
+
+def test_normalisation_by_hand_and_its_floor():
+    obs = jnp.asarray([[[0.0, 1.0], [2.0, 1.0], [9.0, 9.0]]])
+    demos = Demonstrations(obs, obs, jnp.asarray([[True, True, False]]))
+    policy = normalised(init_policy(KEY, 2, 2), demos)
+    assert policy.obs_mean.tolist() == [1.0, 1.0]
+    assert policy.obs_std.tolist() == pytest.approx([1.0, MIN_OBS_STD])
+
+
+def test_a_clone_that_sees_the_task_reproduces_a_linear_expert():
+    family = make_family("point-goal")
+    tasks = family.tasks("train")
+    clone = clone_expert(family, tasks, linear_demos(tasks), KEY, steps=1500)
+    assert clone.loss < 1e-4
+    new = family.tasks("heldout")
+    obs = jnp.asarray([0.2, 0.1])
+    for task in new[1:-1]:
+        assert jnp.allclose(clone.controller(task, obs), 0.3 * (task - obs), atol=0.03)
+
+
+def test_blind_imitation_finds_the_mean_expert():
+    family = make_family("point-goal")
+    tasks = family.tasks("train")
+    demos = linear_demos(tasks)
+    policy, losses = imitate(
+        normalised(init_policy(KEY, 2, 2), demos),
+        start_aggregate(demos, 0),
+        KEY,
+        steps=800,
+        learning_rate=1e-3,
+        labels=30,
+        kind="mse",
+    )
+    spread = float(jnp.mean((0.3 * (tasks - tasks.mean(0))) ** 2))
+    assert float(losses[-100:].mean()) == pytest.approx(spread, rel=0.15)
+    states = demos.obs.reshape(-1, 2)
+    mean, _ = jax.vmap(policy)(states)
+    error = mean - 0.3 * (tasks.mean(0) - states)
+    assert float(jnp.sqrt(jnp.mean(error**2))) < 0.3 * spread**0.5
+
+
+def test_plain_control_takes_the_best_candidate_and_counts_its_steps():
+    world = make_world(make_family("point-goal"))
+    tasks = world.family.tasks("train", 4)
+    config = PlainConfig(
+        steps=100, episodes=6, stds=(0.2, 0.5), step_sizes=(0.01, 0.1, 50.0), measure_episodes=2
+    )
+    demos = linear_demos(tasks)
+    untrained = init_policy(KEY, 2, 2)
+    plain = fit_plain(config, world, tasks, untrained, start_aggregate(demos, 0), KEY)
+    assert len(plain.candidates) == 6
+    best = max(plain.candidates, key=lambda c: c.score)
+    assert (plain.step_size, np.exp(plain.policy.log_std[0])) == pytest.approx(
+        (best.step_size, best.std)
+    )
+    # A huge step destroys the policy: the search has to see that.
+    assert plain.step_size < 50.0
+    assert plain.env_steps == 2 * 4 * 20 * (6 + 3 * 2)
+    assert eqx.is_array(plain.policy.log_std)

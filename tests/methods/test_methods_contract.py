@@ -1,0 +1,200 @@
+"""What every method in the registry must do, on the point-goal."""
+
+import importlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmps.core.types import Demonstrations
+from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
+from gmps.experts.base import ExpertActor, label
+from gmps.experts.sac import SacConfig
+from gmps.methods.base import Method, stack
+from gmps.methods.gmps import GmpsConfig
+from gmps.methods.registry import METHODS, make_method
+from gmps.methods.settings import (
+    GmpsLatentConfig,
+    MaesnConfig,
+    MamlConfig,
+    MultitaskBcConfig,
+    MultitaskConfig,
+    PearlConfig,
+)
+from gmps.runs import checkpoint
+from gmps.tasks import make_family
+from gmps.training.config import TrainConfig
+from gmps.worlds.local import make_world
+
+TASKS = 8
+#: Settings small enough for a test, and the rounds that they take to learn.
+SETTINGS: dict[str, tuple[Any, int]] = {
+    "gmps": (
+        GmpsConfig(episodes=10, hidden=(16,), std=0.3, labels=30, pretrain_steps=300, capacity=400),
+        4,
+    ),
+    "gmps-latent": (
+        GmpsLatentConfig(
+            latent=2, episodes=10, hidden=(16,), advantage_hidden=8, pretrain_steps=600,
+            outer_steps=30, labels=30, capacity=400,
+        ),
+        4,
+    ),
+    "maml": (MamlConfig(episodes=10, hidden=(16,), std=0.3), 10),
+    "maesn": (MaesnConfig(episodes=10, hidden=(16,), std=0.3), 10),
+    "multitask": (
+        MultitaskConfig(episodes=10, hidden=(16,), std=0.3, step_sizes=(0.02, 0.1), tune_every=2),
+        10,
+    ),
+    "multitask-bc": (
+        MultitaskBcConfig(
+            pretrain_steps=300, steps=10, hidden=(16,), stds=(0.3,), step_sizes=(0.02, 0.1),
+            episodes=10, tune_every=2, labels=30,
+        ),
+        3,
+    ),
+    "pearl": (
+        PearlConfig(
+            gradient_steps=150, capacity=40, context=32,
+            sac=SacConfig(hidden=(32, 32), learning_rate=3e-3, batch=128),
+        ),
+        8,
+    ),
+}  # fmt: skip
+
+
+class Trained(NamedTuple):
+    """A method, its states after 0, 1, ... rounds, and the metrics of each."""
+
+    name: str
+    method: Method
+    demos: Demonstrations
+    states: list[Any]
+    rows: list[dict[str, float]]
+    #: Traces of `update` in all rounds.
+    traces: int
+
+
+def one_round(method: Method, state: Any, round_: int) -> tuple[Any, dict[str, float]]:
+    state, gathered = method.gather(state, jax.random.key(2 * round_))
+    state, metrics = method.update(state, gathered, jax.random.key(2 * round_ + 1))
+    return state, {**gathered.metrics, **{k: float(v) for k, v in metrics.items()}}
+
+
+#: Methods that learn here. One that needs a camera keeps the same rules in its own tests.
+BLIND = [name for name in METHODS if name != "gmps-vision"]
+
+
+@pytest.fixture(scope="module", params=BLIND)
+def trained(request: pytest.FixtureRequest) -> Trained:
+    name = request.param
+    settings, rounds = SETTINGS[name]
+    world = make_world(make_family("point-goal"))
+    tasks, controller = world.family.tasks("train", TASKS), world.family.expert
+    assert controller is not None
+    roll = world.rollout(
+        ExpertActor(controller, 2), jnp.full(TASKS, 0.3), tasks, 4, jax.random.key(9)
+    )
+    demos = label(controller, tasks, roll.trajectories)
+    method = make_method(name, settings, world, tasks, controller)
+    update = importlib.import_module(f"gmps.methods.{METHODS[name].module}")._update
+    update.clear_cache()
+    states, rows = [method.init(jax.random.key(0), demos)], []
+    for i in range(rounds):
+        state, row = one_round(method, states[-1], i)
+        states.append(state)
+        rows.append(row)
+    return Trained(name, method, demos, states, rows, update._cache_size())
+
+
+def test_every_method_has_settings_here_and_in_the_configuration():
+    assert list(SETTINGS) == BLIND
+    config = TrainConfig("point-goal")
+    for name, entry in METHODS.items():
+        if name in SETTINGS:
+            assert type(getattr(config, entry.settings)) is type(SETTINGS[name][0])
+        TrainConfig("point-goal", method=name)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_unknown_method_is_named():
+    with pytest.raises(
+        ValueError, match=r"^There is no method 'reptile'\. Methods: gmps, gmps-latent, "
+    ):
+        make_method("reptile", None, None, None, None)  # pyright: ignore
+
+
+def test_the_state_keeps_its_structure_and_counts_rounds(trained: Trained):
+    first = trained.states[0]
+    for i, state in enumerate(trained.states):
+        assert jax.tree.structure(state) == jax.tree.structure(first)
+        kinds = [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(state)]
+        assert kinds == [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(first)]
+        assert int(state.round) == i
+        assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(trained.method.policy(state)))
+
+
+def test_update_is_traced_once(trained: Trained):
+    assert trained.traces == 1
+
+
+def test_metrics_are_numbers_and_the_same_every_round(trained: Trained):
+    for row in trained.rows:
+        assert set(row) == set(trained.rows[0])
+        assert {"return/before", "return/after"} <= set(row)
+        assert any(name.startswith("loss/") for name in row)
+        assert np.isfinite(list(row.values())).all()
+
+
+def test_a_round_is_deterministic_in_its_key_and_survives_a_checkpoint(trained: Trained, tmp_path):
+    # From a saved state: what was not saved would show in the round's figures.
+    middle = len(trained.rows) - 1
+    checkpoint.save(tmp_path / "state.safetensors", trained.states[middle])
+    like = trained.method.init(jax.random.key(5), trained.demos)
+    state, _ = checkpoint.load(tmp_path / "state.safetensors", like)
+    state, row = one_round(trained.method, state, middle)
+    assert row == trained.rows[middle]
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(trained.states[-1]), strict=True):
+        assert np.array_equal(a, b, equal_nan=True)
+
+
+def test_adapting_leaves_the_state_and_ignores_the_order_of_episodes(trained: Trained):
+    method, state = trained.method, trained.states[-1]
+    tasks = make_family("point-goal").tasks("heldout", 3)
+    policies = stack(method.policy(state), 3)
+    world = make_world(make_family("point-goal"))
+    data = world.rollout(method.actor(), policies, tasks, 6, jax.random.key(3)).trajectories
+    copy = jax.tree.map(np.array, state)
+    adapted = method.adapt(state, policies, data)
+    for a, b in zip(jax.tree.leaves(copy), jax.tree.leaves(state), strict=True):
+        assert np.array_equal(a, b, equal_nan=True)
+    order = jnp.asarray([3, 1, 5, 0, 4, 2])
+    shuffled = method.adapt(state, policies, jax.tree.map(lambda x: x[:, order], data))
+    moved = 0.0
+    leaves = (jax.tree.leaves(x) for x in (adapted, shuffled, policies))
+    for a, b, before in zip(*leaves, strict=True):
+        assert np.allclose(a, b, atol=1e-3)
+        moved = max(moved, float(jnp.abs(a - before).max()) if a.size else 0.0)
+    assert moved > 1e-3
+
+
+def test_learning_beats_an_untrained_policy(trained: Trained):
+    method, state = trained.method, trained.states[-1]
+    world = make_world(make_family("point-goal"))
+    untrained = method.untrained(jax.random.key(0), trained.demos)
+    result = Evaluator(world, EvaluationConfig(episodes=10, steps=1, repeats=2)).split(
+        method,
+        state,
+        world.family.tasks("heldout"),
+        jax.random.key(5),
+        untrained=untrained,
+        controller=world.family.expert,
+        demonstrated=None,
+        plain=None,
+    )
+    after = result.conditions["stochastic"]["after_1"].figures["return"]
+    gain = (after - result.levels.untrained[:, None]).ravel()
+    # The p-value of so large a mean gain, were its signs random.
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (4000, gain.size))
+    assert ((signs * np.abs(gain)).mean(1) >= gain.mean()).mean() < 0.01

@@ -1,0 +1,424 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from gmps.evaluation.stats import summarise, task_iqm
+from gmps.report import write_report
+from gmps.report.aggregate import combine_scores
+from gmps.report.curves import Curve, Panel, draw, mean_curve, series
+from gmps.report.paths import draw_tasks
+from gmps.report.runs import group_runs, load_run
+from gmps.report.text import condition_label, duration, number
+from gmps.runs.jsonl import RoundLog
+from synthetic_runs import CONDITIONS, Learner, Settings, write_run
+
+VOID = {"meta", "br", "link", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Collects text and tags, and fails on tags that do not match."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.text, self.ids = [], [], "", []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text += f" {data}"
+
+
+def read(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def ant(folder):
+    return [write_run(folder / f"ant{s}", Settings(seed=s, rounds=12)) for s in range(3)]
+
+
+@pytest.fixture(scope="module")
+def page(ant):
+    return write_report([ant[0]])
+
+
+# -- The page ---------------------------------------------------------------------------------
+
+
+def test_is_written_into_the_run(ant, page):
+    assert page == ant[0] / "report.html"
+    assert page.stat().st_size < 500_000
+
+
+def test_is_self_contained(page):
+    text = page.read_text(encoding="utf-8")
+    for tag, attributes in read(page).tags:
+        assert tag not in ("script", "link", "iframe", "img")
+        for name in ("src", "href", "xlink:href"):
+            assert attributes.get(name, "#").startswith("#")
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
+    assert 'name="viewport" content="width=device-width' in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_identifiers_are_unique_and_references_resolve(page):
+    parsed = read(page)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r'(?:url\(#|href="#)([^)"]+)', text):
+        assert target in parsed.ids
+
+
+def test_no_colour_is_left_that_only_suits_one_scheme(page):
+    body = page.read_text(encoding="utf-8").split("</style>", 1)[1]
+    assert not re.search(r"#[0-9a-f]{6}", body)
+
+
+def test_is_a_function_of_the_folder(ant, page):
+    first = page.read_bytes()
+    write_report([ant[0]])
+    assert page.read_bytes() == first
+
+
+def test_shows_the_figures_of_scores_json(ant, page):
+    scores = json.loads((ant[0] / "scores.json").read_text())
+    text = read(page).text
+    for split in ("heldout", "train"):
+        for mode in ("deterministic", "stochastic"):
+            for name in CONDITIONS:
+                for measure, figure in scores[split][mode][name].items():
+                    assert number(figure["iqm"], measure) in text
+                    assert number(figure["ci_low"], measure).removesuffix(" %") in text
+                assert condition_label(name) in text
+    for row in scores["tasks"]:
+        assert row["task"] in text
+    assert "1\u202f600\u202f000" in text  # environment steps of the meta-learner
+    assert "gmps.step_size" in text
+
+
+def test_held_out_tasks_without_noise_come_first(page):
+    text = read(page).text
+    places = [
+        text.index(x)
+        for x in ("Held-out tasks", "Without action noise", "With action noise", "Training tasks")
+    ]
+    assert places == sorted(places)
+
+
+def test_says_what_the_update_brought(folder, page):
+    text = read(page).text
+    assert "of the way from the best control (before the update) to the expert." in text
+    assert re.search(r"one gradient step reach a normalised score of \S+, worse than the", text)
+    useless = write_report([write_run(folder / "useless", gain=0.0)])
+    text = read(useless).text
+    assert "That does not beat the best control (before the update)" in text
+    assert re.search(r"reach a normalised score of \S+, better than the update's", text)
+
+
+def test_x_axis_names_what_it_counts(page):
+    text = read(page).text
+    assert "environment steps: meta-learner + expert + demonstrations" in text
+    assert "Steps of the evaluation are not counted." in text
+
+
+def test_a_run_without_evaluation_or_metrics(folder):
+    run = write_run(folder / "early", Settings(rounds=3), evaluated=False)
+    text = read(write_report([run])).text
+    assert f"gmps eval {run}" in text
+    assert "Learning curves" in text
+    run = write_run(folder / "empty", Settings(rounds=0), evaluated=False)
+    assert "Learning curves" not in read(write_report([run])).text
+
+
+def test_an_undefined_adaptation_score(folder, ant):
+    run = write_run(folder / "no-room")
+    scores = json.loads((ant[0] / "scores.json").read_text())
+    none = {"iqm": None, "ci_low": None, "ci_high": None, "control": "wrong_task"}
+    scores["heldout"]["deterministic"]["adaptation_score"] = {"after_1": none}
+    (run / "scores.json").write_text(json.dumps(scores))
+    text = read(write_report([run])).text
+    assert "The control (another task's update) is as good as the expert" in text
+
+
+def test_hostile_names_stay_text(folder):
+    nasty = '<script>alert("x")</script>'
+    run = write_run(folder / "nasty", Settings(method=nasty, rounds=2))
+    scores = json.loads((run / "scores.json").read_text())
+    scores["tasks"][0]["task"] = nasty
+    scores["levels"]["expert"] = nasty
+    (run / "scores.json").write_text(json.dumps(scores))
+    parsed = read(write_report([run]))
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    assert parsed.text.count(nasty) >= 3
+
+
+def test_push_shows_hand_and_block(folder):
+    run = write_run(folder / "push", Settings(family="sawyer-push", rounds=4))
+    tags = read(write_report([run])).tags
+    classes = {a.get("class") for tag, a in tags if tag == "polyline"}
+    assert classes == {
+        f"path {condition} {weight}"
+        for condition in ("before", "after_1", "expert")
+        for weight in ("main", "side")
+    }
+
+
+# -- Several runs -----------------------------------------------------------------------------
+
+
+def test_seeds_of_one_setting_are_one_group(ant, folder):
+    other = write_run(folder / "small-step", Settings(gmps=Learner(0.1), rounds=5), gain=0.4)
+    groups = group_runs([load_run(run) for run in (ant[1], other, ant[0], ant[2])])
+    labels = ["rounds 12 · step size 0.5", "rounds 5 · step size 0.1"]
+    assert [group.label for group in groups] == labels
+    assert [[run.seed for run in group.runs] for group in groups] == [[0, 1, 2], [0]]
+    out = folder / "pages" / "both.html"
+    assert write_report([*ant, other], out) == out
+    text = read(out).text
+    assert "ant-goal · gmps: 2 settings" in text
+    assert "3 seeds: 0, 1, 2" in text
+    assert "Comparison" in text
+    assert "Thin lines are seeds, the thick one their mean." in text
+
+
+def test_other_families_side_by_side(ant, folder):
+    push = write_run(folder / "push2", Settings(family="sawyer-push", rounds=12))
+    groups = group_runs([load_run(run) for run in (ant[0], push)])
+    assert [group.label for group in groups] == ["ant-goal", "sawyer-push"]
+    read(write_report([ant[0], push], folder / "families.html"))
+
+
+def test_seeds_are_combined_from_the_rows_of_tasks(ant):
+    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    combined = combine_scores(named)
+    rows = np.array(
+        [
+            [
+                row["stochastic"]["after_1"]["return"]
+                for row in scores["tasks"]
+                if row["split"] == "heldout"
+            ]
+            for scores in named.values()
+        ]
+    )
+    figure = combined["heldout"]["stochastic"]["after_1"]["return"]
+    assert figure == summarise(rows[..., None])._asdict()
+    assert combined["tasks"][2]["stochastic"]["after_1"]["return"] == rows[:, 2].mean()
+    assert combined["steps"]["meta"] == 1_600_000
+
+
+def test_training_tasks_that_each_seed_drew_have_figures_and_no_rows(ant):
+    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    listed = combine_scores(named)
+    for i, scores in enumerate(named.values()):
+        for row in scores["tasks"]:
+            if row["split"] == "train":
+                row["task"] += f" drawn by seed {i}"
+    drawn = combine_scores(named)
+    assert drawn["train"] == listed["train"]
+    assert drawn["heldout"] == listed["heldout"]
+    assert drawn["tasks"] == [row for row in listed["tasks"] if row["split"] == "heldout"]
+    next(iter(named.values()))["tasks"].pop()
+    with pytest.raises(ValueError, match="were evaluated on different tasks"):
+        combine_scores(named)
+
+
+def test_combined_adaptation_score_by_hand(ant):
+    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    score = combine_scores(named)["heldout"]["deterministic"]["adaptation_score"]["after_1"]
+
+    def level(name):
+        return task_iqm(
+            np.array(
+                [
+                    [
+                        [row["deterministic"][name]["normalised"]]
+                        for row in scores["tasks"]
+                        if row["split"] == "heldout"
+                    ]
+                    for scores in named.values()
+                ]
+            ),
+            3,
+        )
+
+    assert score["control"] == "before"
+    by_hand = (level("after_1") - level("before")) / (level("expert") - level("before"))
+    assert score["iqm"] == pytest.approx(by_hand)
+    assert score["ci_low"] <= score["iqm"] <= score["ci_high"]
+
+
+def test_expert_without_rows_of_its_own(ant):
+    """A demonstrator's level has no episodes, so its figures are those of the first seed."""
+    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    for scores in named.values():
+        for row in scores["tasks"]:
+            for mode in ("deterministic", "stochastic"):
+                del row[mode]["expert"]
+    level = combine_scores(named)["heldout"]["deterministic"]
+    first = next(iter(named.values()))["heldout"]["deterministic"]
+    assert level["expert"] == first["expert"]
+    assert level["adaptation_score"]["after_1"]["iqm"] is not None
+
+
+def test_seeds_on_different_tasks(ant, folder):
+    other = write_run(folder / "ant9", Settings(seed=9, rounds=12), tasks=5)
+    message = f"{ant[0]} and {other} have equal settings but were evaluated on different tasks; "
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        write_report([ant[0], other], folder / "x.html")
+
+
+def test_some_seeds_without_evaluation(ant, folder):
+    other = write_run(folder / "ant8", Settings(seed=8, rounds=12), evaluated=False)
+    RoundLog(other / "metrics.jsonl").truncate_after(5)
+    text = read(write_report([ant[0], other], folder / "some.html")).text
+    assert "Trained for 6 to 12 rounds with seeds 0, 8." in text
+
+
+# -- Bad input --------------------------------------------------------------------------------
+
+
+def test_no_run():
+    message = "A report needs at least one run folder; name one that gmps wrote."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        write_report([])
+
+
+def test_not_a_run(tmp_path):
+    with pytest.raises(ValueError, match="is not a run: it has no config"):
+        write_report([tmp_path])
+
+
+def test_several_runs_need_a_file(ant):
+    message = "A report of several runs needs a file to write; name it with --out."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        write_report(ant)
+
+
+def test_never_overwrites_what_is_no_report(ant, tmp_path):
+    thesis = tmp_path / "thesis.html"
+    thesis.write_text("years of work")
+    with pytest.raises(ValueError, match=r"thesis\.html exists and is no report; choose another"):
+        write_report(ant, thesis)
+    assert thesis.read_text() == "years of work"
+    with pytest.raises(ValueError, match=r"is a folder; name a file such as .*report\.html with"):
+        write_report(ant, tmp_path)
+
+
+def test_scores_of_another_version(folder):
+    run = write_run(folder / "old", Settings(rounds=1))
+    (run / "scores.json").write_text('{"format": 7}')
+    with pytest.raises(ValueError, match=r"has format 7, but this version of gmps reads format 1"):
+        write_report([run])
+    assert not (run / "report.html").exists()
+
+
+# -- Parts ------------------------------------------------------------------------------------
+
+
+def test_series_adds_up_all_steps_but_the_evaluations():
+    rows = [
+        {"round": 0, "steps/meta": 10, "steps/expert": 5, "steps/evaluation": 99, "a": 1.0},
+        {"round": 1, "steps/meta": 20, "steps/demonstration": 7, "a": None},
+        {"round": 2, "steps/meta": 30, "a": 3.0},
+    ]
+    x, y = series(rows, "a")
+    assert x.tolist() == [15, 30]
+    assert y.tolist() == [1, 3]
+
+
+def test_mean_over_seeds_on_common_steps():
+    curve = Curve(
+        "return",
+        "group",
+        1,
+        False,
+        [np.array([0.0, 1, 2, 3]), np.array([1.0, 3])],
+        [np.array([0.0, 1, 2, 3]), np.array([11.0, 13])],
+    )
+    x, y = mean_curve(curve)
+    assert x.tolist() == [1, 2, 3]
+    assert y.tolist() == [6, 7, 8]
+
+
+def test_one_point_is_drawn():
+    curve = Curve("return", "group", 1, False, [np.array([1.0])], [np.array([2.0])])
+    assert draw(Panel("Return", [curve])).count("<use") == 1
+
+
+def test_paths_of_one_episode_and_of_many_share_a_scale():
+    arrays = {
+        "goal": np.array([[1.0, 0.0], [0.0, 1.0]]),
+        "before/ant": np.zeros((2, 5, 2)),
+        "after_1/ant": np.ones((2, 3, 5, 2)),
+        "task_names": np.array(["a", "b"]),
+    }
+    pictures = draw_tasks(arrays)
+    assert [title for title, _ in pictures] == ["a", "b"]
+    for _, svg in pictures:
+        assert svg.count('<polyline class="path before main"') == 1
+        assert svg.count('<polyline class="path after_1 main"') == 3
+        # 172 units for the 1 m that everything spans, so a third of the side is below 0.5 m.
+        assert ">20 cm</text>" in svg
+    assert 'class="goal"><circle cx="186.0" cy="186.0"' in pictures[0][1]
+    assert 'class="goal"><circle cx="14.0" cy="14.0"' in pictures[1][1]
+
+
+def test_paths_of_another_shape():
+    arrays = {"goal": np.zeros((2, 2)), "before/ant": np.zeros((3, 5, 2))}
+    message = "The paths before/ant have shape (3, 1, 5, 2), but need the axes"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        draw_tasks(arrays)
+
+
+@pytest.mark.parametrize(
+    ("x", "measure", "text"),
+    [
+        (538.98, "return", "539"),
+        (12345.6, "return", "12,346"),
+        (45.32, "return", "45.3"),
+        (0.02134, "final_error", "0.0213"),
+        (-0.5, "normalised", "−0.50"),
+        (0.854, "success", "85 %"),
+        (0, "return", "0"),
+        (None, "return", "–"),
+        (float("nan"), "return", "–"),
+    ],
+)
+def test_numbers(x, measure, text):
+    assert number(x, measure) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s"), (600, "10 min"), (7000, "1 h 57 min"), (0.2, "0 s")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_labels():
+    assert condition_label("after_1") == "After 1 update"
+    assert condition_label("after_3") == "After 3 updates"
+    assert condition_label("something_new") == "Something new"

@@ -1,0 +1,135 @@
+"""`gmps certify` on a small run: files, words, report."""
+
+import json
+import shutil
+
+import pytest
+
+from gmps.commands.cli import main
+from gmps.methods.gmps import GmpsConfig
+from gmps.report.certificate import picture
+from gmps.report.runs import load_run
+from gmps.runs.run import Run
+from gmps.theory.certificate import CERTIFICATE, in_words, read_certificate
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import prepare
+from gmps.training.train import train
+
+CONFIG = TrainConfig(
+    "point-goal",
+    rounds=2,
+    train_tasks=3,
+    gmps=GmpsConfig(episodes=4, pretrain_steps=20, outer_steps=2),
+)
+SMALL = ("--tasks=2", "--history=2", "--adaptation-episodes=4", "--sampling.repeats=2")
+SMALL += ("--sampling.states=4", "--sampling.pairs=2", "--sampling.continuations=2")
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "point"
+    with Run.create(folder, CONFIG) as run:
+        train(run, CONFIG, prepare(CONFIG))
+    assert main(["certify", str(folder), *SMALL]) == 0
+    return folder
+
+
+def test_the_certificate_holds_everything(certified):
+    certificate = read_certificate(certified)
+    assert certificate is not None
+    figures = certificate["figures"]
+    for figure in figures.values():
+        assert figure["low"] <= figure["high"]
+    assert (
+        figures["sharp"]["value"] <= figures["averaged"]["value"] <= figures["published"]["value"]
+    )
+    assert certificate["tasks"] == len(certificate["rows"]) == 2
+    assert [row["round"] for row in certificate["history"]] == [0, 1]
+    levels = certificate["levels"]
+    gap = levels["expert"]["value"] - levels["adapted"]["value"]
+    assert figures["gap"]["value"] == pytest.approx(gap)
+    assert certificate["room"] == pytest.approx(
+        levels["expert"]["value"] - levels["untrained"]["value"]
+    )
+    assert certificate["env_steps"] > 0
+
+
+def test_certifying_again_gives_the_same(certified):
+    first = (certified / CERTIFICATE).read_bytes()
+    assert main(["certify", str(certified), *SMALL]) == 0
+    assert (certified / CERTIFICATE).read_bytes() == first
+
+
+def test_the_report_shows_the_certificate(certified):
+    page = (certified / "report.html").read_text(encoding="utf-8")
+    assert "Certificate: what imitation loses" in page
+    assert page.count("<svg") == page.count("</svg>")
+    assert "round 0" in page and "δ, largest span of Q" in page
+
+
+def example(ratio, room=10.0):
+    figure = {"value": 2.0, "low": 1.0, "high": 3.0}
+    names = ("gap", "decomposition", "sharp", "averaged", "published", "delta", "mean_kl")
+    verdict = {
+        "bound": ratio * room,
+        "vacuous": ratio >= 1,
+        "ratio": ratio,
+        "informative_kl": 0.5,
+        "informative_error": 1.0,
+    }
+    return {
+        "tasks": 3,
+        "room": room,
+        "figures": {**{n: figure for n in names}, "epsilon": {"value": 8.0, "low": 8, "high": 8}},
+        "levels": {"expert": {"value": 5.0}, "quiet_expert": {"value": 6.5}},
+        "verdicts": {"sharp": verdict, "published": verdict},
+    }
+
+
+def test_a_bound_that_says_nothing_is_said_to():
+    assert in_words(example(0.2))[-1] == (
+        "The bound as printed is not vacuous: 20 % of the 10 that separate the expert from an "
+        "untrained policy."
+    )
+    assert in_words(example(3.0))[-1] == (
+        "The bound as printed is vacuous: 30 is 300 % of the 10 that separate the expert from an "
+        "untrained policy. With this delta it would speak below a KL of 0.5 nats, mean actions 1 "
+        "standard deviations apart, in every state; the largest found is 8 nats (4)."
+    )
+    assert "not better than an untrained policy" in in_words(example(1.0, room=0.0))[-1]
+    assert in_words(example(0.2))[0].startswith(
+        "On 3 held-out tasks the adapted policy lacks 2 [1, 3] of the expert's return of 5, both "
+    )
+
+
+def test_estimates_that_contradict_each_other_are_said_to():
+    case = example(0.2)
+    assert not any("should agree" in sentence for sentence in in_words(case))
+    case["figures"]["decomposition"] = {"value": 5.0, "low": 4.0, "high": 6.0}
+    assert in_words(case)[2] == (
+        "These two should agree and do not: compare more states with --sampling.states before "
+        "trusting the bounds."
+    )
+
+
+def test_the_picture_takes_a_gap_that_is_not_positive():
+    case = example(0.2)
+    case["figures"]["gap"] = {"value": -1.0, "low": -2.0, "high": 0.5}
+    assert "nan" not in picture(case)
+
+
+def test_damaged_certificates_are_refused(tmp_path):
+    assert read_certificate(tmp_path) is None
+    (tmp_path / CERTIFICATE).write_text("{")
+    with pytest.raises(ValueError, match=r"certificate\.json is damaged"):
+        read_certificate(tmp_path)
+    (tmp_path / CERTIFICATE).write_text(json.dumps({"format": 9}))
+    with pytest.raises(ValueError, match="has format 9, but this version of gmps reads format 1"):
+        read_certificate(tmp_path)
+
+
+def test_a_run_without_a_certificate_is_reported_without(certified, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(certified, copy)
+    (copy / CERTIFICATE).unlink()
+    assert load_run(copy).certificate is None

@@ -1,0 +1,91 @@
+"""Sweeps: which runs, in which order, on which machine, and what they came to."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import QUICK
+
+from gmps.commands.cli import main
+from gmps.methods.registry import METHODS
+from gmps.tasks import make_family
+from gmps.training.sweep import APPENDIX, appendix_grid, cells, parse_grid, shard, standings
+
+pytestmark = pytest.mark.usefixtures("frozen_commit")
+
+
+def test_the_appendix_has_as_many_runs_as_the_paper_says():
+    family = make_family("sawyer-push")
+    sizes = {name: len(cells(appendix_grid(name, family), (0, 1, 2), Path())) for name in APPENDIX}
+    assert sizes["gmps"] == 2 * 2 * 2 * 2 * 2 * 5 * 3
+    assert sizes["maml"] == 2**4 * 3
+    assert sizes["multitask"] == 2 * 2 * 3
+    assert sizes["sac"] == 3 * 3 * 3
+    assert appendix_grid("sac", family)["gradient-steps"] == ("50", "250", "500")
+    # 10,000 and 50,000 steps of 20 tasks and 50 steps.
+    assert appendix_grid("multitask", family)["multitask.episodes"] == ("10", "50")
+
+
+@pytest.mark.parametrize("method", [m for m in APPENDIX if m in METHODS])
+def test_the_options_of_the_appendix_exist(method: str, tmp_path: Path, capsys):
+    # An unknown option would end the process; this one is refused after they are read.
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").touch()
+    run = cells(appendix_grid(method, make_family("point-goal")), (0,), tmp_path)[-1]
+    words = ["train", "point-goal", "--method", method, "--run", str(taken), *run.options()]
+    assert main(words) == 2
+    assert "taken" in capsys.readouterr().err
+
+
+def test_parts_share_out_all_runs():
+    runs = cells({"gmps.std": ("0.2", "0.3"), "rounds": ("1",)}, (0, 1), Path("x"))
+    assert [r.folder.name for r in runs][:2] == [
+        "gmps.std=0.2,rounds=1-seed0",
+        "gmps.std=0.2,rounds=1-seed1",
+    ]
+    assert runs[2].options() == ["--gmps.std", "0.3", "--rounds", "1"]
+    parts = [run for i in (1, 2, 3) for run in shard(runs, f"{i}/3")]
+    assert sorted(r.folder for r in parts) == sorted(r.folder for r in runs)
+    assert [len(shard(runs, f"{i}/3")) for i in (1, 2, 3)] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b"])
+def test_a_part_that_is_none(part: str):
+    with pytest.raises(ValueError, match="write it as 1/4 for the first of four parts"):
+        shard([], part)
+
+
+def test_grids_that_are_none(capsys):
+    with pytest.raises(ValueError, match=r"--grid gmps\.std= has no values"):
+        parse_grid(["gmps.std="])
+    with pytest.raises(ValueError, match=r"--grid names gmps\.std twice"):
+        parse_grid(["gmps.std=1", "gmps.std=2"])
+    assert parse_grid(["--gmps.step_size=0.1,0.5"]) == {"gmps.step-size": ("0.1", "0.5")}
+    assert main(["sweep", "point-goal", "--method", "pear"]) == 2
+    assert "There is no method 'pear' to sweep" in capsys.readouterr().err
+    assert main(["sweep", "point-goal", "--method", "multitask-bc"]) == 2
+    assert "Appendix D has no sweep of multitask-bc" in capsys.readouterr().err
+
+
+def test_a_sweep_trains_what_is_missing_and_ranks_by_the_training_tasks(tmp_path: Path, capsys):
+    options = " ".join(QUICK)
+    words = ["sweep", "point-goal", "--grid", "gmps.std=0.3,0.1", "--seeds", "0"]
+    words += ["--runs", str(tmp_path), f"--options={options}"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "--gmps.std 0.1" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert main([*words, "--shard", "1/2"]) == 0
+    assert len(json.loads((tmp_path / "sweep.json").read_text())) == 1
+    first = tmp_path / "gmps.std=0.3-seed0" / "scores.json"
+    stamp = first.stat().st_mtime_ns
+    assert main(words) == 0
+    assert first.stat().st_mtime_ns == stamp
+    found = json.loads((tmp_path / "sweep.json").read_text())
+    assert {row["settings"]["gmps.std"] for row in found} == {"0.3", "0.1"}
+    assert found[0]["train"]["iqm"] >= found[1]["train"]["iqm"]
+    capsys.readouterr()
+    assert main([*words[:-1], "--options=--rounds 3"]) == 2
+    assert "holds a sweep with options" in capsys.readouterr().err
+    runs = cells({"gmps.std": ("0.3", "0.1")}, (0,), tmp_path)
+    assert [s._asdict() for s in standings(runs)] == found

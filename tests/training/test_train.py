@@ -1,0 +1,147 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.methods import gmps as gmps_method
+from gmps.methods.gmps import GmpsConfig
+from gmps.methods.plain import PlainConfig
+from gmps.runs.run import Run
+from gmps.training.config import TrainConfig, preset
+from gmps.training.experiment import prepare
+from gmps.training.train import _start, evaluate_run, train
+from places import DATA
+
+pytestmark = pytest.mark.usefixtures("frozen_commit")
+SMALL = replace(
+    preset("point-goal"),
+    rounds=4,
+    train_tasks=5,
+    expert_episodes=2,
+    gmps=GmpsConfig(
+        episodes=6, hidden=(16,), outer_steps=3, labels=20, pretrain_steps=50, capacity=100
+    ),
+    evaluation=EvaluationConfig(episodes=6, steps=1, repeats=2, evaluation_episodes=1, tasks=3),
+    plain=PlainConfig(steps=50, episodes=6, stds=(0.3,), step_sizes=(0.05, 0.1)),
+)
+
+
+def lines(run: Run) -> list[str]:
+    return (run.path / "metrics.jsonl").read_text().splitlines()
+
+
+class Stop:
+    """Interrupts training after a round, as Ctrl-C does."""
+
+    def __init__(self, after: int):
+        self.after = after
+
+    def __call__(self, progress) -> None:
+        if progress.round == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Iterator[Run]:
+    with Run.create(tmp_path_factory.mktemp("runs") / "whole", SMALL) as run:
+        train(run, SMALL, prepare(SMALL))
+        yield run
+
+
+def test_a_run_logs_every_round_and_counts_steps(whole: Run):
+    rows = whole.metrics()
+    assert [r["round"] for r in rows] == [0, 1, 2, 3]
+    per_round = 5 * (SMALL.gmps.episodes + SMALL.gmps.visit_episodes) * 20
+    assert [r["steps/meta"] for r in rows] == [per_round * (i + 1) for i in range(4)]
+    assert {r["steps/expert"] for r in rows} == {5 * 2 * 20}
+    assert {r["steps/demonstration"] for r in rows} == {0}
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whole, after):
+    # Nothing is saved in between: the interruption itself has to save.
+    config = replace(SMALL, checkpoint_every=4)
+    with Run.create(tmp_path / "run", config) as run, pytest.raises(KeyboardInterrupt):
+        train(run, config, prepare(config), Stop(after))
+    with Run.open(tmp_path / "run") as run:
+        assert run.checkpoints.steps() == ([after - 1] if after else [])
+        train(run, config, prepare(config))
+    assert lines(run) == lines(whole)
+    last = [r.checkpoints.load(3, _like(r)) for r in (run, whole)]
+    for a, b in zip(*(jax.tree.leaves(t) for t, _ in last), strict=True):
+        assert np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+
+def _like(run: Run):
+    del run
+    return _start(SMALL, prepare(SMALL))
+
+
+def test_training_and_resuming_trace_the_update_once(tmp_path: Path):
+    gmps_method._update.clear_cache()  # pyright: ignore[reportFunctionMemberAccess]
+    for rounds in (2, 4):
+        config = replace(SMALL, rounds=rounds)
+        folder = tmp_path / "run"
+        with Run.open(folder) if folder.exists() else Run.create(folder, config) as run:
+            train(run, config, prepare(config))
+        assert gmps_method._update._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def test_evaluation_writes_scores_and_paths(whole: Run):
+    scores = evaluate_run(whole, SMALL, prepare(SMALL))
+    written = json.loads((whole.path / "scores.json").read_text())
+    assert written == json.loads(json.dumps(scores))
+    for mode in ("deterministic", "stochastic"):
+        rows = scores["heldout"][mode]
+        assert {"before", "after_1", "wrong_task", "random_update", "zero_step", "plain"} <= set(
+            rows
+        )
+        assert set(rows["plain"]["return"]) == {"iqm", "ci_low", "ci_high", "median"}
+    assert scores["steps"]["meta"] == whole.metrics()[-1]["steps/meta"]
+    assert scores["steps"]["evaluation"] > 0
+    arrays = whole.read_paths()
+    assert arrays is not None
+    assert arrays["before/point"].shape[0] == len(arrays["task_names"]) == 3
+
+
+def test_presets_name_their_family_and_refuse_nonsense():
+    assert preset("ant-goal").family == "ant-goal"
+    assert preset("ant-goal", "paper").gmps.weight_clip is None
+    with pytest.raises(ValueError, match=r"rounds is 0; it must be at least 1\."):
+        TrainConfig("point-goal", rounds=0)
+
+
+def test_random_training_tasks_come_from_the_seed():
+    config = replace(SMALL, random_tasks=6)
+    drawn = [prepare(replace(config, seed=seed)).tasks for seed in (0, 0, 1)]
+    first, again, other = (np.asarray(tasks["train"]) for tasks in drawn)
+    assert first.shape == (6, 2)
+    np.testing.assert_array_equal(first, again)
+    assert not np.isclose(first, other).any()
+    np.testing.assert_array_equal(drawn[0]["heldout"], prepare(SMALL).tasks["heldout"])
+    with pytest.raises(ValueError, match="leave out --demos, which choose them too"):
+        replace(config, demos="mine.npz")
+    with pytest.raises(ValueError, match="random_tasks is 1; meta-training needs at least 2"):
+        replace(config, random_tasks=1)
+
+
+def test_demonstrations_train_without_the_held_out_tasks():
+    path = DATA / "ant-goal-demos.npz"
+    if not path.exists():
+        pytest.skip("the authors' demonstrations are not here")
+    config = replace(preset("ant-goal"), demos=str(path), clone=False)
+    experiment = prepare(config)
+    held = np.asarray(experiment.tasks["heldout"])
+    train_tasks = np.asarray(experiment.tasks["train"])
+    assert len(train_tasks) == 8
+    assert np.linalg.norm(held[:, None] - train_tasks[None], axis=-1).min() > 0.01
+    assert experiment.steps["demonstration"] == 8 * 20 * 200
+    levels = experiment.levels(experiment.tasks["heldout"])
+    assert levels is not None
+    assert (levels.expert > 500).all()
+    assert (levels.expert < 570).all()

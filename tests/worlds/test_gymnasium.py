@@ -1,0 +1,288 @@
+"""Gymnasium both ways: a user's environments as a world, and families as environments."""
+
+import itertools
+import runpy
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from gmps.core.types import Shared
+from gmps.experts.base import ExpertActor
+from gmps.tasks import make_family
+from gmps.tasks.base import Spec
+from gmps.tasks.gymnasium_family import GymnasiumFamily
+from gmps.worlds.as_gymnasium import as_gymnasium, as_gymnasium_vector
+from gmps.worlds.base import Draws
+from gmps.worlds.gymnasium_world import GymnasiumWorld
+from gmps.worlds.local import make_world
+from places import EXAMPLES
+
+
+class Corridor(gymnasium.Env):
+    """Starts by its seed and moves by its action; ends beyond `wall`; reward: the position."""
+
+    observation_space = gymnasium.spaces.Box(-100, 100, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(np.float32([0]), np.float32([4]))
+    wall: float
+    fail_at: int | None = None
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x, self.t = self.np_random.uniform(0, 0.5), 0
+        return np.array([self.x, self.t], float), {}
+
+    def step(self, action):
+        if self.t == self.fail_at:
+            raise ZeroDivisionError("oops")
+        self.x, self.t = self.x + float(action[0]), self.t + 1
+        over = self.x > self.wall
+        return np.array([self.x, self.t], float), self.x, over, False, {"success": over}
+
+
+@dataclass(frozen=True)
+class CorridorFamily(GymnasiumFamily):
+    """The task is where the wall is."""
+
+    name: ClassVar[str] = "corridor"
+    spec: ClassVar[Spec] = Spec(2, 1, 1, horizon=4, control_dt=1.0)
+    fail_at: int | None = None
+    limit: int | None = None
+
+    def make_env(self):
+        env = Corridor()
+        env.fail_at = self.fail_at
+        return gymnasium.wrappers.TimeLimit(env, self.limit) if self.limit else env
+
+    def set_task(self, env, task):
+        env.unwrapped.wall = float(task[0])
+
+    def tasks(self, split, n=None, key=None):
+        return jnp.array([[3.0], [100.0], [7.0]])[: n or 3]
+
+    def goal_point(self, task):
+        return jnp.zeros(2)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Plays `params` plus a little noise."""
+
+    noise_size: ClassVar[int] = 1
+
+    def __call__(self, params, task, obs, noise):
+        return params + 1e-3 * noise, jnp.sum(noise)
+
+
+def corridor(episodes=2, params=None, key=0, **options):
+    world = GymnasiumWorld(CorridorFamily(), **options)
+    tasks = CorridorFamily().tasks("train")
+    params = jnp.zeros((3, 1)) if params is None else params
+    out = world.rollout(Constant(), params, tasks, episodes, jax.random.key(key))
+    world.close()
+    return out
+
+
+def same(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def test_episodes_end_where_the_environment_says_so():
+    out = corridor()
+    steps = out.trajectories
+    # Action 0 is the middle of [0, 4]: 2 a step. From below 0.5: 2.x, 4.x > 3 ends after 2 steps;
+    # with the wall at 7 after the 4th (or the 3rd, from a start of 1: never).
+    assert np.array_equal(steps.alive[:, 0], [[1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]])
+    assert np.array_equal(steps.terminated, [[True] * 2, [False] * 2, [True] * 2])
+    start = np.asarray(steps.obs)[:, :, 0, 0]
+    np.testing.assert_allclose(steps.reward[0, :, 0], start[0] + 2, atol=0.02)
+    np.testing.assert_allclose(steps.reward[0, :, 1], start[0] + 4, atol=0.02)
+    assert not np.asarray(steps.reward)[0, :, 2:].any()
+    np.testing.assert_allclose(steps.last_obs[0, :, 0], start[0] + 4, atol=0.02)
+    assert np.array_equal(out.outcome["success"], [[1, 1], [0, 0], [1, 1]])
+    assert out.paths["observation"].shape == (3, 2, 5, 2)
+
+
+def test_every_episode_has_a_seed_of_its_own_that_the_key_decides():
+    starts = [np.asarray(corridor(4, key=k).trajectories.obs)[:, :, 0, 0] for k in (0, 0, 1)]
+    assert len(np.unique(starts[0])) == 12
+    assert np.array_equal(starts[0], starts[1])
+    assert not np.isin(starts[0], starts[2]).any()
+
+
+@pytest.mark.parametrize("environments", [1, 5, 6])
+def test_results_do_not_depend_on_how_many_run_side_by_side(environments):
+    assert same(corridor(), corridor(environments=environments))
+
+
+def test_processes_give_the_same_results():
+    family = make_family(f"{EXAMPLES / 'own_gymnasium_family.py'}:PendulumGravity")
+    actor = ExpertActor(family.expert, 1)
+    tasks = family.tasks("train", 2)
+    worlds = GymnasiumWorld(family, 2), GymnasiumWorld(family, processes=2)
+    outs = [w.rollout(actor, jnp.zeros(2), tasks, 1, jax.random.key(0)) for w in worlds]
+    worlds[1].close()
+    assert same(*outs)
+
+
+def test_parameters_may_be_shared():
+    assert same(corridor(), corridor(params=Shared(jnp.zeros(1))))
+
+
+def test_bad_environments_are_explained():
+    class Other(CorridorFamily):
+        def make_env(self):
+            env = Corridor()
+            env.action_space = gymnasium.spaces.Discrete(3)
+            return env
+
+    class Wide(CorridorFamily):
+        spec = Spec(3, 1, 1, horizon=4, control_dt=1.0)
+
+    tasks, key = CorridorFamily().tasks("train"), jax.random.key(0)
+    with pytest.raises(
+        ValueError, match=r"corridor: the action space is Discrete\(3\), but action"
+    ):
+        make_world(Other())
+    with pytest.raises(ValueError) as error:
+        make_world(Wide())
+    assert str(error.value) == (
+        "corridor: the environment's observations have 2 numbers, but spec.obs_size is 3; make "
+        "them agree."
+    )
+    broken = GymnasiumWorld(CorridorFamily(fail_at=2), 3)
+    with pytest.raises(
+        RuntimeError, match=r"corridor: step 2 failed in task \[100.\]: ZeroDivisio"
+    ):
+        broken.rollout(Constant(), jnp.zeros((1, 1)), tasks[1:2], 1, key)
+    short = GymnasiumWorld(CorridorFamily(limit=3), 3)
+    with pytest.raises(ValueError, match=r"cut its episode after 3 steps, but spec\.horizon is 4"):
+        short.rollout(Constant(), jnp.zeros((3, 1)), tasks, 1, key)
+    whole = GymnasiumWorld(CorridorFamily(), 3)
+    with pytest.raises(ValueError, match="cannot be started in a given state; give a key"):
+        whole.rollout(Constant(), jnp.zeros((3, 1)), tasks, 1, Draws(None, None))
+    with pytest.raises(FloatingPointError, match=r"corridor: the actor's action .*task 1, episode"):
+        whole.rollout(Constant(), jnp.array([[0.0], [np.nan], [0.0]]), tasks, 1, key)
+    with pytest.raises(
+        ValueError, match="environments is 0 and processes 0; give at least 1 and 0"
+    ):
+        GymnasiumWorld(CorridorFamily(), 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("own_mjcf_family.py", "CartGoal"), ("own_gymnasium_family.py", "PendulumGravity")],
+)
+def test_examples_are_short_and_their_experts_succeed(file, name):
+    assert len((EXAMPLES / file).read_text(encoding="utf-8").splitlines()) < 80
+    family = make_family(f"{EXAMPLES / file}:{name}")
+    assert family == make_family(f"{EXAMPLES / file}:{name}")
+    tasks = family.tasks("heldout")
+    actor = ExpertActor(family.expert, family.spec.act_size)
+    out = make_world(family).rollout(actor, jnp.zeros(len(tasks)), tasks, 2, jax.random.key(0))
+    assert out.outcome["success"].all()
+    runpy.run_path(str(EXAMPLES / file))
+
+
+def test_a_file_without_the_family_is_explained(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"There is no file nowhere\.py; give a family of your own"
+    ):
+        make_family("nowhere.py:Family")
+    (tmp_path / "a.py").write_text("x = 3\n")
+    with pytest.raises(ValueError, match=r"x in .*a\.py is not a task family; give a TaskFamily"):
+        make_family(f"{tmp_path / 'a.py'}:x")
+
+
+@pytest.mark.parametrize("name", ["point-goal", "sawyer-door", "ant-goal", "push-dynamics"])
+def test_families_pass_gymnasiums_checker(name):
+    with warnings.catch_warnings():
+        # Positions have no bounds.
+        warnings.filterwarnings("ignore", message=".*A Box observation space m.* value is")
+        check_env(as_gymnasium(make_world(make_family(name))), skip_render_check=True)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Plays `params`, one action for each number of the first observation's clock."""
+
+    noise_size: ClassVar[int] = 0
+    act: tuple[float, ...] = ()
+
+    def __call__(self, params, task, obs, noise):
+        return jnp.array(self.act), jnp.zeros(())
+
+
+@pytest.mark.parametrize(
+    ("name", "act"), [("sawyer-push", (0.2, 1.0, 0.1)), ("push-dynamics", (0.0, 1.0, 0.0))]
+)
+def test_a_vector_of_environments_equals_a_world(name, act):
+    family = make_family(name)
+    world, tasks = make_world(family), family.tasks("heldout", 3)
+    envs = as_gymnasium_vector(world, 3, tasks)
+    expected = world.rollout(Replay(act), jnp.zeros(3), tasks, 1, jax.random.key(0))
+    obs, _ = envs.reset(seed=0)
+    steps = expected.trajectories
+    for t in range(family.spec.horizon):
+        assert np.array_equal(obs, np.asarray(steps.obs)[:, 0, t])
+        obs, reward, terminated, truncated, infos = envs.step(np.tile(act, (3, 1)))
+        np.testing.assert_allclose(reward, steps.reward[:, 0, t], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(infos["reach"], expected.terms["reach"][:, 0, t], rtol=1e-5)
+        assert not terminated.any()
+        assert truncated.all() == (t == family.spec.horizon - 1)
+    # The step after the end starts anew, whatever the action.
+    obs, reward, terminated, truncated, infos = envs.step(np.tile(act, (3, 1)))
+    assert np.array_equal(obs, np.asarray(steps.obs)[:, 0, 0])
+    assert not reward.any() and not truncated.any() and not infos["_reach"].any()
+
+
+def test_sensors_reach_the_reward_of_an_environment():
+    family = make_family("ant-goal")
+    world, tasks = make_world(family), family.tasks("train", 2)
+    envs = as_gymnasium_vector(world, 2, tasks)
+    obs, _ = envs.reset(seed=1)
+    for _ in range(3):
+        obs, reward, *_, infos = envs.step(np.zeros((2, 8)))
+    # Standing: the centre of mass is close to the torso.
+    expected = 4.05 - np.abs(obs[:, :2] - np.asarray(tasks)).sum(1)
+    np.testing.assert_allclose(reward, expected, atol=0.05)
+    assert set(infos) >= {"goal", "offset", "alive", "control"}
+
+
+def test_each_episode_of_an_environment_has_a_new_task():
+    envs = as_gymnasium_vector(make_world(make_family("point-goal")), 4)
+    rewards = []
+    for seed in (0, 0, 1):
+        envs.reset(seed=seed)
+        rewards.append(envs.step(np.zeros((4, 2)))[1])
+        horizon = envs.family.spec.horizon
+    assert np.array_equal(rewards[0], rewards[1])
+    assert not np.isclose(rewards[0], rewards[2]).all()
+    tasks = []
+    for _ in itertools.repeat(None, 2 * (horizon + 1)):
+        envs.step(np.zeros((4, 2)))
+        tasks.append(np.asarray(envs._tasks))
+    assert len(np.unique(np.array(tasks).reshape(-1, 2), axis=0)) == 12
+    with pytest.raises(ValueError, match="tasks need a leading axis of num_envs = 3"):
+        as_gymnasium_vector(make_world(make_family("point-goal")), 3, jnp.zeros((2, 2)))
+
+
+def test_a_new_task_brings_a_new_model():
+    envs = as_gymnasium_vector(make_world(make_family("push-dynamics")), 2)
+    push, reached = np.tile([0.0, 1.0, 0.0], (2, 1)), []
+    envs.reset(seed=3)
+    for _ in range(3):
+        for _ in range(envs.family.spec.horizon):
+            obs, *_, truncated, _ = envs.step(push)
+        assert truncated.all()
+        reached.append(obs[:, 4])
+        envs.step(push)
+    # The block ends elsewhere with every friction and mass.
+    assert len(np.unique(np.round(reached, 5))) > 4
