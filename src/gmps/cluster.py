@@ -3,6 +3,7 @@
 import os
 from typing import Any, Literal
 
+from gmps.errors import GmpsError
 from gmps.forks import expected_fork
 
 #: Where work runs: in this process, or on a Ray cluster.
@@ -25,7 +26,7 @@ def connect(address: str | None = None) -> Any:
             default a cluster of this machine alone, listening on the loopback address.
 
     Raises:
-        ValueError: Ray is not installed, or there is no cluster at the address.
+        GmpsError: Ray is not installed, or there is no cluster at the address.
     """
     if address is None:
         # Read when Ray is imported; otherwise it listens on all of the machine's addresses.
@@ -33,7 +34,7 @@ def connect(address: str | None = None) -> Any:
     try:
         import ray
     except ModuleNotFoundError:
-        raise ValueError(
+        raise GmpsError(
             "Work on a cluster needs the package ray, which is not installed; install gmps[ray]."
         ) from None
     if ray.is_initialized():
@@ -45,7 +46,7 @@ def connect(address: str | None = None) -> Any:
         with expected_fork():
             ray.init(address=address, **options)
     except ConnectionError as error:
-        raise ValueError(
+        raise GmpsError(
             f"There is no Ray cluster at {address}; start one with `ray start --head`, or leave "
             f"--address away. ({error})"
         ) from None

@@ -101,19 +101,19 @@ def test_the_actor_runs_heads_on_shared_eyes(policy):
     obs = jax.random.normal(jax.random.key(2), (4, 6))
     pictures = jnp.asarray(frames(4))
     two = jax.tree.map(lambda x: jnp.stack([x, x]), policy)
-    eyes = actor.eyes(two)
-    seen = actor.see(eyes, pictures, obs)
+    encoder = actor.shared_encoder(two)
+    seen = actor.encode(encoder, pictures, obs)
     np.testing.assert_array_equal(seen[:, POINT_NUMBERS:], obs[:, :3])
     # What the state says beyond the hand has no influence.
-    np.testing.assert_array_equal(seen, actor.see(eyes, pictures, obs.at[:, 3:].set(9.0)))
+    np.testing.assert_array_equal(seen, actor.encode(encoder, pictures, obs.at[:, 3:].set(9.0)))
     noise = jnp.ones(3)
     act = actor(policy, jnp.zeros(2), seen[0], noise)
     expected = PolicyActor(3)(policy.head, jnp.zeros(2), seen[0], noise)
     np.testing.assert_array_equal(act[0], expected[0])
-    assert eqx.tree_equal(actor.eyes(Shared(policy)), policy.encoder)
+    assert eqx.tree_equal(actor.shared_encoder(Shared(policy)), policy.encoder)
 
 
 def test_different_convolutions_in_one_rollout_are_refused(policy):
     two = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), policy)
     with pytest.raises(ValueError, match=r"^The policies of one rollout have different convolut"):
-        VisionActor(3, 3).eyes(two)
+        VisionActor(3, 3).shared_encoder(two)

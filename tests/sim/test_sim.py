@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from gmps.core.actors import Actor
 from gmps.sim.native import NativeSimulator, markov_model
 from gmps.tasks import make_family
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, Spec, State
@@ -18,7 +19,7 @@ EMPTY = jnp.zeros(0, jnp.float32)
 
 
 @dataclass(frozen=True)
-class LinearActor:
+class LinearActor(Actor):
     """Mean `params @ obs`, plus noise of standard deviation `scale`."""
 
     act_size: int
@@ -33,7 +34,7 @@ class LinearActor:
 
 
 @dataclass(frozen=True)
-class ConstantActor:
+class ConstantActor(Actor):
     """Plays `params`."""
 
     noise_size: ClassVar[int] = 0
@@ -370,7 +371,7 @@ def test_bad_batches_are_explained():
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Actor):
     """Acts by the first of its two numbers, which it holds for the episode."""
 
     act_size: int

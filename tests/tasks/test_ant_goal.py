@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from gmps.core.actors import Actor
 from gmps.sim.native import NativeSimulator
 from gmps.tasks.ant_goal import (
     HELDOUT_INDICES,
@@ -29,7 +30,7 @@ EMPTY = jnp.zeros(0, jnp.float32)
 
 
 @dataclass(frozen=True)
-class NoiseActor:
+class NoiseActor(Actor):
     """Normal actions of standard deviation `params`, as an untrained policy gives."""
 
     noise_size: ClassVar[int] = 8

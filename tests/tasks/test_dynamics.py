@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from gmps.core.actors import Actor
 from gmps.experts.base import ExpertActor
 from gmps.sim.native import NativeSimulator, edited_model, markov_model
 from gmps.tasks import ant_gear, push_dynamics
@@ -21,7 +22,7 @@ from gmps.worlds.local import make_world
 
 
 @dataclass(frozen=True)
-class NoiseActor:
+class NoiseActor(Actor):
     """Normal actions of standard deviation `params`."""
 
     noise_size: ClassVar[int] = 8
@@ -31,7 +32,7 @@ class NoiseActor:
 
 
 @dataclass(frozen=True)
-class Forward:
+class Forward(Actor):
     """Pushes the block straight on."""
 
     noise_size: ClassVar[int] = 0

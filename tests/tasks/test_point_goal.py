@@ -3,11 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gmps.core.actors import Actor
 from gmps.tasks.point_goal import HELDOUT_INDICES, PointGoal
 from gmps.worlds.local import make_world
 
 
-class ExpertActor:
+class ExpertActor(Actor):
     """The scripted expert scaled by `params`."""
 
     noise_size = 0

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from gmps.core.actors import Actor
 from gmps.core.types import Shared
 from gmps.experts.base import ExpertActor
 from gmps.tasks import make_family
@@ -71,7 +72,7 @@ class CorridorFamily(GymnasiumFamily):
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Actor):
     """Plays `params` plus a little noise."""
 
     noise_size: ClassVar[int] = 1
@@ -210,7 +211,7 @@ def test_families_pass_gymnasiums_checker(name):
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Actor):
     """Plays `params`, one action for each number of the first observation's clock."""
 
     noise_size: ClassVar[int] = 0

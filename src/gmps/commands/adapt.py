@@ -11,6 +11,7 @@ import tyro
 
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import tree_index
+from gmps.errors import GmpsError
 from gmps.methods.base import stack
 from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
@@ -50,15 +51,15 @@ def run(argv: Sequence[str]) -> int:
     label = "_".join(f"{x:g}" for x in command.task)
     out = Path(command.out) if command.out else run.path / f"adapted-{label}.safetensors"
     if out.exists():
-        raise ValueError(f"{out} already exists; choose another file with --out.")
+        raise GmpsError(f"{out} already exists; choose another file with --out.")
     for name in ("episodes", "steps"):
         if getattr(command, name) < 1:
-            raise ValueError(f"{name} is {getattr(command, name)}; it must be at least 1.")
+            raise GmpsError(f"{name} is {getattr(command, name)}; it must be at least 1.")
     experiment = prepare(config, run.path)
     state, metadata = restore(run, config, experiment, command.checkpoint)
     world, size = experiment.world, experiment.world.family.spec.context_size
     if len(command.task) != size:
-        raise ValueError(
+        raise GmpsError(
             f"--task has {len(command.task)} numbers, but a task of {config.family} has {size}; "
             f"`gmps tasks` explains them."
         )

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import tyro
 from rich.console import Console
 
+from gmps.errors import GmpsError
+
 T = TypeVar("T")
 
 console = Console(highlight=False)
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _require_mujoco()
         return _command(args[0])(args[1:])
-    except ValueError as error:
+    except GmpsError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("Interrupted.", status=130)
@@ -69,14 +71,14 @@ def _require_mujoco() -> None:
     """Import MuJoCo, which loads the library that `MUJOCO_GL` names and fails without it.
 
     Raises:
-        ValueError: it cannot be imported; names the variable.
+        GmpsError: it cannot be imported; names the variable.
     """
     import os
 
     try:
         import mujoco  # noqa: F401
     except Exception as error:  # whatever the OpenGL binding meets where its library is missing
-        raise ValueError(
+        raise GmpsError(
             f"MuJoCo cannot be imported with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
             f"({error}); install the library that it names (Debian's libegl1 or libosmesa6), "
             "or unset the variable."
@@ -96,7 +98,7 @@ def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[st
     """The leading word of a command's arguments, and the others.
 
     Raises:
-        ValueError: it is missing.
+        GmpsError: it is missing.
     """
     if argv and argv[0] in ("-h", "--help"):
         about = COMMANDS[command.partition(" ")[0]]
@@ -104,7 +106,7 @@ def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[st
         print(f"`gmps {command} {what} --help` lists the options.")
         raise SystemExit(0)
     if not argv or argv[0].startswith("-"):
-        raise ValueError(f"`gmps {command}` needs {what} first. {rule}")
+        raise GmpsError(f"`gmps {command}` needs {what} first. {rule}")
     return argv[0], argv[1:]
 
 

@@ -11,9 +11,10 @@ import tyro
 from rich.table import Table
 
 from gmps.commands.cli import console, leading, parse
-from gmps.core.types import tree_index
+from gmps.core.types import task_count, tree_index
 from gmps.data.demos import import_npz, info
 from gmps.data.minari_io import Ends, Episodes, dataset_id, refuse_dataset, write_dataset
+from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor, reporting_faults
 from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
@@ -65,7 +66,7 @@ class Record:
 
     def __post_init__(self):
         if self.episodes < 1 or not 0 <= self.std < float("inf"):
-            raise ValueError(
+            raise GmpsError(
                 f"episodes is {self.episodes} and std {self.std}; record at least 1 episode, with "
                 "a std of 0 or more."
             )
@@ -96,7 +97,7 @@ def run(argv: Sequence[str]) -> int:
     elif word == "info":
         _show(info(parse(Info, options, "demos info").source))
     else:
-        raise ValueError(
+        raise GmpsError(
             f"There is no command 'demos {word}'; use `demos import`, `demos record` or "
             "`demos info`."
         )
@@ -107,9 +108,9 @@ def _record(family: TaskFamily, command: Record) -> None:
     refuse_dataset(command.out)
     expert, tasks = find_expert(command.expert, family), family.tasks(command.split)
     tasks = tree_index(tasks, expert.knows(family, tasks))
-    n = jax.tree.leaves(tasks)[0].shape[0]
+    n = task_count(tasks)
     if n == 0:
-        raise ValueError(f"The expert was trained for none of the {command.split} tasks.")
+        raise GmpsError(f"The expert was trained for none of the {command.split} tasks.")
     actor = ExpertActor(expert.controller, family.spec.act_size)
     std = jnp.full(n, command.std, jnp.float32)
     with reporting_faults(expert):

@@ -8,6 +8,7 @@ import tyro
 
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.session import judge
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import HarnessConfig, run_harness
@@ -49,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         stored = opened.load_config(TrainConfig)
         command = parse(Eval, options, "eval RUN", Eval(config=stored.evaluation))
         if command.harness == "metaworld" and not isinstance(make_family(stored.family), MetaWorld):
-            raise ValueError(
+            raise GmpsError(
                 f"--harness metaworld judges Meta-World's benchmarks, but {folder} is a run on "
                 f"{stored.family}."
             )

@@ -13,6 +13,7 @@ from rich.table import Table
 from gmps.cluster import Place
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import Task, tree_index
+from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
 from gmps.runs.run import Run
 from gmps.tasks import family_names, make_family
@@ -82,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
     """Run `train` or `eval`."""
     word, options = leading(argv, "expert", "train|eval", "`train` makes experts, `eval` measures.")
     if word not in ("train", "eval"):
-        raise ValueError(
+        raise GmpsError(
             f"There is no command 'expert {word}'; use `expert train` or `expert eval`."
         )
     rule = f"Families: {', '.join(family_names())}."
@@ -93,7 +94,7 @@ def run(argv: Sequence[str]) -> int:
         command = parse(Train, options, f"expert train {family}", default)
         config = command.config
         if command.on == "ray" and config.kind != "per-task":
-            raise ValueError("Only per-task experts are trained on a cluster; add --kind per-task.")
+            raise GmpsError("Only per-task experts are trained on a cluster; add --kind per-task.")
         train_in(Path(command.run or _folder(config)), config, command.on, command.address)
     else:
         _evaluate(family, parse(Eval, options, f"expert eval {family}"))
@@ -194,7 +195,7 @@ def _evaluate(name: str, command: Eval) -> None:
     family = make_family(name)
     for option in ("episodes", "random"):
         if getattr(command, option) is not None and getattr(command, option) < 1:
-            raise ValueError(f"{option} is {getattr(command, option)}; it must be at least 1.")
+            raise GmpsError(f"{option} is {getattr(command, option)}; it must be at least 1.")
     world, expert = make_world(family), find_expert(command.expert, family)
     key_tasks, key = jax.random.split(jax.random.key(command.seed))
     console.print(f"Expert: {expert.source}.")

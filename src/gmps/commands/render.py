@@ -11,6 +11,7 @@ import tyro
 
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import Rollout
+from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
 from gmps.rendering.episodes import Frames, choose_gl, render_episode, steps_per_frame
@@ -59,9 +60,9 @@ class Render:
     def __post_init__(self):
         for name in ("episodes", "steps", "width", "height"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not self.fps > 0:
-            raise ValueError(f"fps is {self.fps}; it must be above 0.")
+            raise GmpsError(f"fps is {self.fps}; it must be above 0.")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -103,7 +104,7 @@ def _episodes(run: Run, command: Render) -> dict[str, Any]:
     if isinstance(family, MujocoFamily):
         choose_gl()  # what cannot be drawn is not worth simulating
     if len(command.task) != family.spec.context_size:
-        raise ValueError(
+        raise GmpsError(
             f"--task has {len(command.task)} numbers, but a task of {config.family} has "
             f"{family.spec.context_size}; `gmps tasks` explains them."
         )

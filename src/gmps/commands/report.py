@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import tyro
 
 from gmps.commands.cli import console, parse
+from gmps.errors import GmpsError
 from gmps.report import write_report
 
 
@@ -27,9 +28,9 @@ def run(argv: Sequence[str]) -> int:
     """Write the page."""
     command = parse(Report, argv, "report")
     if not command.runs:
-        raise ValueError("Name at least one run folder: `gmps report RUN`.")
+        raise GmpsError("Name at least one run folder: `gmps report RUN`.")
     if command.out is None and len(command.runs) > 1:
-        raise ValueError(f"{len(command.runs)} runs need a place for the page: give --out FILE.")
+        raise GmpsError(f"{len(command.runs)} runs need a place for the page: give --out FILE.")
     runs: Sequence[str] = command.runs
     out = command.out or f"{runs[0]}/report.html"
     console.print(f"written: {write_report(runs, out)}")

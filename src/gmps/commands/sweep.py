@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from gmps.commands.cli import console, leading, main, parse
+from gmps.errors import GmpsError
 from gmps.methods.registry import METHODS
 from gmps.runs.checkpoint import write_atomically
 from gmps.runs.run import Run
@@ -71,9 +72,9 @@ def run(argv: Sequence[str]) -> int:
     family = make_family(name)
     if command.method != "sac" and command.method not in METHODS:
         known = ", ".join((*METHODS, "sac"))
-        raise ValueError(f"There is no method {command.method!r} to sweep; there are {known}.")
+        raise GmpsError(f"There is no method {command.method!r} to sweep; there are {known}.")
     if not command.seeds:
-        raise ValueError("--seeds is empty; name at least one seed.")
+        raise GmpsError("--seeds is empty; name at least one seed.")
     grid = parse_grid(command.grid) or appendix_grid(command.method, family)
     folder = Path(command.runs or f"runs/sweep-{family.name}-{command.method}")
     everything = cells(grid, command.seeds, folder)
@@ -106,7 +107,7 @@ def claim(folder: Path, common: dict[str, Any]) -> None:
     """Write down what all runs of a sweep have in common, or check that it is as it was.
 
     Raises:
-        ValueError: the folder holds a sweep with other settings.
+        GmpsError: the folder holds a sweep with other settings.
     """
     path = folder / COMMON
     if not path.is_file():
@@ -115,7 +116,7 @@ def claim(folder: Path, common: dict[str, Any]) -> None:
     stored = json.loads(path.read_text())
     for key, value in common.items():
         if stored.get(key) != value:
-            raise ValueError(
+            raise GmpsError(
                 f"{folder} holds a sweep with {key} {stored.get(key)!r}, not {value!r}; choose "
                 "another folder with --runs."
             )

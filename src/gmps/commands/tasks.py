@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 
 from gmps.commands.cli import console, parse
+from gmps.core.types import task_count
 from gmps.metaworld.family import METAWORLD
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
@@ -43,9 +44,7 @@ def run(argv: Sequence[str]) -> int:
 def describe(family: TaskFamily) -> list[str]:
     """What a user needs to know to choose a family, in lines of at most 80 characters or so."""
     spec = family.spec
-    counts = {
-        split: jax.tree.leaves(family.tasks(split))[0].shape[0] for split in ("train", "heldout")
-    }
+    counts = {split: task_count(family.tasks(split)) for split in ("train", "heldout")}
     first = jax.tree.map(lambda x: x[0], family.tasks("heldout"))
     numbers = " ".join(f"{x:.3g}" for leaf in jax.tree.leaves(first) for x in np.ravel(leaf))
     return [

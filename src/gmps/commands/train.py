@@ -9,6 +9,7 @@ import tyro
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.expert import train_in
 from gmps.commands.session import train_and_judge
+from gmps.errors import GmpsError
 from gmps.methods.registry import METHODS
 from gmps.runs.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
@@ -60,12 +61,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 def refuse_others(options: Sequence[str], method: str) -> None:
-    """Raise ValueError if an option sets something of a method that is not trained."""
+    """Raise GmpsError if an option sets something of a method that is not trained."""
     others = {e.settings: name for name, e in METHODS.items() if name != method}
     for word in options:
         owner = word.removeprefix("--").partition(".")[0].replace("-", "_")
         if word.startswith("--") and "." in word and owner in others:
-            raise ValueError(
+            raise GmpsError(
                 f"{word.partition('=')[0]} is a setting of {others[owner]}, but the method is "
                 f"{method}: leave it out, or choose --method {others[owner]}."
             )

@@ -13,6 +13,7 @@ from gmps.core.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.core.nets import GaussianPolicy, Subset, subset_mask
 from gmps.core.returns import Baseline, advantages
 from gmps.core.types import Trajectories
+from gmps.errors import GmpsError
 
 #: One step size for all parameters, one for each leaf, or one for each parameter.
 StepSizeKind = Literal["scalar", "leaf", "parameter"]
@@ -31,7 +32,7 @@ def init_step_sizes(policy: GaussianPolicy, kind: StepSizeKind, value: float) ->
             return jax.tree.map(lambda p: jnp.asarray(value, p.dtype), policy)
         case "parameter":
             return jax.tree.map(lambda p: jnp.full(p.shape, value, p.dtype), policy)
-    raise ValueError(f"step size kind is {kind!r}; it must be 'scalar', 'leaf' or 'parameter'.")
+    raise GmpsError(f"step size kind is {kind!r}; it must be 'scalar', 'leaf' or 'parameter'.")
 
 
 @partial(jax.jit, static_argnames=("discount", "gae_lambda", "baseline"))

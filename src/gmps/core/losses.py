@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gmps.core.nets import GaussianPolicy
+from gmps.errors import GmpsError
 
 Imitation = Literal["mse", "huber", "nll"]
 #: Error of an action, in units of the action range's half, up to which `huber` is quadratic.
@@ -14,9 +15,9 @@ HUBER_WIDTH = 0.5
 
 
 def check_imitation(kind: str) -> None:
-    """Raise ValueError unless `kind` is an imitation loss."""
+    """Raise GmpsError unless `kind` is an imitation loss."""
     if kind not in get_args(Imitation):
-        raise ValueError(f"imitation is {kind!r}; it must be 'mse', 'huber' or 'nll'.")
+        raise GmpsError(f"imitation is {kind!r}; it must be 'mse', 'huber' or 'nll'.")
 
 
 class InnerBatch(NamedTuple):
@@ -76,7 +77,7 @@ def imitation_loss(
     `huber`: the same for small errors, linear for large ones, so that states where the mean is far
     beyond the action range do not drown the others;
     `nll`: negative log likelihood, averaged over steps (the paper's text). Padding has no effect,
-    whatever it holds. Raises ValueError for another kind.
+    whatever it holds. Raises GmpsError for another kind.
     """
     check_imitation(kind)
     obs, act = living(obs, valid), living(act, valid)

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_log_prob
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 
 #: Floor of the standard deviation (GMPS, released settings).
 MIN_STD = 1e-6
@@ -114,10 +116,10 @@ def init_policy(
     """Xavier-uniform weights, zero biases; `bias_init` fills the bias transformation.
 
     Raises:
-        ValueError: there is no such activation.
+        GmpsError: there is no such activation.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation is {activation!r}; it must be 'relu' or 'tanh'.")
+        raise GmpsError(f"activation is {activation!r}; it must be 'relu' or 'tanh'.")
     sizes = (obs_size + bias_size, *hidden, act_size)
     init = jax.nn.initializers.glorot_uniform()
     keys = jax.random.split(key, len(sizes) - 1)
@@ -155,11 +157,11 @@ def subset_mask(policy: GaussianPolicy, subset: Subset) -> PyTree[bool]:
             return eqx.tree_at(lambda p: p.log_std, mask, False)
         case "bias":
             return eqx.tree_at(lambda p: p.bias_transform, none, True)
-    raise ValueError(f"subset is {subset!r}; it must be 'all', 'mean' or 'bias'.")
+    raise GmpsError(f"subset is {subset!r}; it must be 'all', 'mean' or 'bias'.")
 
 
 @dataclass(frozen=True)
-class PolicyActor:
+class PolicyActor(Actor):
     """Runs a `GaussianPolicy`; `stochastic=False` takes the mean."""
 
     act_size: int

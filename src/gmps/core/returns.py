@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from gmps.core.types import Trajectories
+from gmps.errors import GmpsError
 
 #: What is subtracted from returns: a linear function of observation and time, one of time alone
 #: (for pictures), or nothing (as published for pictures).
@@ -17,9 +18,9 @@ Baseline = Literal["linear", "time", "zero"]
 
 
 def check_without_state(baseline: Baseline) -> None:
-    """Raise ValueError where the baseline reads the state, which a policy of pictures has not."""
+    """Raise GmpsError where the baseline reads the state, which a policy of pictures has not."""
     if baseline == "linear":
-        raise ValueError(
+        raise GmpsError(
             "baseline is 'linear', which reads the state; a policy that sees pictures needs 'time' "
             "or 'zero'."
         )

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gmps.errors import GmpsError
+
 Vector = Float[Array, " n"]
 Product = Callable[[Vector], Vector]
 
@@ -32,12 +34,12 @@ class TrustRegionConfig:
 
     def __post_init__(self):
         if not self.max_kl > 0:
-            raise ValueError(f"max_kl is {self.max_kl}; it must be above 0.")
+            raise GmpsError(f"max_kl is {self.max_kl}; it must be above 0.")
         if not 0 < self.shrink < 1:
-            raise ValueError(f"shrink is {self.shrink}; it must lie between 0 and 1.")
+            raise GmpsError(f"shrink is {self.shrink}; it must lie between 0 and 1.")
         for name in ("cg_iterations", "tries"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 class SearchResult(NamedTuple):

@@ -45,8 +45,7 @@ class Trajectories(NamedTuple):
     last_obs: Float[Array, "task ep obs"]
     #: True if the episode ended by a terminal state; a horizon is a truncation, not an end.
     terminated: Bool[Array, "task ep"]
-    #: Normal numbers that the actor held for the whole episode (`worlds.base.held_noise`); mostly
-    #: none.
+    #: Normal numbers that the actor held for the whole episode (`Actor.held_noise`); mostly none.
     held: Float[Array, "task ep held"]
     #: What the camera shows when `act` is chosen, on the host; None where a family has no camera.
     #: Then `obs` is what experts see, and of it the learner is shown the hand alone.
@@ -90,3 +89,13 @@ class Rollout(NamedTuple):
 def tree_index(tree: Any, index: Any) -> Any:
     """Index the leading axis of every leaf."""
     return jax.tree.map(lambda x: x[index], tree)
+
+
+def task_count(tree: Any) -> int:
+    """The length of the leading `task` axis."""
+    return jax.tree.leaves(tree)[0].shape[0]
+
+
+def env_steps(data: Trajectories) -> int:
+    """Environment steps taken."""
+    return int(data.alive.sum())

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
+from gmps.core.actors import Actor
 from gmps.core.nets import GaussianPolicy, PolicyActor, init_policy
 from gmps.core.types import Demonstrations, Shared, Task
+from gmps.errors import GmpsError
 
 #: Edge of each layer's square kernel, and its stride (GMPS, appendix C).
 KERNELS = (5, 3, 3)
@@ -163,7 +165,7 @@ def perceive(
     if isinstance(policy, GaussianPolicy):
         return policy, labels
     if labels.frames is None:
-        raise ValueError(
+        raise GmpsError(
             "The labels have no pictures, which this policy needs; take a family with a camera."
         )
     features = policy.features(labels.frames, labels.obs)
@@ -172,44 +174,49 @@ def perceive(
 
 class Looks:
     """What actors share whose policies look at pictures, all with one encoder; it makes them
-    `gmps.worlds.base.SeeingActor`s."""
+    actors that need frames."""
 
     #: Numbers at the start of the state's observation that the policy is shown beside the picture.
     hand_size: int
+
+    @property
+    def needs_frames(self) -> bool:
+        """Yes."""
+        return True
 
     def seeing(self, params: Any) -> VisionPolicy:
         """The part of the actor's policies that looks: here all of it."""
         return params
 
-    def eyes(self, params: Any) -> Encoder:
+    def shared_encoder(self, params: Any) -> Encoder:
         """The encoder of all tasks.
 
         Raises:
-            ValueError: the tasks' encoders differ. An inner step never changes them.
+            GmpsError: the tasks' encoders differ. An inner step never changes them.
         """
         if isinstance(params, Shared):
             return self.seeing(params.params).encoder
         encoders = jax.device_get(self.seeing(params).encoder)
         for x in jax.tree.leaves(encoders):
             if not (x == x[:1]).all():
-                raise ValueError(
+                raise GmpsError(
                     "The policies of one rollout have different convolutions, but are run with "
                     "one; roll out policies that were adapted from the same one."
                 )
         return jax.tree.map(lambda x: jnp.asarray(x[0]), encoders)
 
-    def see(
+    def encode(
         self,
-        eyes: Encoder,
+        encoder: Encoder,
         frames: UInt8[Array, "b height width 3"],
         obs: Float[Array, "b obs"],
     ) -> Float[Array, "b feature"]:
         """Features of what the cameras show. Of the state's observation only the hand is read."""
-        return encode(eyes, frames, obs[:, : self.hand_size])
+        return encode(encoder, frames, obs[:, : self.hand_size])
 
 
 @dataclass(frozen=True)
-class VisionActor(Looks):
+class VisionActor(Looks, Actor):
     """Runs `VisionPolicy`s."""
 
     act_size: int

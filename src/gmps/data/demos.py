@@ -24,6 +24,7 @@ from gmps.data.minari_io import (
     write_dataset,
 )
 from gmps.data.npz import read_npz
+from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.pixels import PixelFamily
 
@@ -104,11 +105,11 @@ class DemoSet(NamedTuple):
         """The demonstrations of some tasks, by index.
 
         Raises:
-            ValueError: if an index is out of range.
+            GmpsError: if an index is out of range.
         """
         for i in tasks:
             if not 0 <= i < len(self.tasks):
-                raise ValueError(
+                raise GmpsError(
                     f"There is no task {i} in {self.report.source}; it has the tasks 0 to "
                     f"{len(self.tasks) - 1}."
                 )
@@ -147,7 +148,7 @@ def load_demos(source: str | Path, family: TaskFamily) -> DemoSet:
         family: the task family they are for.
 
     Raises:
-        ValueError: in one sentence, if the source is missing or damaged, lacks an array, has
+        GmpsError: in one sentence, if the source is missing or damaged, lacks an array, has
             arrays whose shapes do not match, numbers that are not finite, or does not fit the
             family. Actions outside [-1, 1] are clipped and counted, which is no error.
     """
@@ -159,7 +160,7 @@ def load_demos(source: str | Path, family: TaskFamily) -> DemoSet:
         ("goals", episodes.tasks.shape[-1], spec.context_size),
     ):
         if size != expected:
-            raise ValueError(
+            raise GmpsError(
                 f"The {what} of {name} have {size} numbers, but {family.name} takes {expected}."
             )
     obs = _converted(name, episodes.obs, family)
@@ -191,13 +192,13 @@ def _frames(source: str, episodes: Episodes, family: TaskFamily) -> np.ndarray |
     if not isinstance(family, PixelFamily):
         return None
     if episodes.frames is None:
-        raise ValueError(
+        raise GmpsError(
             f"The demonstrations in {source} hold no frames, which {family.name} takes; record "
             f"some with `gmps demos record {family.name}`."
         )
     wanted = (family.view.height, family.view.width, 3)
     if episodes.frames.shape[3:] != wanted:
-        raise ValueError(
+        raise GmpsError(
             f"The frames of {source} have shape {episodes.frames.shape[3:]}, but {family.name} "
             f"takes {wanted}."
         )
@@ -213,12 +214,12 @@ def import_npz(path: str | Path, family: TaskFamily, out: str | Path) -> DemoRep
         out: folder to write. Its name is the dataset's Minari id, with `-v0` if it has no version.
 
     Raises:
-        ValueError: see `load_demos`; also if `out` is taken or `path` is no `.npz` file.
+        GmpsError: see `load_demos`; also if `out` is taken or `path` is no `.npz` file.
     """
     out = Path(out)
     refuse_dataset(out)
     if Path(path).is_dir():
-        raise ValueError(f"{path} is not an .npz file: it is a folder.")
+        raise GmpsError(f"{path} is not an .npz file: it is a folder.")
     demos = load_demos(path, family)
     write_dataset(out, Episodes(*demos[:5]), family.name, Path(path).name)
     return replace(demos.report, written=out)
@@ -235,7 +236,7 @@ def info(source: str | Path) -> dict[str, Any]:
         `return_high` over episodes (None without rewards).
 
     Raises:
-        ValueError: see `load_demos`.
+        GmpsError: see `load_demos`.
     """
     episodes, kind, ignored = _read(Path(source))
     act = episodes.act[episodes.alive]
@@ -279,7 +280,7 @@ def _read(source: Path) -> tuple[Episodes, str, tuple[str, ...]]:
     if folder is not None:
         episodes, ignored, kind = read_dataset(folder), (), "Minari dataset"
     elif source.is_dir():
-        raise ValueError(f"The folder {source} holds no Minari dataset.")
+        raise GmpsError(f"The folder {source} holds no Minari dataset.")
     else:
         arrays, ignored = read_npz(source, ("observations", "actions", "goals"), ("rewards",))
         _check_shapes(source, arrays)
@@ -301,30 +302,30 @@ _AXES = {
 def _check_shapes(source: Path, arrays: dict[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.ndim != _AXES[name].count(",") + 1:
-            raise ValueError(
+            raise GmpsError(
                 f"The array {name} of {source} has shape {array.shape}, but needs the axes "
                 f"{_AXES[name]}."
             )
     obs = arrays["observations"].shape
     for axis, what in enumerate(("tasks", "episodes", "steps")):
         if obs[axis] == 0:
-            raise ValueError(
+            raise GmpsError(
                 f"The demonstrations in {source} have no {what}: observations have shape {obs}."
             )
     for name in ("actions", "rewards"):
         if name in arrays and arrays[name].shape[:3] != obs[:3]:
-            raise ValueError(
+            raise GmpsError(
                 f"The arrays of {source} do not match: observations have shape {obs} and {name} "
                 f"{arrays[name].shape}; the axes task, episode and t must be equal."
             )
     if len(arrays["goals"]) != obs[0]:
-        raise ValueError(
+        raise GmpsError(
             f"The file {source} has {len(arrays['goals'])} goals for {obs[0]} tasks; each task "
             "needs one."
         )
     for name in ("observations", "actions", "goals"):
         if arrays[name].shape[-1] == 0:
-            raise ValueError(f"The array {name} of {source} is empty: {arrays[name].shape}.")
+            raise GmpsError(f"The array {name} of {source} is empty: {arrays[name].shape}.")
 
 
 def _float32(source: Path, episodes: Episodes) -> Episodes:
@@ -345,7 +346,7 @@ def _finite(source: Path, name: str, array: np.ndarray) -> np.ndarray:
     finite = np.isfinite(single)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise ValueError(
+        raise GmpsError(
             f"The array {name} of {source} has the value {array[index]} at index {index}; all "
             "numbers must be finite."
         )
@@ -360,13 +361,13 @@ def _converted(source: str, obs: np.ndarray, family: TaskFamily) -> np.ndarray:
     converted = None if convert is None else convert(obs)
     if converted is None:
         other = "" if convert is None else " or a layout that it converts"
-        raise ValueError(
+        raise GmpsError(
             f"The observations of {source} have {size} numbers, but {family.name} takes "
             f"{expected}{other}."
         )
     converted = np.asarray(converted, np.float32)
     if converted.shape != (*obs.shape[:-1], expected):
-        raise ValueError(
+        raise GmpsError(
             f"{family.name}.convert_observations gave shape {converted.shape} for {obs.shape}; it "
             f"must keep all axes but the last, which must be {expected}."
         )

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from gmps.errors import GmpsError
+
 #: Name of the environment variable that says where Minari keeps its datasets.
 _ROOT = "MINARI_DATASETS_PATH"
 
@@ -33,11 +35,11 @@ def dataset_id(out: str | Path) -> str:
     """The Minari id of a dataset folder: its name, with `-v0` if it has no version.
 
     Raises:
-        ValueError: if the name has other characters than letters, digits, `-` and `_`.
+        GmpsError: if the name has other characters than letters, digits, `-` and `_`.
     """
     name = Path(out).name
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ValueError(
+        raise GmpsError(
             f"The name {name!r} of the dataset must consist of letters, digits, - and _, such as "
             "ant-goal-v0."
         )
@@ -45,11 +47,11 @@ def dataset_id(out: str | Path) -> str:
 
 
 def refuse_dataset(out: str | Path) -> None:
-    """Raise ValueError, in one sentence, where a new dataset cannot go."""
+    """Raise GmpsError, in one sentence, where a new dataset cannot go."""
     out = Path(out)
     dataset_id(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} already exists; choose another name with --out.")
+        raise GmpsError(f"{out} already exists; choose another name with --out.")
 
 
 class Ends(NamedTuple):
@@ -80,7 +82,7 @@ def write_dataset(
         ends: how the episodes end.
 
     Raises:
-        ValueError: if `out` is taken or has no name that Minari takes.
+        GmpsError: if `out` is taken or has no name that Minari takes.
     """
     from gymnasium.spaces import Box, Dict
     from minari import create_dataset_from_buffers
@@ -127,7 +129,7 @@ def read_dataset(folder: Path) -> Episodes:
     of unequal length or number are padded with 0, see `Episodes.alive`.
 
     Raises:
-        ValueError: if the dataset is damaged, empty, or not of this form.
+        GmpsError: if the dataset is damaged, empty, or not of this form.
     """
     from minari import MinariDataset
 
@@ -137,14 +139,14 @@ def read_dataset(folder: Path) -> Episodes:
         metadata = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
         episodes = [_Episode.of(episode) for episode in dataset]
     except Exception as error:
-        raise ValueError(f"The Minari dataset {folder} is damaged: {error}.") from error
+        raise GmpsError(f"The Minari dataset {folder} is damaged: {error}.") from error
     if not episodes:
-        raise ValueError(f"The Minari dataset {folder} has no episodes.")
+        raise GmpsError(f"The Minari dataset {folder} has no episodes.")
     options = [m.get("options", {}) for m in metadata]
     groups: dict[Any, list[int]] = {}
     for i, option in enumerate(options):
         if "task" not in option:
-            raise ValueError(
+            raise GmpsError(
                 f"Episode {i} of the Minari dataset {folder} does not say its task: its options "
                 "lack `task`."
             )
@@ -152,7 +154,7 @@ def read_dataset(folder: Path) -> Episodes:
     members = list(groups.values())
     tasks = [np.ravel(options[indices[0]]["task"]) for indices in members]
     if len({len(task) for task in tasks}) != 1:
-        raise ValueError(f"The tasks of the Minari dataset {folder} differ in their size.")
+        raise GmpsError(f"The tasks of the Minari dataset {folder} differ in their size.")
     has_reward = all(bool(option.get("rewards", True)) for option in options)
     for i, episode in enumerate(episodes):
         _check_episode(folder, i, episode, episodes[0])
@@ -187,26 +189,26 @@ def _check_episode(folder: Path, i: int, episode: Any, first: Any) -> None:
     for name in ("observations", "actions"):
         array = getattr(episode, name)
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
-            raise ValueError(
+            raise GmpsError(
                 f"Episode {i} of the Minari dataset {folder} has {name} that are no array "
                 "(step, number); flatten them first."
             )
         if array.shape[1] != getattr(first, name).shape[1]:
-            raise ValueError(
+            raise GmpsError(
                 f"Episode {i} of the Minari dataset {folder} has {name} of {array.shape[1]} "
                 f"numbers, but episode 0 has {getattr(first, name).shape[1]}."
             )
     shape = lambda x: None if x.frames is None else x.frames.shape[1:]  # noqa: E731
     if shape(episode) != shape(first) or len(shape(episode) or (0, 0, 3)) != 3:
-        raise ValueError(
+        raise GmpsError(
             f"Episode {i} of the Minari dataset {folder} has frames of the shape {shape(episode)}, "
             f"and episode 0 of {shape(first)}; they need one shape (height, width, 3)."
         )
     steps = len(episode.actions)
     if steps == 0:
-        raise ValueError(f"Episode {i} of the Minari dataset {folder} has no steps.")
+        raise GmpsError(f"Episode {i} of the Minari dataset {folder} has no steps.")
     if len(episode.observations) not in (steps, steps + 1) or len(episode.rewards) != steps:
-        raise ValueError(
+        raise GmpsError(
             f"Episode {i} of the Minari dataset {folder} has {len(episode.observations)} "
             f"observations and {len(episode.rewards)} rewards for {steps} actions."
         )

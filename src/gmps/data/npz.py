@@ -8,6 +8,8 @@ from typing import IO
 
 import numpy as np
 
+from gmps.errors import GmpsError
+
 
 def read_npz(
     path: str | Path, required: Sequence[str], optional: Sequence[str] = ()
@@ -23,25 +25,25 @@ def read_npz(
         The arrays, and the names of others in the file, which are not read.
 
     Raises:
-        ValueError: if the file is missing, is no `.npz`, is damaged, lacks an array, or holds
+        GmpsError: if the file is missing, is no `.npz`, is damaged, lacks an array, or holds
             something other than numbers under one of the names.
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"There is no file {path}.")
+        raise GmpsError(f"There is no file {path}.")
     if not path.is_file() or not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not an .npz file: {_what_instead(path)}.")
+        raise GmpsError(f"{path} is not an .npz file: {_what_instead(path)}.")
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{path} is damaged or cut short: {_printable(error)}.") from error
+        raise GmpsError(f"{path} is damaged or cut short: {_printable(error)}.") from error
     with archive:
         files = [n for n in archive.namelist() if n.endswith(".npy")]
         members = {_printable(n.removesuffix(".npy")): n for n in files}
         for name in required:
             if name not in members:
                 found = ", ".join(members) or "no array at all"
-                raise ValueError(f"{path} lacks the array {name}; it holds {found}.")
+                raise GmpsError(f"{path} lacks the array {name}; it holds {found}.")
         wanted = [name for name in (*required, *optional) if name in members]
         arrays = {name: _read_array(path, archive, name, members[name]) for name in wanted}
     return arrays, tuple(name for name in members if name not in wanted)
@@ -78,21 +80,21 @@ def _read_array(path: Path, archive: zipfile.ZipFile, name: str, member: str) ->
             shape, dtype = _header(file)
             missing = math.prod(shape) * dtype.itemsize - archive.getinfo(member).file_size
     except Exception as error:
-        raise ValueError(f"The array {name} of {path} is damaged: {_printable(error)}.") from error
+        raise GmpsError(f"The array {name} of {path} is damaged: {_printable(error)}.") from error
     if dtype.hasobject:
-        raise ValueError(
+        raise GmpsError(
             f"The array {name} of {path} holds Python objects, which are never loaded because that "
             "can run code; save plain arrays of numbers."
         )
     if dtype.kind not in "fiu":
-        raise ValueError(f"The array {name} of {path} has the type {dtype}; numbers are needed.")
+        raise GmpsError(f"The array {name} of {path} has the type {dtype}; numbers are needed.")
     if missing > 0:
-        raise ValueError(f"The array {name} of {path} is damaged: {missing} bytes are missing.")
+        raise GmpsError(f"The array {name} of {path} is damaged: {missing} bytes are missing.")
     try:
         with archive.open(member) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:
-        raise ValueError(f"The array {name} of {path} is damaged: {_printable(error)}.") from error
+        raise GmpsError(f"The array {name} of {path} is damaged: {_printable(error)}.") from error
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -102,6 +104,6 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in readers:
-        raise ValueError(f"version {version} of the .npy format is not supported")
+        raise GmpsError(f"version {version} of the .npy format is not supported")
     shape, _, dtype = readers[version](file)
     return shape, dtype

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.core.types import Task
-from gmps.methods.base import MethodState, Policy, env_steps, stack
+from gmps.core.types import Task, env_steps, task_count
+from gmps.errors import GmpsError
+from gmps.methods.base import MethodState, Policy, stack
 from gmps.runs.run import Run
 from gmps.tasks.base import Split
 from gmps.training.config import TrainConfig
@@ -48,11 +49,11 @@ class DiagnoseConfig:
 
     def __post_init__(self):
         if not self.episodes or min(self.episodes) < 1:
-            raise ValueError(f"episodes is {self.episodes}; name numbers of at least 1.")
+            raise GmpsError(f"episodes is {self.episodes}; name numbers of at least 1.")
         if self.repeats < 4 or self.repeats % 2:
-            raise ValueError(f"repeats is {self.repeats}; it must be even and at least 4.")
+            raise GmpsError(f"repeats is {self.repeats}; it must be even and at least 4.")
         if self.measure_episodes < 1:
-            raise ValueError(f"measure_episodes is {self.measure_episodes}; it must be at least 1.")
+            raise GmpsError(f"measure_episodes is {self.measure_episodes}; it must be at least 1.")
 
 
 class Signal(NamedTuple):
@@ -130,12 +131,12 @@ def diagnose(
     """Diagnose a run's best or latest checkpoint; writes and returns `diagnosis.json`.
 
     Raises:
-        ValueError: the run has no checkpoint yet, or there are fewer than two tasks.
+        GmpsError: the run has no checkpoint yet, or there are fewer than two tasks.
     """
     tasks = experiment.tasks[settings.split]
-    n = jax.tree.leaves(tasks)[0].shape[0]
+    n = task_count(tasks)
     if n < 2:
-        raise ValueError(f"There is {n} task; telling tasks apart takes at least 2.")
+        raise GmpsError(f"There is {n} task; telling tasks apart takes at least 2.")
     state, metadata = restore(run, config, experiment, checkpoint)
     rows, steps = [], 0
     for episodes in settings.episodes:
@@ -166,7 +167,7 @@ def _row(
     key: Key[Array, ""],
 ) -> tuple[dict[str, Any], int]:
     method, world, repeats = experiment.method, experiment.world, settings.repeats
-    n = jax.tree.leaves(tasks)[0].shape[0]
+    n = task_count(tasks)
     many = jax.tree.map(lambda x: jnp.repeat(x, repeats, axis=0), tasks)
     before = stack(method.policy(state), n * repeats)
     gather_key, measure_key = jax.random.split(key)

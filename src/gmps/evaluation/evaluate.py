@@ -14,16 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
+from gmps.core.actors import Actor
 from gmps.core.nets import GaussianPolicy, with_std
-from gmps.core.types import Rollout, Task, tree_index
+from gmps.core.types import Rollout, Task, env_steps, task_count, tree_index
 from gmps.core.vision import VisionPolicy
+from gmps.errors import GmpsError
 from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
 from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.base import Method, MethodState, Policy, env_steps, stack
+from gmps.methods.base import Method, MethodState, Policy, stack
 from gmps.methods.gaussian import gaussian_actor
 from gmps.methods.plain import PlainControl
 from gmps.tasks.base import Split
-from gmps.worlds.base import Actor, World
+from gmps.worlds.base import World
 
 MODES = ("deterministic", "stochastic")
 #: Conditions that may serve as the control of the adaptation score: the best one does.
@@ -106,17 +108,17 @@ class Evaluator:
         The expert's level is the controller's own return, or `demonstrated` where there is none.
 
         Raises:
-            ValueError: fewer than two tasks (there is no wrong task to adapt to), or neither a
+            GmpsError: fewer than two tasks (there is no wrong task to adapt to), or neither a
                 controller nor a demonstrated level.
         """
-        n = jax.tree.leaves(tasks)[0].shape[0]
+        n = task_count(tasks)
         if n < 2:
-            raise ValueError(
+            raise GmpsError(
                 f"The evaluation got {n} task; the wrong-task control needs at least 2: "
                 "choose more tasks."
             )
         if controller is None and demonstrated is None:
-            raise ValueError("The evaluation needs an expert or its level on each task.")
+            raise GmpsError("The evaluation needs an expert or its level on each task.")
         start = self.env_steps
         key_adapt, key_wrong, key_random, key_plain, key_measure, key_level = jax.random.split(
             key, 6

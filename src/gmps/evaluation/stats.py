@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gmps.errors import GmpsError
+
 Scores = Float[np.ndarray, "*seed task ep"]
 #: Maps arrays `(draw, *seed, task, ep)`, one per input, to one number per draw.
 Statistic = Callable[..., Float[np.ndarray, " draw"]]
@@ -53,7 +55,7 @@ def iqm(x: Any, axis: int | Sequence[int] | None = None) -> Any:
         A float, or an array of the axes that are left.
 
     Raises:
-        ValueError: if there is nothing to average.
+        GmpsError: if there is nothing to average.
     """
     x = np.asarray(x, np.float64)
     axes = (
@@ -65,7 +67,7 @@ def iqm(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     flat = x.transpose(*kept, *axes).reshape(*(x.shape[i] for i in kept), -1)
     n = flat.shape[-1]
     if n == 0:
-        raise ValueError(f"The interquartile mean needs at least one value, got shape {x.shape}.")
+        raise GmpsError(f"The interquartile mean needs at least one value, got shape {x.shape}.")
     cut = n // 4
     middle = np.sort(flat, axis=-1)[..., cut : n - cut].mean(-1)
     return middle if kept else float(middle)
@@ -110,13 +112,13 @@ def stratified_bootstrap(
         resample_tasks: also resample tasks.
 
     Raises:
-        ValueError: if the arrays are empty, not finite or of unequal seeds and tasks.
+        GmpsError: if the arrays are empty, not finite or of unequal seeds and tasks.
     """
     arrays = [_checked(x) for x in scores]
     outer = arrays[0].shape[:-1]
     for x in arrays:
         if x.shape[:-1] != outer:
-            raise ValueError(
+            raise GmpsError(
                 f"Scores compared with each other need equal seeds and tasks, got shapes "
                 f"{arrays[0].shape} and {x.shape}."
             )
@@ -144,7 +146,7 @@ def summarise(
         resample_tasks: see `stratified_bootstrap`.
 
     Raises:
-        ValueError: if `scores` is empty, not finite or of another rank.
+        GmpsError: if `scores` is empty, not finite or of another rank.
     """
     x = _checked(scores)
     levels = x.ndim
@@ -157,15 +159,15 @@ def summarise(
 def _checked(scores: Any) -> Float[np.ndarray, "*seed task ep"]:
     x = np.asarray(scores, np.float64)
     if x.ndim not in (2, 3):
-        raise ValueError(
+        raise GmpsError(
             f"Scores have the axes (task, ep) or (seed, task, ep), got shape {x.shape}."
         )
     if x.size == 0:
-        raise ValueError(f"Scores need at least one seed, task and episode, got shape {x.shape}.")
+        raise GmpsError(f"Scores need at least one seed, task and episode, got shape {x.shape}.")
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         where = tuple(int(i) for i in bad[0])
-        raise ValueError(f"Scores must be finite, got {x[where]} at index {where}.")
+        raise GmpsError(f"Scores must be finite, got {x[where]} at index {where}.")
     return x
 
 

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from gmps.core.actors import Actor
 from gmps.core.types import Demonstrations, Params, Task, Trajectories
+from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
-from gmps.worlds.base import Actor
 
 #: A controller that sees the task: `(task, obs) -> act`, one state at a time, pure JAX.
 Controller = Callable[[Task, Float[Array, " obs"]], Float[Array, " act"]]
@@ -33,7 +34,7 @@ class Expert:
     env_steps: int = 0
     measured_steps: int = 0
     #: What was wrong with its answers, in one sentence; see `reporting_faults`.
-    faults: list[ValueError] = field(default_factory=list)
+    faults: list[GmpsError] = field(default_factory=list)
 
     def knows(self, family: TaskFamily, tasks: Task) -> Bool[np.ndarray, " task"]:
         """In which of the stacked tasks it can be asked."""
@@ -46,7 +47,7 @@ class Expert:
 
 @contextmanager
 def reporting_faults(expert: Expert | None) -> Iterator[None]:
-    """Raise the ValueError of an expert's bad answer, where JAX would wrap it in a long trace."""
+    """Raise the GmpsError of an expert's bad answer, where JAX would wrap it in a long trace."""
     try:
         yield
     except jax.errors.JaxRuntimeError:
@@ -66,7 +67,7 @@ def label(controller: Controller, tasks: Task, visited: Trajectories) -> Demonst
 
 
 @dataclass(frozen=True)
-class ExpertActor:
+class ExpertActor(Actor):
     """Runs a controller; `params` is the standard deviation of Gaussian noise on its actions."""
 
     controller: Controller
@@ -86,7 +87,7 @@ class ExpertActor:
 
 
 @dataclass(frozen=True)
-class MixtureActor:
+class MixtureActor(Actor):
     """`beta * expert + (1 - beta) * learner` at each step (Ross et al. 2011, section 3).
 
     `params` is `(beta, params of the learner's actor)`.

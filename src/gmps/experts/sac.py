@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_log_prob
+from gmps.core.optimise import descend
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 from gmps.experts.replay import Batch, Replay, draw, take
-from gmps.methods.base import descend
 from gmps.tasks.base import TaskFamily
 
 #: Bounds of the actor's log standard deviation before the tanh.
@@ -56,17 +58,17 @@ class SacConfig:
     def __post_init__(self):
         for name in ("learning_rate", "reward_scale"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be above 0.")
         for name in ("batch", "n_step"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 <= self.discount <= 1 or not 0 < self.polyak <= 1:
-            raise ValueError(
+            raise GmpsError(
                 f"discount is {self.discount} and polyak {self.polyak}; both lie in [0, 1], and "
                 "polyak is above 0."
             )
         if self.temperature is not None and self.temperature < 0:
-            raise ValueError(f"temperature is {self.temperature}; it must be at least 0.")
+            raise GmpsError(f"temperature is {self.temperature}; it must be at least 0.")
 
 
 class Mlp(eqx.Module):
@@ -296,7 +298,7 @@ def squash(
 
 
 @dataclass(frozen=True)
-class SacActor:
+class SacActor(Actor):
     """Runs a `SacActorNet` on `[observation, context]`; `stochastic=False` takes tanh(mean)."""
 
     family: TaskFamily

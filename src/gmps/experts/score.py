@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.core.types import Task, tree_index
+from gmps.core.types import Task, env_steps, tree_index
+from gmps.errors import GmpsError
 from gmps.experts.base import Expert, ExpertActor, reporting_faults
-from gmps.methods.base import env_steps
 from gmps.runs.config_json import ADDED
 from gmps.worlds.base import World
 
@@ -48,13 +48,13 @@ def score_expert(
     """Run the expert without action noise.
 
     Raises:
-        ValueError: it is asked in a task that it was not trained for, or gives a bad answer.
+        GmpsError: it is asked in a task that it was not trained for, or gives a bad answer.
     """
     family = world.family
     known = expert.knows(family, tasks)
     if not known.all():
         task = tree_index(tasks, int(known.argmin()))
-        raise ValueError(
+        raise GmpsError(
             f"The expert ({expert.source}) was not trained for {family.describe(task)}; train an "
             "expert for that task, or a contextual one."
         )

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 from gmps.experts.base import Expert
 from gmps.tasks.base import TaskFamily
 
@@ -36,11 +37,11 @@ def from_function(function: BatchFunction, family: TaskFamily, name: str | None 
         name: what errors call it; by default the function's own name.
 
     Raises (when it is asked):
-        ValueError: the answer is not `(n, act)`, not finite, or outside [-1, 1]; names the task.
+        GmpsError: the answer is not `(n, act)`, not finite, or outside [-1, 1]; names the task.
     """
     called = name or str(getattr(function, "__name__", type(function).__name__))
     size = family.spec.act_size
-    faults: list[ValueError] = []
+    faults: list[GmpsError] = []
 
     def ask(context: np.ndarray, obs: np.ndarray) -> np.ndarray:
         lead = obs.shape[:-1]
@@ -50,7 +51,7 @@ def from_function(function: BatchFunction, family: TaskFamily, name: str | None 
         try:
             act = checked_actions(function(flat_context, flat_obs), flat_context, size, called)
         except ValueError as error:
-            faults.append(error)
+            faults.append(GmpsError(str(error)))
             raise
         return act.reshape(*lead, size)
 
@@ -65,22 +66,22 @@ def from_function(function: BatchFunction, family: TaskFamily, name: str | None 
 def checked_actions(
     act: object, context: Float[np.ndarray, "n ctx"], size: int, name: str
 ) -> Float[np.ndarray, "n act"]:
-    """A user's answer as float32, or a ValueError that says what is wrong with it."""
+    """A user's answer as float32, or a GmpsError that says what is wrong with it."""
     try:
         array = np.asarray(act, np.float32)
     except (TypeError, ValueError):
-        raise ValueError(
+        raise GmpsError(
             f"The expert {name} returned a {type(act).__name__}; it must return an array "
             f"({len(context)}, {size}) of actions."
         ) from None
     if array.shape != (len(context), size):
-        raise ValueError(
+        raise GmpsError(
             f"The expert {name} returned an array of shape {array.shape} for {len(context)} states "
             f"(the first in {_words(context[0])}); it must return ({len(context)}, {size})."
         )
     bad = ~np.isfinite(array).all(-1)
     if bad.any():
-        raise ValueError(
+        raise GmpsError(
             f"The expert {name} returned an action that is not finite in "
             f"{_words(context[bad.argmax()])}; every number must be finite."
         )
@@ -88,7 +89,7 @@ def checked_actions(
     if outside.any():
         row = int(outside.argmax())
         worst = array[row, np.abs(array[row]).argmax()]
-        raise ValueError(
+        raise GmpsError(
             f"The expert {name} returned an action of {worst:.4g} in {_words(context[row])}; "
             "actions lie in [-1, 1]: scale or clip them."
         )
@@ -99,20 +100,20 @@ def load_function(spec: str) -> BatchFunction:
     """The function of `FILE.py:NAME`.
 
     Raises:
-        ValueError: no such file or name, or it cannot be called.
+        GmpsError: no such file or name, or it cannot be called.
     """
     path, _, name = spec.rpartition(":")
     file = Path(path)
     if not file.is_file():
-        raise ValueError(f"There is no file {path or spec}; give an expert as FILE.py:FUNCTION.")
+        raise GmpsError(f"There is no file {path or spec}; give an expert as FILE.py:FUNCTION.")
     module_spec = importlib.util.spec_from_file_location(file.stem, file)
     if module_spec is None or module_spec.loader is None:
-        raise ValueError(f"{file} is not a Python file; give an expert as FILE.py:FUNCTION.")
+        raise GmpsError(f"{file} is not a Python file; give an expert as FILE.py:FUNCTION.")
     module = importlib.util.module_from_spec(module_spec)
     module_spec.loader.exec_module(module)
     function: Any = getattr(module, name, None)
     if not callable(function):
-        raise ValueError(f"{file} has no function {name}; give an expert as FILE.py:FUNCTION.")
+        raise GmpsError(f"{file} has no function {name}; give an expert as FILE.py:FUNCTION.")
     return function  # pyright: ignore[reportReturnType]
 
 

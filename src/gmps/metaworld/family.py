@@ -21,6 +21,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.errors import GmpsError
 from gmps.tasks.base import Augment, Spec, Split, State
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.tasks.lists import select_evenly
@@ -69,16 +70,16 @@ def metaworld_family(name: str) -> "MetaWorld":
     """The family of a name: see `is_metaworld`.
 
     Raises:
-        ValueError: the package is missing, or it has no such environment.
+        GmpsError: the package is missing, or it has no such environment.
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name!r} is none of Meta-World's: {METAWORLD}.")
+        raise GmpsError(f"{name!r} is none of Meta-World's: {METAWORLD}.")
     if importlib.util.find_spec("metaworld") is None:
-        raise ValueError(f"{name} takes the package metaworld: pip install 'gmps[metaworld]'.")
+        raise GmpsError(f"{name} takes the package metaworld: pip install 'gmps[metaworld]'.")
     env, known = match["env"], environments()
     if env and env not in known:
-        raise ValueError(
+        raise GmpsError(
             f"Meta-World has no environment {env!r}; it has {', '.join(sorted(known))}."
         )
     return MetaWorld(match["benchmark"], horizon=int(match["horizon"] or MetaWorld.horizon))
@@ -116,11 +117,11 @@ class MetaWorld(GymnasiumFamily):
 
     def __post_init__(self) -> None:
         if not 1 <= self.horizon <= FULL_HORIZON:
-            raise ValueError(
+            raise GmpsError(
                 f"{self.benchmark}: the horizon is {self.horizon}; it must be 1 to {FULL_HORIZON}."
             )
         if self.goals is not None and not 1 <= self.goals <= _LISTED:
-            raise ValueError(
+            raise GmpsError(
                 f"{self.benchmark}: goals is {self.goals}; Meta-World lists {_LISTED} of each kind."
             )
 
@@ -156,11 +157,11 @@ class MetaWorld(GymnasiumFamily):
         """Kind and random vector of a task.
 
         Raises:
-            ValueError: there is no such row.
+            GmpsError: there is no such row.
         """
         row, names = round(float(task[3])), self._list.env_names
         if not 0 <= row < len(names):
-            raise ValueError(f"{self.name}: there is no task {row}; its list has {len(names)}.")
+            raise GmpsError(f"{self.name}: there is no task {row}; its list has {len(names)}.")
         return names[row], self._list.rand_vecs[row]
 
     def env_name(self, task: Any) -> str:

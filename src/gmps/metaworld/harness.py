@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gmps.core.actors import Actor
 from gmps.core.types import Trajectories
+from gmps.errors import GmpsError
 from gmps.metaworld.family import MetaWorld
 from gmps.methods.base import Method, MethodState, Policy, stack
 from gmps.tasks.base import Split
-from gmps.worlds.base import Actor, held_noise, held_spread
 
 #: What the harness calls our splits.
 _OURS: dict[str, Split] = {"train": "train", "test": "heldout"}
@@ -53,9 +54,9 @@ class HarnessConfig:
     def __post_init__(self):
         for name, value in asdict(self).items():
             if isinstance(value, int) and name != "seed" and value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+                raise GmpsError(f"{name} is {value}; it must be at least 1.")
         if not self.splits:
-            raise ValueError("splits is empty; name train, test or both.")
+            raise GmpsError("splits is empty; name train, test or both.")
 
 
 class HarnessAgent:
@@ -102,16 +103,16 @@ class HarnessAgent:
         """Take note of one step of all environments.
 
         Raises:
-            ValueError: their episodes do not end together, or there are more than were announced.
+            GmpsError: their episodes do not end together, or there are more than were announced.
         """
         if len(self._episodes) == self._planned:
-            raise ValueError(
+            raise GmpsError(
                 f"Adaptation goes on after {self._planned} episodes; tell the agent how many there "
                 "will be."
             )
         over = timestep.truncated | timestep.terminated
         if over.any() != over.all():
-            raise ValueError(
+            raise GmpsError(
                 "Episodes of the adaptation ended apart; give all environments the same horizon."
             )
         self.env_steps += len(over)
@@ -140,9 +141,9 @@ class HarnessAgent:
 
     def _forget(self) -> None:
         self._episodes, self._steps = [], []
-        size, spread = held_noise(self._explore), held_spread(self._explore)
+        size = self._explore.held_noise
         noise = self._noise_of.standard_normal((self._n, self._planned, size), np.float32)
-        self._plan = np.asarray(noise if spread is None else jax.vmap(spread)(jnp.asarray(noise)))
+        self._plan = np.asarray(jax.vmap(self._explore.held_spread)(jnp.asarray(noise)))
 
     @property
     def _held(self) -> Float[np.ndarray, "n held"]:
@@ -154,7 +155,7 @@ class HarnessAgent:
 
     def _act(self, actor: Actor, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         noise = self._noise(actor)
-        held = held_noise(actor)
+        held = actor.held_noise
         noise = np.concatenate([self._held[:, :held], noise[:, held:]], 1)
         out = _act_together(actor, self._policies, observations.astype(np.float32), noise)
         return jax.device_get(out)
@@ -190,10 +191,10 @@ def run_harness(
     """Meta-World's figures of a method: success and return before and after adaptation.
 
     Raises:
-        ValueError: the harness would test on the goals that were trained on.
+        GmpsError: the harness would test on the goals that were trained on.
     """
     if family.benchmark.startswith("ml1-") and config.seed + 1 == family.seed:
-        raise ValueError(
+        raise GmpsError(
             f"With seed {config.seed} the harness tests on the goals of training; choose another."
         )
     import metaworld

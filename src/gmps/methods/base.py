@@ -1,19 +1,16 @@
 """What every method offers to the training driver and to the evaluator."""
 
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Key
 
+from gmps.core.actors import Actor
 from gmps.core.nets import GaussianPolicy
 from gmps.core.types import Demonstrations, Trajectories
 from gmps.core.vision import VisionPolicy
 from gmps.data.aggregate import Aggregate
-from gmps.worlds.base import Actor
-
-P = TypeVar("P")
 
 #: A method's training state: a named tuple of arrays. Its field `round` counts finished rounds.
 MethodState = Any
@@ -80,7 +77,7 @@ class Method(Protocol):
         """One adapted policy as it is handed on: it needs nothing but observations.
 
         Raises:
-            ValueError: this method's policies are of no such form.
+            GmpsError: this method's policies are of no such form.
         """
         ...
 
@@ -95,20 +92,6 @@ class Method(Protocol):
         ...
 
 
-def descend(
-    optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, params: P
-) -> tuple[P, Any]:
-    """One step of the optimiser: the new parameters and the optimiser's new state."""
-    updates, opt_state = optimiser.update(gradient, opt_state)
-    stepped: Any = optax.apply_updates(params, updates)  # pyright: ignore[reportArgumentType]
-    return stepped, opt_state
-
-
 def stack(policy: Any, n: int) -> Any:
     """`n` copies of a policy along a leading `task` axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), policy)
-
-
-def env_steps(data: Trajectories) -> int:
-    """Environment steps taken."""
-    return int(data.alive.sum())

@@ -92,8 +92,8 @@ def inner_view(
 ) -> InnerBatch:
     """Trajectories of each task as the inner step of the policy's head consumes them.
 
-    `settings` are those of `gmps.core.adapt.inner_batch`. For pictures the observations are features,
-    and only a baseline that needs no observation will do.
+    `settings` are those of `gmps.core.adapt.inner_batch`. For pictures the observations are
+    features, and only a baseline that needs no observation will do.
     """
     batch = inner_batch(data._replace(frames=None), **settings)
     if not isinstance(policy, VisionPolicy):

@@ -29,10 +29,12 @@ from gmps.core.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
 from gmps.core.losses import Imitation, InnerBatch, alive_mean, log_probs
 from gmps.core.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.core.nets import Activation, GaussianPolicy, Subset
-from gmps.core.types import Demonstrations, Task, Trajectories
+from gmps.core.optimise import descend
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
+from gmps.errors import GmpsError
 from gmps.experts.base import Controller, MixtureActor
-from gmps.methods.base import Gathered, descend, env_steps, stack
+from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, head_of, mean_step_size
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate, rescaled
 from gmps.runs.config_json import ADDED
@@ -183,7 +185,7 @@ class Gmps(GaussianMethod):
 
     def gather(self, state: GmpsState, key: Key[Array, ""]) -> tuple[GmpsState, Gathered]:
         """Episodes before and after the inner step; the expert labels the latter."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         *inner_keys, visit_key, label_key = jax.random.split(key, config.inner_steps + 2)
         actor = self.actor()
         policies = stack(state.params.policy, n)
@@ -253,7 +255,7 @@ def expert_share(config: GmpsConfig, round_: int) -> float:
             return max(0.0, 1.0 - round_ / config.beta_rounds)
         case "geometric":
             return math.exp(-round_ / config.beta_rounds)
-    raise ValueError(f"beta is {config.beta!r}; it must be 'zero', 'linear' or 'geometric'.")
+    raise GmpsError(f"beta is {config.beta!r}; it must be 'zero', 'linear' or 'geometric'.")
 
 
 class _Block(NamedTuple):

@@ -28,11 +28,12 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.losses import Imitation, imitation_loss
 from gmps.core.nets import GaussianPolicy
-from gmps.core.types import Demonstrations, Task, Trajectories
+from gmps.core.optimise import descend
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
 from gmps.core.vision import VisionPolicy, perceive
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.experts.base import Controller
-from gmps.methods.base import Gathered, descend, env_steps, stack
+from gmps.methods.base import Gathered, stack
 from gmps.methods.episode_advantage import (
     Advantage,
     EpisodeAdvantage,
@@ -103,7 +104,7 @@ class GmpsLatent(LatentMethod):
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> GmpsLatentState:
         """A policy and latents that imitate `demos`; the advantage of an episode is its return."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         net_key, latent_key, advantage_key, imitate_key = jax.random.split(key, 4)
         shape = (n, config.latent)
         start = Latent(
@@ -155,7 +156,7 @@ class GmpsLatent(LatentMethod):
         self, state: GmpsLatentState, key: Key[Array, ""]
     ) -> tuple[GmpsLatentState, Gathered]:
         """Episodes with z from the prior, then at the adapted and at the own latents."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         explore_key, adapted_key, own_key, label_key = jax.random.split(key, 4)
         policies = stack(self.policy(state), n)
         roll = self.world.rollout(self.actor(), policies, self.tasks, config.episodes, explore_key)

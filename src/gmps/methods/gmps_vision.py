@@ -25,6 +25,7 @@ from gmps.core.nets import GaussianPolicy
 from gmps.core.returns import Baseline, check_without_state
 from gmps.core.types import Demonstrations, Trajectories
 from gmps.core.vision import VisionPolicy, encode
+from gmps.errors import GmpsError
 from gmps.methods.base import Gathered
 from gmps.methods.gaussian import adapt_step, inner_view, with_heads
 from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState, run_block, weigh_batches
@@ -54,7 +55,7 @@ class GmpsVisionConfig(GmpsConfig):
 
     def __post_init__(self):
         if self.beta != "zero":
-            raise ValueError(
+            raise GmpsError(
                 f"beta is {self.beta!r}; an expert does not act in turn with a policy that sees: "
                 "leave it at 'zero'."
             )
@@ -78,7 +79,7 @@ class GmpsVision(Gmps):
 
     def __post_init__(self):
         if not isinstance(self.world.family, PixelFamily):
-            raise ValueError(
+            raise GmpsError(
                 f"gmps-vision learns from pictures, and {self.world.family.name} has no camera; "
                 "choose a family that has one, such as sawyer-push-vision, or --method gmps."
             )

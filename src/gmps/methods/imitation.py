@@ -11,11 +11,11 @@ from jaxtyping import Array, Float, Key
 
 from gmps.core.losses import Imitation, imitation_loss
 from gmps.core.nets import GaussianPolicy
+from gmps.core.optimise import descend
 from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.core.vision import VisionPolicy, perceive
 from gmps.data.aggregate import Aggregate, append, sample
 from gmps.experts.base import Controller, label
-from gmps.methods.base import descend
 
 Imitator = TypeVar("Imitator", GaussianPolicy, VisionPolicy)
 #: Smallest scale of an observation: coordinates that never move are not blown up.

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_kl, gaussian_log_prob
 from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy, with_std
@@ -102,7 +103,7 @@ def spread_evenly(noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
 
 
 @dataclass(frozen=True)
-class LatentActor:
+class LatentActor(Actor):
     """Runs a `LatentPolicy`; `stochastic=False` takes the means of `z` and of the action."""
 
     act_size: int

@@ -24,8 +24,8 @@ from gmps.core.adapt import inner_batch
 from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.surrogates import ratio_loss
-from gmps.core.types import Demonstrations, Task, Trajectories
-from gmps.methods.base import Gathered, env_steps, stack
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
+from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import fresh_policy, head_of, mean_step_size
 from gmps.methods.latent import (
     Latent,
@@ -75,7 +75,7 @@ class Maesn(LatentMethod):
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> MaesnState:
         """Random network and latent means, latent deviations 1; `demos` are not used."""
         del demos
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         net_key, latent_key = jax.random.split(key)
         shape = (n, config.latent)
         means = jax.random.normal(latent_key, shape, jnp.float32)
@@ -106,7 +106,7 @@ class Maesn(LatentMethod):
 
     def gather(self, state: MaesnState, key: Key[Array, ""]) -> tuple[MaesnState, Gathered]:
         """Episodes before the inner step and after it."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         before_key, after_key, scale_key = jax.random.split(key, 3)
         spent = 0
         if config.normalise and int(state.round) == 0:

@@ -25,11 +25,12 @@ from gmps.core.columns import inner_objective, ratio_objective
 from gmps.core.losses import InnerBatch
 from gmps.core.meta_gradient import MetaParams
 from gmps.core.nets import GaussianPolicy, subset_mask
+from gmps.core.optimise import over_tasks
 from gmps.core.surrogates import action_distributions, mean_kl
-from gmps.core.types import Demonstrations, Task, Trajectories
-from gmps.methods.base import Gathered, env_steps, stack
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
+from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, fresh_policy, mean_step_size
-from gmps.methods.outer import Metrics, over_tasks, ppo_steps, start_optimiser, trpo_step
+from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.settings import MamlConfig
 from gmps.worlds.base import World
@@ -79,7 +80,7 @@ class Maml(GaussianMethod):
 
     def gather(self, state: MamlState, key: Key[Array, ""]) -> tuple[MamlState, Gathered]:
         """Episodes before each inner step and after the last."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         *inner_keys, last_key, scale_key = jax.random.split(key, config.inner_steps + 2)
         spent, returns, batches = 0, [], []
         if config.normalise and int(state.round) == 0:

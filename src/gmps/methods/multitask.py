@@ -21,8 +21,8 @@ from jaxtyping import Array, Float, Int, Key
 from gmps.core.adapt import inner_batch
 from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy, subset_mask
-from gmps.core.types import Demonstrations, Task, Trajectories
-from gmps.methods.base import Gathered, env_steps, stack
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
+from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod, fresh_policy
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
@@ -73,7 +73,7 @@ class Multitask(GaussianMethod):
 
     def gather(self, state: MultitaskState, key: Key[Array, ""]) -> tuple[MultitaskState, Gathered]:
         """Episodes in all tasks; sometimes a search for the step size."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         scale_key, own_key, after_key, *tune_keys = jax.random.split(key, 5)
         spent, policy = 0, state.policy
         if config.normalise and int(state.round) == 0:

@@ -21,9 +21,10 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.adapt import inner_batch
 from gmps.core.nets import GaussianPolicy, with_std
-from gmps.core.types import Demonstrations, Task, Trajectories
+from gmps.core.optimise import descend
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
-from gmps.methods.base import Gathered, descend, env_steps, stack
+from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod
 from gmps.methods.imitation import blind_loss, imitate
 from gmps.methods.plain import plain_step, tune
@@ -86,7 +87,7 @@ class MultitaskBc(GaussianMethod):
         self, state: MultitaskBcState, key: Key[Array, ""]
     ) -> tuple[MultitaskBcState, Gathered]:
         """Sometimes a search for exploration and step size; then episodes that measure them."""
-        config, n = self.config, jax.tree.leaves(self.tasks)[0].shape[0]
+        config, n = self.config, task_count(self.tasks)
         own_key, after_key, *tune_keys = jax.random.split(key, 4)
         spent = 0
         if int(state.round) % config.tune_every == 0:

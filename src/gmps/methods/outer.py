@@ -27,9 +27,10 @@ from gmps.core.columns import (
 from gmps.core.dist import gaussian_kl
 from gmps.core.losses import InnerBatch, alive_mean
 from gmps.core.nets import GaussianPolicy
+from gmps.core.optimise import descend, over_tasks
 from gmps.core.surrogates import action_distributions, clipped_ratio_loss, mean_kl
 from gmps.core.trust_region import TrustRegionConfig, natural_step
-from gmps.methods.base import descend
+from gmps.errors import GmpsError
 
 P = TypeVar("P")
 Outer = Literal["trpo", "ppo"]
@@ -51,13 +52,13 @@ class PpoConfig:
 
     def __post_init__(self):
         if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; it must be at least 1.")
+            raise GmpsError(f"steps is {self.steps}; it must be at least 1.")
 
 
 def check_outer(outer: str) -> None:
-    """Raise ValueError unless `outer` is an outer step."""
+    """Raise GmpsError unless `outer` is an outer step."""
     if outer not in ("trpo", "ppo"):
-        raise ValueError(f"outer is {outer!r}; it must be 'trpo' or 'ppo'.")
+        raise GmpsError(f"outer is {outer!r}; it must be 'trpo' or 'ppo'.")
 
 
 def start_optimiser(outer: Outer, config: PpoConfig, params: Any) -> optax.OptState:
@@ -143,18 +144,6 @@ def _loss_and_kl(
         old_means, old.floored_log_std, moved, policy.floored_log_std
     )
     return ratio_loss(policy, moved, samples), alive_mean(kl, samples.alive)
-
-
-def over_tasks(function: Callable[..., Any], *args: Any) -> Any:
-    """`function` of each task, whose arguments and results have a leading `task` axis.
-
-    On a CPU one after another, so that a task's activations stay in cache; elsewhere all at once.
-    """
-    return jax.lax.platform_dependent(
-        *args,
-        cpu=lambda *args: jax.lax.map(lambda task: function(*task), args),
-        default=jax.vmap(function),
-    )
 
 
 def ppo_steps(

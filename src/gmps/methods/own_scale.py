@@ -1,11 +1,10 @@
 """Input scaling for methods without experts: from the first episodes of their own policy."""
 
-import jax
 from jaxtyping import Array, Key
 
 from gmps.core.nets import GaussianPolicy, PolicyActor
-from gmps.core.types import Demonstrations, Task
-from gmps.methods.base import env_steps, stack
+from gmps.core.types import Demonstrations, Task, env_steps, task_count
+from gmps.methods.base import stack
 from gmps.methods.imitation import normalised
 from gmps.worlds.base import World
 
@@ -17,7 +16,7 @@ def scaled_to(
 
     Returns it with the environment steps that the episodes took.
     """
-    policies = stack(policy, jax.tree.leaves(tasks)[0].shape[0])
+    policies = stack(policy, task_count(tasks))
     actor = PolicyActor(world.family.spec.act_size)
     data = world.rollout(actor, policies, tasks, episodes, key).trajectories
     flat = lambda x: x.reshape(x.shape[0], -1, *x.shape[3:])  # noqa: E731

@@ -23,11 +23,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.nets import GaussianPolicy
-from gmps.core.types import Demonstrations, Task, Trajectories, tree_index
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count, tree_index
 from gmps.core.vision import VisionPolicy
+from gmps.errors import GmpsError
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
-from gmps.methods.base import Gathered, env_steps, stack
+from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import untrained_policy
 from gmps.methods.latent import Latent, prior
 from gmps.methods.pearl_learner import (
@@ -115,9 +116,9 @@ class Pearl:
         """None is written.
 
         Raises:
-            ValueError: always.
+            GmpsError: always.
         """
-        raise ValueError(
+        raise GmpsError(
             "A policy of pearl is not Gaussian, its actions pass a tanh and their noise depends on "
             "the state, so it is neither written nor certified; use `gmps eval` or `gmps render`."
         )
@@ -163,7 +164,7 @@ class Pearl:
 
     @property
     def _count(self) -> int:
-        return jax.tree.leaves(self.tasks)[0].shape[0]
+        return task_count(self.tasks)
 
 
 @partial(jax.jit, static_argnames="config")

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_kl
+from gmps.core.optimise import descend
 from gmps.core.types import Task
 from gmps.experts.replay import Batch, Replay, locate, take
 from gmps.experts.sac import (
@@ -25,7 +27,6 @@ from gmps.experts.sac import (
     squash,
     values,
 )
-from gmps.methods.base import descend
 from gmps.methods.latent import Latent, prior
 from gmps.methods.settings import PearlConfig
 from gmps.tasks.base import Spec
@@ -48,7 +49,7 @@ class PearlPolicy(eqx.Module):
 
 
 @dataclass(frozen=True)
-class PearlActor:
+class PearlActor(Actor):
     """Runs a `PearlPolicy`: z is drawn once for an episode. `stochastic=False` takes the mean of z
     and of the action before the tanh."""
 

@@ -18,10 +18,10 @@ from gmps.core.adapt import adapt
 from gmps.core.losses import Imitation, InnerBatch
 from gmps.core.nets import GaussianPolicy, with_std
 from gmps.core.returns import Baseline
-from gmps.core.types import Task, Trajectories
+from gmps.core.types import Task, Trajectories, env_steps, task_count
 from gmps.core.vision import VisionPolicy
 from gmps.data.aggregate import Aggregate, sample
-from gmps.methods.base import env_steps, stack
+from gmps.methods.base import stack
 from gmps.methods.gaussian import gaussian_actor, head_of, inner_view, with_heads
 from gmps.methods.imitation import imitate, rescaled
 from gmps.runs.config_json import ADDED
@@ -142,7 +142,7 @@ def tune(
         measure_episodes: episodes that measure one candidate in one task.
         baseline: what the step subtracts from returns.
     """
-    n, sizes = jax.tree.leaves(tasks)[0].shape[0], step_sizes
+    n, sizes = task_count(tasks), step_sizes
     many_tasks = jax.tree.map(lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), tasks)
     acting = gaussian_actor(world.family)
     measuring = gaussian_actor(world.family, stochastic=False)

@@ -4,6 +4,7 @@ import importlib
 from typing import Any, Literal, NamedTuple
 
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 from gmps.experts.base import Controller
 from gmps.methods.base import Method
 from gmps.worlds.base import World
@@ -42,10 +43,10 @@ def entry(name: str) -> Entry:
     """The entry of a method.
 
     Raises:
-        ValueError: there is no such method.
+        GmpsError: there is no such method.
     """
     if name not in METHODS:
-        raise ValueError(f"There is no method {name!r}. Methods: {', '.join(METHODS)}.")
+        raise GmpsError(f"There is no method {name!r}. Methods: {', '.join(METHODS)}.")
     return METHODS[name]
 
 
@@ -63,7 +64,7 @@ def make_method(
             not given it.
 
     Raises:
-        ValueError: there is no such method.
+        GmpsError: there is no such method.
     """
     found = entry(name)
     make = getattr(importlib.import_module(f"gmps.methods.{found.module}"), found.name)

@@ -7,6 +7,7 @@ from gmps.core.adapt import StepSizeKind
 from gmps.core.losses import Imitation, check_imitation
 from gmps.core.nets import Activation, Subset
 from gmps.core.trust_region import TrustRegionConfig
+from gmps.errors import GmpsError
 from gmps.experts.sac import SacConfig
 from gmps.methods.episode_advantage import AdvantageKind
 from gmps.methods.outer import Outer, PpoConfig
@@ -75,21 +76,21 @@ class GmpsLatentConfig:
             *("visit_episodes", "own_episodes"),
         ):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.episodes < 2:
-            raise ValueError(
+            raise GmpsError(
                 f"episodes is {self.episodes}; the inner step compares episodes, so it must be at "
                 "least 2."
             )
         if not 0 < self.narrowing <= 1:
-            raise ValueError(f"narrowing is {self.narrowing}; it must be above 0 and at most 1.")
+            raise GmpsError(f"narrowing is {self.narrowing}; it must be above 0 and at most 1.")
         for name in ("kl_weight", "blind_weight", "latent_rate"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 0.")
         if self.advantage not in get_args(AdvantageKind):
-            raise ValueError(f"advantage is {self.advantage!r}; it must be 'learned' or 'softmax'.")
+            raise GmpsError(f"advantage is {self.advantage!r}; it must be 'learned' or 'softmax'.")
         if self.advantage == "softmax" and self.step_size <= 0:
-            raise ValueError(
+            raise GmpsError(
                 f"step_size is {self.step_size}; with advantage softmax it must be above 0."
             )
         check_imitation(self.imitation)
@@ -181,9 +182,9 @@ class MaesnConfig:
     def __post_init__(self):
         for name in ("latent", "episodes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.kl_weight < 0:
-            raise ValueError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
+            raise GmpsError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
 
     @property
     def bias_size(self) -> int:
@@ -266,7 +267,7 @@ class MultitaskBcConfig:
     def __post_init__(self):
         check_tuning(self.tune_every, self.step_sizes)
         if not self.stds:
-            raise ValueError("stds is empty; name at least one standard deviation to try.")
+            raise GmpsError("stds is empty; name at least one standard deviation to try.")
 
 
 @dataclass(frozen=True)
@@ -314,21 +315,21 @@ class PearlConfig:
             *("context", "capacity"),
         ):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.collect is not None and self.collect < 1:
-            raise ValueError(f"collect is {self.collect}; it must be at least 1.")
+            raise GmpsError(f"collect is {self.collect}; it must be at least 1.")
         if self.kl_weight < 0:
-            raise ValueError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
+            raise GmpsError(f"kl_weight is {self.kl_weight}; it must be at least 0.")
         if self.sac.batch < self.meta_batch:
-            raise ValueError(
+            raise GmpsError(
                 f"sac.batch is {self.sac.batch}; it must be at least meta_batch, "
                 f"{self.meta_batch}: each task needs a transition."
             )
 
 
 def check_tuning(tune_every: int, step_sizes: tuple[float, ...]) -> None:
-    """Raise ValueError where there is nothing to try, or no time to try it."""
+    """Raise GmpsError where there is nothing to try, or no time to try it."""
     if tune_every < 1:
-        raise ValueError(f"tune_every is {tune_every}; it must be at least 1.")
+        raise GmpsError(f"tune_every is {tune_every}; it must be at least 1.")
     if not step_sizes:
-        raise ValueError("step_sizes is empty; name at least one step size to try.")
+        raise GmpsError("step_sizes is empty; name at least one step size to try.")

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 from gmps.tasks.base import Camera, MujocoFamily, State, TaskFamily
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
@@ -58,12 +59,12 @@ def render_episode(
         shadows: draw shadows and reflections, at a third of the speed.
 
     Raises:
-        ValueError: a size or `every` is below 1, or MuJoCo can draw neither with EGL nor with
+        GmpsError: a size or `every` is below 1, or MuJoCo can draw neither with EGL nor with
             OSMesa.
     """
     for name, value in (("width", width), ("height", height), ("every", every)):
         if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1.")
+            raise GmpsError(f"{name} is {value}; it must be at least 1.")
     states = jax.tree.map(np.asarray, states)
     last = len(states.qpos) - 1
     chosen = sorted({*range(0, last + 1, every), last})
@@ -82,7 +83,7 @@ def choose_gl() -> str:
     """The OpenGL backend to draw with: `MUJOCO_GL` if it is set, else `egl` or `osmesa`.
 
     Raises:
-        ValueError: none of them works here; says what to install.
+        GmpsError: none of them works here; says what to install.
     """
     named = os.environ.get("MUJOCO_GL", "").lower().strip()
     tried = [named] if named in ("egl", "osmesa", "glfw", "glx", "cgl", "wgl") else []
@@ -99,7 +100,7 @@ def choose_gl() -> str:
         if "works" in probe.stdout:
             return name
     what = f"MUJOCO_GL={named}" if tried else "EGL or OSMesa"
-    raise ValueError(
+    raise GmpsError(
         f"MuJoCo cannot draw with {what} on this machine; install Debian's libegl1 and "
         "libgl1-mesa-dri, or libosmesa6, or set MUJOCO_GL to what there is."
     )

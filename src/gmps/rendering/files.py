@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gmps.errors import GmpsError
 from gmps.forks import expected_fork
 from gmps.rendering.episodes import Frames
 
@@ -23,11 +24,11 @@ def side_by_side(columns: Mapping[str, Frames]) -> Frames:
     Shorter ones rest on their last frame.
 
     Raises:
-        ValueError: there is no column, or their sizes differ.
+        GmpsError: there is no column, or their sizes differ.
     """
     sizes = {frames.shape[1:3] for frames in columns.values()}
     if len(sizes) != 1:
-        raise ValueError(f"Frames side by side need one common size, got {sorted(sizes)}.")
+        raise GmpsError(f"Frames side by side need one common size, got {sorted(sizes)}.")
     ((height, width),) = sizes
     length = max(len(frames) for frames in columns.values())
     total = len(columns) * (width + GAP) - GAP
@@ -50,18 +51,18 @@ def require_writable(path: str | Path) -> Path:
     """The path, if `write_frames` can write there; to be asked before anything is computed.
 
     Raises:
-        ValueError: it exists, its ending is not known, or the encoder for .mp4 is not installed.
+        GmpsError: it exists, its ending is not known, or the encoder for .mp4 is not installed.
     """
     path = Path(path)
     if path.exists():
-        raise ValueError(f"{path} already exists; choose another file with --out.")
+        raise GmpsError(f"{path} already exists; choose another file with --out.")
     if path.suffix not in SUFFIXES:
-        raise ValueError(
+        raise GmpsError(
             f"{path} must end in {', '.join(SUFFIXES)}: an animation, a film, or one picture of "
             "the last frame."
         )
     if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ValueError(
+        raise GmpsError(
             "Writing .mp4 takes the package imageio-ffmpeg; install gmps[video], or choose a .gif."
         )
     return path
@@ -71,7 +72,7 @@ def write_frames(path: str | Path, frames: Frames, fps: float) -> None:
     """Write frames as .gif or .mp4, or the last one as .png. Never overwrites.
 
     Raises:
-        ValueError: see `require_writable`.
+        GmpsError: see `require_writable`.
     """
     path = require_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)

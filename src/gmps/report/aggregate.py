@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import CONTROLS, MODES
 from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
 
@@ -24,7 +25,7 @@ def combine_scores(named: Mapping[str, Scores]) -> dict[str, Any]:
         named: folder names to scores, of runs that differ in their seed alone.
 
     Raises:
-        ValueError: if they were evaluated on different held-out tasks, or on unequally many.
+        GmpsError: if they were evaluated on different held-out tasks, or on unequally many.
     """
     names, scores = list(named), list(named.values())
     first = dict(scores[0])
@@ -40,7 +41,7 @@ def combine_scores(named: Mapping[str, Scores]) -> dict[str, Any]:
             listed.add(split)
         for name, other in zip(names, tasks, strict=True):
             if len(other) != len(tasks[0]) or (split == "heldout" and other != tasks[0]):
-                raise ValueError(
+                raise GmpsError(
                     f"{names[0]} and {name} have equal settings but were evaluated on different "
                     "tasks; evaluate them on the same."
                 )

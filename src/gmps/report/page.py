@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import MODES
 from gmps.report.aggregate import SPLITS
 from gmps.report.curves import curves_section
@@ -28,20 +29,20 @@ def write_report(runs: Sequence[str | Path], out: str | Path | None = None) -> P
         The file written.
 
     Raises:
-        ValueError: if a folder is no run, its files are damaged, there is no place to write to, or
+        GmpsError: if a folder is no run, its files are damaged, there is no place to write to, or
             `out` is a file that is no report.
     """
     if not runs:
-        raise ValueError("A report needs at least one run folder; name one that gmps wrote.")
+        raise GmpsError("A report needs at least one run folder; name one that gmps wrote.")
     if out is None:
         if len(runs) > 1:
-            raise ValueError("A report of several runs needs a file to write; name it with --out.")
+            raise GmpsError("A report of several runs needs a file to write; name it with --out.")
         out = Path(runs[0]) / REPORT
     out = Path(out)
     if out.is_dir():
-        raise ValueError(f"{out} is a folder; name a file such as {out / REPORT} with --out.")
+        raise GmpsError(f"{out} is a folder; name a file such as {out / REPORT} with --out.")
     if out.exists() and _GENERATOR.encode() not in out.read_bytes()[:1000]:
-        raise ValueError(f"{out} exists and is no report; choose another file with --out.")
+        raise GmpsError(f"{out} exists and is no report; choose another file with --out.")
     page = render(group_runs([load_run(run) for run in runs]))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, page.encode())

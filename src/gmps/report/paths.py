@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from gmps.errors import GmpsError
 from gmps.report.text import condition_label, escape
 
 #: Conditions drawn, in drawing order, where `paths.npz` has them.
@@ -33,7 +34,7 @@ def draw_tasks(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
         Names of the tasks, each with an SVG element. All pictures have the same scale.
 
     Raises:
-        ValueError: if the arrays do not have these shapes.
+        GmpsError: if the arrays do not have these shapes.
     """
     goals = np.asarray(arrays["goal"], np.float64)
     names = path_names(arrays)
@@ -45,7 +46,7 @@ def draw_tasks(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     }
     for (condition, name), path in drawn.items():
         if path.ndim != 4 or path.shape[0] != len(goals) or path.shape[-1] != 2:
-            raise ValueError(
+            raise GmpsError(
                 f"The paths {condition}/{name} have shape {path.shape}, but need the axes (task, "
                 f"ep, t + 1, 2) or (task, t + 1, 2) for {len(goals)} tasks."
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gmps.errors import GmpsError
 from gmps.report.aggregate import combine_scores
 from gmps.runs.config_json import flatten_config
 from gmps.runs.run import Run
@@ -72,12 +73,12 @@ def load_run(folder: str | Path) -> RunData:
     """Read a run folder.
 
     Raises:
-        ValueError: if it is no run folder, or a file in it is damaged or of another version.
+        GmpsError: if it is no run folder, or a file in it is damaged or of another version.
     """
     run = Run.open(folder)
     scores = run.scores
     if scores is not None and scores.get("format") != SCORES_FORMAT:
-        raise ValueError(
+        raise GmpsError(
             f"{run.path / 'scores.json'} has format {scores.get('format')}, but this version of "
             f"gmps reads format {SCORES_FORMAT}; evaluate again with `gmps eval {run.path}`."
         )

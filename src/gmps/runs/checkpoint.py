@@ -22,6 +22,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from gmps.errors import GmpsError
+
 Tree = TypeVar("Tree")
 FORMAT = "gmps-checkpoint-1"
 _ENTRY = "gmps"
@@ -58,7 +60,7 @@ def save(path: str | Path, tree: Any, metadata: Mapping[str, Any] | None = None)
         metadata: anything JSON can hold; no NaN.
 
     Raises:
-        ValueError: if a leaf is not an array, or the metadata do not fit into JSON.
+        GmpsError: if a leaf is not an array, or the metadata do not fit into JSON.
     """
     arrays: dict[str, np.ndarray] = {}
     keys: dict[str, str] = {}
@@ -70,7 +72,7 @@ def save(path: str | Path, tree: Any, metadata: Mapping[str, Any] | None = None)
     try:
         plain = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The metadata of a checkpoint must fit into JSON: {error}.") from error
+        raise GmpsError(f"The metadata of a checkpoint must fit into JSON: {error}.") from error
     header = {"format": FORMAT, "metadata": plain, "keys": keys}
     header["digest"] = _digest(arrays, header)
     # One entry: the library writes several in no fixed order.
@@ -91,7 +93,7 @@ def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
         The tree and the metadata.
 
     Raises:
-        ValueError: if the file is missing or damaged, or holds something other than `like`; the
+        GmpsError: if the file is missing or damaged, or holds something other than `like`; the
             sentence names the first leaf that differs.
     """
     arrays, header = _read(path)
@@ -100,7 +102,7 @@ def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
     names = {name for name, _ in wanted}
     for name in arrays:
         if name not in names:
-            raise ValueError(
+            raise GmpsError(
                 f"The checkpoint {path} holds a leaf {name} that is not expected here; it was "
                 "saved with another network or method."
             )
@@ -115,7 +117,7 @@ def verify(path: str | Path) -> dict[str, Any]:
     """Check a checkpoint's completeness and digest, and return its metadata.
 
     Raises:
-        ValueError: if the file is missing, truncated, changed or not a checkpoint.
+        GmpsError: if the file is missing, truncated, changed or not a checkpoint.
     """
     return _read(path)[1]["metadata"]
 
@@ -138,7 +140,7 @@ class Checkpoints:
 
     def __init__(self, folder: str | Path, keep: int = 3):
         if keep < 1:
-            raise ValueError(f"At least 1 checkpoint must be kept, got keep={keep}.")
+            raise GmpsError(f"At least 1 checkpoint must be kept, got keep={keep}.")
         self.folder = Path(folder)
         self.keep = keep
 
@@ -252,13 +254,13 @@ def _is_key(leaf: Any) -> bool:
 
 def _host_array(name: str, leaf: Any) -> np.ndarray:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
-        raise ValueError(
+        raise GmpsError(
             f"A checkpoint holds arrays only, but the leaf {name} is of type "
             f"{type(leaf).__name__}; partition the tree with equinox.filter first."
         )
     array = np.asarray(leaf, order="C")
     if array.dtype.hasobject or array.dtype.kind in "USmM":
-        raise ValueError(
+        raise GmpsError(
             f"A checkpoint holds numbers only, but the leaf {name} has the dtype {array.dtype}."
         )
     return array
@@ -277,18 +279,18 @@ def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
 def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no checkpoint {path}.")
+        raise GmpsError(f"There is no checkpoint {path}.")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             entry = (file.metadata() or {}).get(_ENTRY)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = json.loads(entry) if entry is not None else {}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"The checkpoint {path} is damaged or cut short: {error}.") from error
+        raise GmpsError(f"The checkpoint {path} is damaged or cut short: {error}.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ValueError(f"The file {path} is not a checkpoint of gmps ({FORMAT}).")
+        raise GmpsError(f"The file {path} is not a checkpoint of gmps ({FORMAT}).")
     if header.get("digest") != _digest(arrays, header):
-        raise ValueError(f"The checkpoint {path} is damaged: its data do not match its digest.")
+        raise GmpsError(f"The checkpoint {path} is damaged: its data do not match its digest.")
     return arrays, header
 
 
@@ -296,7 +298,7 @@ def _restored(
     path: str | Path, name: str, like: Any, array: np.ndarray | None, key_impl: str | None
 ) -> Any:
     if array is None:
-        raise ValueError(
+        raise GmpsError(
             f"The checkpoint {path} lacks the leaf {name}; it was saved with another network or "
             "method."
         )
@@ -304,7 +306,7 @@ def _restored(
     if is_key != (key_impl is not None):
         kinds = ("a random key", "an array")
         got, wanted = kinds if key_impl is not None else kinds[::-1]
-        raise ValueError(f"The leaf {name} of {path} is {got}, but {wanted} is expected.")
+        raise GmpsError(f"The leaf {name} of {path} is {got}, but {wanted} is expected.")
     if is_key:
         value: Any = jax.random.wrap_key_data(jnp.asarray(array), impl=key_impl)
         got, wanted = str(value.dtype), str(like.dtype)
@@ -312,7 +314,7 @@ def _restored(
         value = array
         got, wanted = str(array.dtype), str(np.dtype(like.dtype))
     if value.shape != like.shape or got != wanted:
-        raise ValueError(
+        raise GmpsError(
             f"The leaf {name} of {path} has shape {value.shape} and dtype {got}, but shape "
             f"{tuple(like.shape)} and dtype {wanted} are expected."
         )

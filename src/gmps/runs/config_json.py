@@ -11,6 +11,8 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gmps.errors import GmpsError
+
 Config = TypeVar("Config")
 
 #: `metadata` of a field that came after runs had been stored: those lack it, and take its default,
@@ -22,10 +24,10 @@ def encode_config(config: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values; nested dataclasses become objects, tuples lists.
 
     Raises:
-        ValueError: naming the field that does not fit into JSON.
+        GmpsError: naming the field that does not fit into JSON.
     """
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
-        raise ValueError(f"Settings must be a dataclass instance, got {type(config).__name__}.")
+        raise GmpsError(f"Settings must be a dataclass instance, got {type(config).__name__}.")
     return _encode(config, "")
 
 
@@ -35,7 +37,7 @@ def decode_config(cls: type[Config], values: dict[str, Any]) -> Config:
     A field with several dataclasses for a type takes the one whose fields are those stored.
 
     Raises:
-        ValueError: naming the field that is missing, unknown or of another type.
+        GmpsError: naming the field that is missing, unknown or of another type.
     """
     return _decode(cls, values, "")
 
@@ -65,7 +67,7 @@ def _encode(value: Any, name: str) -> Any:
     is_nan = isinstance(value, float) and math.isnan(value)
     if not is_nan and (value is None or isinstance(value, bool | int | float | str)):
         return value
-    raise ValueError(
+    raise GmpsError(
         f"The setting {name[1:]} = {value!r} of type {type(value).__name__} does not fit into JSON."
     )
 
@@ -96,18 +98,18 @@ def _decode_plain(kind: Any, value: Any, name: str) -> Any:
     fits |= typing.get_origin(kind) is typing.Literal and value in typing.get_args(kind)
     if fits:
         return value
-    raise ValueError(
+    raise GmpsError(
         f"The stored setting {name[1:]} = {json.dumps(value)} is not of the type "
         f"{getattr(kind, '__name__', kind)}; the run was made by another version of gmps."
     )
 
 
 def _decode_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
-    first: ValueError | None = None
+    first: GmpsError | None = None
     for kind in kinds:
         try:
             return _decode(kind, value, name)
-        except ValueError as error:
+        except GmpsError as error:
             first = first or error
     assert first is not None
     raise first
@@ -118,12 +120,12 @@ def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
     fields = [f.name for f in dataclasses.fields(cls) if f.init]
     added = {f.name for f in dataclasses.fields(cls) if f.metadata.get("added")}
     for missing in (f for f in fields if f not in values and f not in added):
-        raise ValueError(
+        raise GmpsError(
             f"The stored settings lack {f'{name}.{missing}'[1:]}; the run was made by another "
             "version of gmps."
         )
     for unknown in (f for f in values if f not in fields):
-        raise ValueError(
+        raise GmpsError(
             f"The stored setting {f'{name}.{unknown}'[1:]} is not known; the run was made by "
             "another version of gmps."
         )
@@ -135,7 +137,7 @@ def _paired(origin: type, kinds: tuple[Any, ...], values: list[Any], name: str):
     if origin is list or (len(kinds) == 2 and kinds[1] is Ellipsis):
         return [(kinds[0], value) for value in values]
     if len(kinds) != len(values):
-        raise ValueError(
+        raise GmpsError(
             f"The stored setting {name[1:]} has {len(values)} entries, but {len(kinds)} are "
             "expected; the run was made by another version of gmps."
         )

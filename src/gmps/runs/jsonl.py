@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gmps.errors import GmpsError
+
 
 class RoundLog:
     """A `.jsonl` file whose rows have a rising integer `round`.
@@ -25,7 +27,7 @@ class RoundLog:
         """All complete rows.
 
         Raises:
-            ValueError: if a complete line is no JSON object with a `round`.
+            GmpsError: if a complete line is no JSON object with a `round`.
         """
         return [row for row, _ in self._complete()]
 
@@ -37,18 +39,18 @@ class RoundLog:
             figures: names to numbers; NaN and infinities become null.
 
         Raises:
-            ValueError: if the round was logged before, or a figure is no number.
+            GmpsError: if the round was logged before, or a figure is no number.
         """
         row: dict[str, Any] = {"round": int(step)}
         for name, value in figures.items():
             if name == "round":
-                raise ValueError("A metric may not be called `round`: that is the row's number.")
+                raise GmpsError("A metric may not be called `round`: that is the row's number.")
             row[name] = _number(name, value)
         if self._last is None:
             self._cut(lambda _: True)
         last = self._last
         if last is not None and step <= last:
-            raise ValueError(
+            raise GmpsError(
                 f"Round {step} cannot be logged to {self.path} after round {last}; rounds rise."
             )
         with self.path.open("ab") as file:
@@ -81,7 +83,7 @@ class RoundLog:
             except ValueError:
                 valid = False
             if not valid:
-                raise ValueError(
+                raise GmpsError(
                     f"Line {number} of {self.path} is damaged: it is no JSON object with a round."
                 )
             rows.append((row, end))
@@ -101,10 +103,10 @@ class RoundLog:
 
 def _number(name: str, value: Any) -> int | float | None:
     if isinstance(value, bool | str) or value is None:
-        raise ValueError(f"The metric {name} must be a number, got {value!r}.")
+        raise GmpsError(f"The metric {name} must be a number, got {value!r}.")
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "iufb":
-        raise ValueError(
+        raise GmpsError(
             f"The metric {name} must be one number, got shape {array.shape} of {array.dtype}."
         )
     number = array.item()

@@ -8,6 +8,7 @@ import jax
 
 from gmps.core.nets import GaussianPolicy, init_policy
 from gmps.core.vision import VisionPolicy, init_vision_policy
+from gmps.errors import GmpsError
 from gmps.runs.checkpoint import load, save, verify
 
 _SIZES = "sizes"
@@ -36,11 +37,11 @@ def load_policy(path: str | Path) -> tuple[GaussianPolicy | VisionPolicy, dict[s
     of a policy that sees `policy(frame, hand)`.
 
     Raises:
-        ValueError: the file is missing, damaged, or holds no policy.
+        GmpsError: the file is missing, damaged, or holds no policy.
     """
     facts = verify(path)
     if _SIZES not in facts:
-        raise ValueError(f"{path} holds no policy; `gmps adapt` writes policies.")
+        raise GmpsError(f"{path} holds no policy; `gmps adapt` writes policies.")
     sizes = {**facts[_SIZES], "hidden": tuple(facts[_SIZES]["hidden"])}
     make = init_vision_policy if "hand_size" in sizes else init_policy
     like = make(jax.random.key(0), **sizes)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from gmps.errors import GmpsError
 from gmps.runs.checkpoint import Checkpoints, write_atomically
 from gmps.runs.config_json import decode_config, encode_config, flatten_config
 from gmps.runs.jsonl import RoundLog
@@ -67,7 +68,7 @@ class Run:
             keep: how many of the last checkpoints are kept, beside the best.
 
         Raises:
-            ValueError: if the folder holds anything, or the config does not fit into JSON.
+            GmpsError: if the folder holds anything, or the config does not fit into JSON.
         """
         path = Path(path)
         refuse_taken(path)
@@ -85,13 +86,13 @@ class Run:
         """Open an existing run.
 
         Raises:
-            ValueError: if the folder is missing or no run.
+            GmpsError: if the folder is missing or no run.
         """
         path = Path(path)
         if not path.is_dir():
-            raise ValueError(f"There is no folder {path}; name a folder that `gmps train` wrote.")
+            raise GmpsError(f"There is no folder {path}; name a folder that `gmps train` wrote.")
         if not (path / CONFIG).is_file():
-            raise ValueError(
+            raise GmpsError(
                 f"{path} is not a run: it has no {CONFIG}; name a folder that `gmps train` wrote."
             )
         return cls(path, keep)
@@ -115,7 +116,7 @@ class Run:
             free: dotted names of fields that may differ, such as `"rounds"`.
 
         Raises:
-            ValueError: naming the first field that differs and both values.
+            GmpsError: naming the first field that differs and both values.
         """
         stored = self.load_config(type(config))
         old, new = (flatten_config(encode_config(x)) for x in (stored, config))
@@ -124,7 +125,7 @@ class Run:
             name, more = names[0], len(names) - 1
             others = f" ({more} more: {', '.join(names[1:])})" if more else ""
             was, now = (json.dumps(x.get(name, "absent")) for x in (old, new))
-            raise ValueError(
+            raise GmpsError(
                 f"The run {self.path} was started with {name} = {was}, not {now}{others}; resume "
                 "it unchanged, or start a new run with another --run."
             )
@@ -151,7 +152,7 @@ class Run:
             timing: wall-clock figures, kept apart in `timing.jsonl`.
 
         Raises:
-            ValueError: if `step` was logged before, or a figure is no number.
+            GmpsError: if `step` was logged before, or a figure is no number.
         """
         self._write_lock()
         row = self._metrics.append(step, metrics)
@@ -198,7 +199,7 @@ class Run:
             The step, the tree and its metadata, or None if there is no complete checkpoint.
 
         Raises:
-            ValueError: if `like` does not fit, or another process writes to the run.
+            GmpsError: if `like` does not fit, or another process writes to the run.
 
         Warns:
             UserWarning: for a damaged checkpoint, and for packages of other versions than the
@@ -273,7 +274,7 @@ class Run:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise ValueError(
+            raise GmpsError(
                 f"Another process is writing to {self.path}; wait until it has ended."
             ) from None
         self._lock = file
@@ -314,23 +315,23 @@ class Run:
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ValueError(f"The run {self.path} lacks its {name}.") from None
+            raise GmpsError(f"The run {self.path} lacks its {name}.") from None
         except ValueError as error:
-            raise ValueError(f"{self.path / name} is damaged: {error}.") from error
+            raise GmpsError(f"{self.path / name} is damaged: {error}.") from error
 
 
 def refuse_taken(path: str | Path) -> None:
-    """Raise ValueError, in one sentence, where a new run cannot go."""
+    """Raise GmpsError, in one sentence, where a new run cannot go."""
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; choose another folder with --run.")
+        raise GmpsError(f"{path} is a file; choose another folder with --run.")
     if (path / CONFIG).exists():
-        raise ValueError(
+        raise GmpsError(
             f"{path} already holds a run; continue it with `gmps resume {path}`, or choose "
             "another folder with --run."
         )
     if path.is_dir() and any(path.iterdir()):
-        raise ValueError(f"{path} is not empty; choose another folder with --run.")
+        raise GmpsError(f"{path} is not empty; choose another folder with --run.")
 
 
 def _json(value: Any) -> bytes:

@@ -17,6 +17,7 @@ import mujoco.gl_context
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from gmps.errors import GmpsError
 from gmps.rendering.episodes import free_camera, prepare_gl
 from gmps.tasks.pixels import PixelFamily
 
@@ -34,9 +35,9 @@ class Cameras:
     """Draws what a family's learner sees. A frame is a function of the state alone."""
 
     def __init__(self, family: PixelFamily, threads: int):
-        """Raises ValueError where MuJoCo cannot draw; see `gmps.rendering.episodes.choose_gl`."""
+        """Raises GmpsError where MuJoCo cannot draw; see `gmps.rendering.episodes.choose_gl`."""
         if family.edits_model:
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name} changes its model from task to task, which cameras cannot draw; "
                 "give it one model."
             )

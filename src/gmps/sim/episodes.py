@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.core.types import Params, Rollout, Shared, Task, Trajectories
+from gmps.core.actors import Actor
+from gmps.core.types import Params, Rollout, Shared, Task, Trajectories, task_count
 from gmps.tasks.base import State, TaskFamily, Transition
-from gmps.worlds.base import Actor, held_noise, held_spread
 
 
 class Recording(NamedTuple):
@@ -60,7 +60,7 @@ def draw_starts(
     family: TaskFamily, episodes: int, tasks: Task, key: Key[Array, ""]
 ) -> Float[Array, "b state"]:
     """Packed start states of `episodes` episodes in each task."""
-    batch = jax.tree.leaves(tasks)[0].shape[0] * episodes
+    batch = task_count(tasks) * episodes
     repeated = jax.tree.map(lambda x: jnp.repeat(x, episodes, 0), tasks)
     # Not vmap: random bits of a batch of keys take several times as long to compile.
     starts = jax.lax.map(lambda x: pack(family.reset(*x)), (jax.random.split(key, batch), repeated))
@@ -73,16 +73,16 @@ def draw_noise(
 ) -> Float[Array, "t b noise"]:
     """Standard normal numbers for the actor; what it holds may be spread over a task's episodes."""
     noise = jax.random.normal(key, (steps, batch, actor.noise_size), jnp.float32)
-    spread, size = held_spread(actor), held_noise(actor)
-    if spread is not None:
+    size = actor.held_noise
+    if size:
         drawn = noise[0, :, :size].reshape(-1, episodes, size)
-        noise = noise.at[0, :, :size].set(jax.vmap(spread)(drawn).reshape(batch, size))
+        noise = noise.at[0, :, :size].set(jax.vmap(actor.held_spread)(drawn).reshape(batch, size))
     return hold(actor, noise)
 
 
 def hold(actor: Actor, noise: Float[Array, "t b noise"]) -> Float[Array, "t b noise"]:
     """The noise with what the actor holds for an episode as it is in the first step."""
-    held = held_noise(actor)
+    held = actor.held_noise
     return noise.at[:, :, :held].set(noise[0, :, :held]) if held else noise
 
 

@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmps.errors import GmpsError
 from gmps.sim.mjx_contacts import mujoco_contacts
 from gmps.sim.native import MAX_VALUE, markov_model, require_plain_state
 from gmps.tasks.base import Control, State
@@ -51,11 +52,11 @@ class MjxSimulator:
         """Changes `model`: warm starts and automatic resets off.
 
         Raises:
-            ValueError: MJX is not installed, or cannot simulate this model, or the model has state
+            GmpsError: MJX is not installed, or cannot simulate this model, or the model has state
                 besides positions and velocities.
         """
         if reason := missing():
-            raise ValueError(reason)
+            raise GmpsError(reason)
         require_plain_state(model)
         _refuse_accelerations(model)
         self.model = markov_model(model)
@@ -69,7 +70,7 @@ class MjxSimulator:
                 # Some limits show only here.
                 mjx.make_data(self.model)
         except NotImplementedError as error:
-            raise ValueError(f"MJX cannot simulate the model: {error}") from error
+            raise GmpsError(f"MJX cannot simulate the model: {error}") from error
         paths, self._structure = jax.tree.flatten_with_path(base)
         self._names = [jax.tree_util.keystr(path).lstrip(".") for path, _ in paths]
         self._leaves = [np.asarray(leaf) for _, leaf in paths]
@@ -78,13 +79,13 @@ class MjxSimulator:
         """What is different in copies of the simulator's model, stacked: see `edited_model`.
 
         Raises:
-            ValueError: something differs that MJX compiles into its program.
+            GmpsError: something differs that MJX compiles into its program.
         """
         rows = []
         for i, model in enumerate(models):
             leaves, structure = jax.tree.flatten(self._put(model))
             if structure != self._structure:
-                raise ValueError(
+                raise GmpsError(
                     f"the model of task {i} differs in more than numbers, which MJX compiles into "
                     "its program; change only masses, sizes, gains and the like, or use --sim "
                     "native."
@@ -158,7 +159,7 @@ def _refuse_accelerations(model: mujoco.MjModel) -> None:
     """MJX evaluates such sensors before it has solved for the forces of contacts."""
     for i in range(model.nsensor):
         if model.sensor_needstage[i] == mujoco.mjtStage.mjSTAGE_ACC:
-            raise ValueError(
+            raise GmpsError(
                 f"MJX cannot simulate the model: its sensor {model.sensor(i).name!r} measures "
                 "forces or accelerations."
             )

@@ -19,6 +19,8 @@ import mujoco.rollout
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gmps.errors import GmpsError
+
 #: Magnitude at which MuJoCo itself calls a position, velocity or acceleration bad.
 MAX_VALUE = 1e10
 
@@ -39,13 +41,13 @@ def edited_model(model: mujoco.MjModel, edit: Callable[[mujoco.MjModel], None]) 
     positions computed anew.
 
     Raises:
-        ValueError: `edit` changed the time step.
+        GmpsError: `edit` changed the time step.
     """
     step = model.opt.timestep
     model = copy.copy(model)
     edit(model)
     if model.opt.timestep != step:
-        raise ValueError(
+        raise GmpsError(
             f"the time step may not change, but went from {step} to {model.opt.timestep} s"
         )
     mujoco.mj_setConst(model, mujoco.MjData(model))
@@ -53,10 +55,10 @@ def edited_model(model: mujoco.MjModel, edit: Callable[[mujoco.MjModel], None]) 
 
 
 def require_plain_state(model: mujoco.MjModel) -> None:
-    """Raise ValueError if the model has state besides positions and velocities."""
+    """Raise GmpsError if the model has state besides positions and velocities."""
     extra = mujoco.mj_stateSize(model, _FULL) - 1 - model.nq - model.nv
     if extra:
-        raise ValueError(
+        raise GmpsError(
             f"The model has {extra} state variables besides qpos and qvel (actuator "
             "activations or plugins), which a family's State cannot hold; use motors or "
             "position actuators without dynamics."
@@ -74,7 +76,7 @@ class NativeSimulator:
         """`threads` = 0 runs in the calling thread, without a pool.
 
         Raises:
-            ValueError: the model has state besides positions and velocities.
+            GmpsError: the model has state besides positions and velocities.
         """
         require_plain_state(model)
         self.model = markov_model(model)

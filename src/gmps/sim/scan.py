@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmps.core.actors import Actor
 from gmps.core.types import Params, Task
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
-from gmps.worlds.base import Actor, held_noise
 
 #: From states and clipped actions to the next states and the sensor data of the first.
 Advance = Callable[
@@ -68,5 +68,5 @@ def record_scan(
         act=act,
         log_prob=log_prob,
         diverged=diverged,
-        held=noise[0, :, : held_noise(actor)],
+        held=noise[0, :, : actor.held_noise],
     )

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from gmps.errors import GmpsError
 from gmps.metaworld.family import is_metaworld, metaworld_family
 from gmps.tasks.base import TaskFamily
 
@@ -41,7 +42,7 @@ def make_family(name: str) -> TaskFamily:
     called without arguments.
 
     Raises:
-        ValueError: no such family; lists what exists and the nearest name.
+        GmpsError: no such family; lists what exists and the nearest name.
     """
     if ".py:" in name:
         return _load_family(*name.rsplit(":", 1))
@@ -50,7 +51,7 @@ def make_family(name: str) -> TaskFamily:
     if name not in _FAMILIES:
         close = difflib.get_close_matches(name, _FAMILIES, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
+        raise GmpsError(
             f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
         )
     where, options = _FAMILIES[name]
@@ -60,11 +61,11 @@ def make_family(name: str) -> TaskFamily:
 
 def _load_family(file: str, attribute: str) -> TaskFamily:
     if not Path(file).is_file():
-        raise ValueError(f"There is no file {file}; give a family of your own as FILE.py:NAME.")
+        raise GmpsError(f"There is no file {file}; give a family of your own as FILE.py:NAME.")
     found: Any = getattr(_load_module(str(Path(file).resolve())), attribute, None)
     family = found() if callable(found) else found
     if not isinstance(family, TaskFamily):
-        raise ValueError(
+        raise GmpsError(
             f"{attribute} in {file} is not a task family; give a TaskFamily, or a class or "
             "function that gives one without arguments."
         )
@@ -76,7 +77,7 @@ def _load_module(file: str) -> Any:
     """A user's file, executed once: a class that exists twice would be two families."""
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{file} cannot be loaded as a Python module.")
+        raise GmpsError(f"{file} cannot be loaded as a Python module.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

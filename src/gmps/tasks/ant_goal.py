@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
 
@@ -56,10 +57,10 @@ def authors_observation(obs: Float[np.ndarray, "*n 122"]) -> Float[np.ndarray, "
     """Our observation from one in the authors' files: the 84 contact forces are dropped.
 
     Raises:
-        ValueError: the last axis does not have 122 numbers.
+        GmpsError: the last axis does not have 122 numbers.
     """
     if obs.shape[-1] != 122:
-        raise ValueError(
+        raise GmpsError(
             f"The authors' ant observations have 122 numbers, these have {obs.shape[-1]}; give "
             "qpos 15, qvel 14, contact forces 84 and the torso's rotation matrix 9."
         )

@@ -16,6 +16,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 
 #: Other observations to act alike in, of observations and a key: see `TaskFamily.augment`.
 Augment = Callable[[Float[Array, "task label obs"], Key[Array, ""]], Float[Array, "task label obs"]]
@@ -220,7 +221,7 @@ class MujocoFamily(TaskFamily):
         """Where the numbers of a sensor stand in the sensor data.
 
         Raises:
-            ValueError: the model has no sensor of that name; lists what it has.
+            GmpsError: the model has no sensor of that name; lists what it has.
         """
         return _sensor_slices(self)(name)
 
@@ -237,7 +238,7 @@ def _sensor_slices(family: MujocoFamily) -> Callable[[str], slice]:
 
     def find(name: str) -> slice:
         if name not in found:
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name}: the model has no sensor {name!r}; it has "
                 f"{', '.join(found) or 'none'}."
             )

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from gmps.core.types import Task
+from gmps.errors import GmpsError
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, State, TaskFamily, Transition
 
 #: Any length will do to trace functions of whole episodes.
@@ -24,17 +25,17 @@ def compile_model(family: MujocoFamily) -> mujoco.MjModel:
     """The family's model.
 
     Raises:
-        ValueError: it does not compile, or its time step does not fit `spec.control_dt`.
+        GmpsError: it does not compile, or its time step does not fit `spec.control_dt`.
     """
     try:
         model = family.model()
     except Exception as error:
-        raise ValueError(
+        raise GmpsError(
             f"{family.name}: the model does not compile: {_first_line(error)}"
         ) from error
     step = model.opt.timestep * family.frame_skip
     if not np.isclose(step, family.spec.control_dt):
-        raise ValueError(
+        raise GmpsError(
             f"{family.name}: {family.frame_skip} physics steps of {model.opt.timestep:g} s are "
             f"{step:g} s, but spec.control_dt is {family.spec.control_dt:g} s; make them agree."
         )
@@ -53,7 +54,7 @@ def check_functions(family: TaskFamily) -> None:
     """Trace every function of a family that simulators and methods call.
 
     Raises:
-        ValueError: one fails, or returns something of another structure or shape than it must.
+        GmpsError: one fails, or returns something of another structure or shape than it must.
     """
     task, (state, sensor, act) = _tasks(family), _inputs(family)
     look = functools.partial(_traced, family)
@@ -74,7 +75,7 @@ def check_functions(family: TaskFamily) -> None:
     outcome = look("outcome", task, *episode)
     _named(family, "outcome", outcome, ())
     if "success" not in outcome:
-        raise ValueError(f"{family.name}: outcome has no 'success'; return it as 0 or 1.")
+        raise GmpsError(f"{family.name}: outcome has no 'success'; return it as 0 or 1.")
     _named(family, "paths", look("paths", *episode), (_STEPS + 1, 2))
     if family.expert is not None:
         expert = _traced(family, "expert", task, obs, function=family.expert)
@@ -104,7 +105,7 @@ def _tasks(family: TaskFamily) -> Task:
             raise _failed(family, "tasks", error) from error
         lengths = {x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(tasks)}
         if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name}: tasks({split!r}) has leading axes {sorted(lengths)}; stack one or "
                 "more tasks along one common axis."
             )
@@ -121,7 +122,7 @@ def _sizes(family: TaskFamily) -> tuple[int, int, int]:
         model = _model_sizes(family)
         wanted = model["nq"], model["nv"], 3 * model["nmocap"]
         if sizes != wanted:
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name}: reset returns {sizes} numbers of qpos, qvel and mocap_pos, but "
                 f"the model has {wanted}; make them agree."
             )
@@ -155,8 +156,8 @@ def _traced(
         raise _failed(family, name, error) from error
 
 
-def _failed(family: TaskFamily, name: str, error: Exception) -> ValueError:
-    return ValueError(f"{family.name}: {name} failed: {type(error).__name__}: {_first_line(error)}")
+def _failed(family: TaskFamily, name: str, error: Exception) -> GmpsError:
+    return GmpsError(f"{family.name}: {name} failed: {type(error).__name__}: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:
@@ -170,12 +171,12 @@ def _same(
     if found != shape:
         what = type(got).__name__ if found is None else f"shape {found}"
         why = f"spec.{field} asks for" if field else "it must be"
-        raise ValueError(f"{family.name}: {name} returns {what}, but {why} {shape}.")
+        raise GmpsError(f"{family.name}: {name} returns {what}, but {why} {shape}.")
 
 
 def _like(family: TaskFamily, name: str, got: Any, wanted: Any) -> None:
     if type(got) is not type(wanted):
-        raise ValueError(
+        raise GmpsError(
             f"{family.name}: {name} returns a {type(got).__name__}; it must be a "
             f"{type(wanted).__name__}."
         )
@@ -185,7 +186,7 @@ def _like(family: TaskFamily, name: str, got: Any, wanted: Any) -> None:
 
 def _named(family: TaskFamily, name: str, got: Any, shape: tuple[int, ...]) -> None:
     if not isinstance(got, Mapping) or not got:
-        raise ValueError(
+        raise GmpsError(
             f"{family.name}: {name} returns a {type(got).__name__}; it must be a dict of one or "
             "more named arrays."
         )

@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from gmps.core.types import Task
+from gmps.core.types import Task, task_count
+from gmps.errors import GmpsError
 
 
 def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
@@ -12,13 +13,13 @@ def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
     For `n` = 1 the first.
 
     Raises:
-        ValueError: `n` is below 1 or above the list's length.
+        GmpsError: `n` is below 1 or above the list's length.
     """
-    length = jax.tree.leaves(tasks)[0].shape[0]
+    length = task_count(tasks)
     if n is None:
         return tasks
     if not 1 <= n <= length:
-        raise ValueError(
+        raise GmpsError(
             f"{name}: asked for {n} published tasks, but this split lists {length}; ask for 1 to "
             f"{length}, or give a key to draw random ones."
         )

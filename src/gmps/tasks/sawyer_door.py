@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from gmps.errors import GmpsError
 from gmps.tasks import sawyer
 from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
@@ -108,11 +109,11 @@ class SawyerDoor(MujocoFamily):
     success_angle: ClassVar[float] = math.radians(3.0)
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a list of angles is empty or not of finite numbers."""
+        """Raises GmpsError where a list of angles is empty or not of finite numbers."""
         for name in ("train_angles", "heldout_angles"):
             angles = getattr(self, name)
             if not angles or np.ndim(angles) != 1 or not np.isfinite(angles).all():
-                raise ValueError(
+                raise GmpsError(
                     f"sawyer-door: {name} must be one or more finite angles in rad, but is "
                     f"{angles!r}; give for example (0.3, 0.9)"
                 )

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from gmps.errors import GmpsError
 from gmps.tasks import sawyer
 from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
 
@@ -99,16 +100,16 @@ class SawyerPush(MujocoFamily):
     camera: ClassVar[Camera] = Camera((0.0, 0.64, 0.03), 0.75, 60.0, -40.0)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an unknown reward, or goals that are not finite pairs."""
+        """Raises GmpsError for an unknown reward, or goals that are not finite pairs."""
         if self.variant not in get_args(Reward):
-            raise ValueError(
+            raise GmpsError(
                 f"sawyer-push: there is no reward {self.variant!r}; choose one of "
                 f"{', '.join(get_args(Reward))}"
             )
         for name in ("train_goals", "heldout_goals"):
             goals = getattr(self, name)
             if not goals or not all(len(g) == 2 and np.isfinite(g).all() for g in goals):
-                raise ValueError(
+                raise GmpsError(
                     f"sawyer-push: {name} must be one or more finite pairs (x, y) in m, but is "
                     f"{goals!r}; give for example ((0.0, 0.75),)"
                 )
@@ -176,7 +177,7 @@ class SawyerPush(MujocoFamily):
                 key, (n, 2), minval=jnp.array(GOAL_LOW), maxval=jnp.array(GOAL_HIGH)
             )
         if not 1 <= n <= len(goals):
-            raise ValueError(
+            raise GmpsError(
                 f"{self.name}: {n} tasks asked for, but the {split} list has {len(goals)}; "
                 f"ask for 1 to {len(goals)}, or pass a key to draw random goals"
             )

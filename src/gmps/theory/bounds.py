@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gmps.errors import GmpsError
 from gmps.theory.divergence import kl_divergence, span, total_variation
 from gmps.theory.tabular import (
     Policy,
@@ -86,10 +87,10 @@ def mixture(policy: Policy, expert: Policy, beta: float) -> Policy:
     """`beta * expert + (1 - beta) * policy`: at each step a coin decides who acts.
 
     Raises:
-        ValueError: `beta` is outside [0, 1].
+        GmpsError: `beta` is outside [0, 1].
     """
     if not 0 <= beta <= 1:
-        raise ValueError(f"beta is {beta}; the expert's share must be in [0, 1].")
+        raise GmpsError(f"beta is {beta}; the expert's share must be in [0, 1].")
     return beta * expert + (1 - beta) * policy
 
 
@@ -160,10 +161,10 @@ def aggregation_bound(
     j's policy along that round's mixture.
 
     Raises:
-        ValueError: no round, or not one share for each.
+        GmpsError: no round, or not one share for each.
     """
     if not len(mean_kls) or len(mean_kls) != len(betas):
-        raise ValueError(
+        raise GmpsError(
             f"Got {len(mean_kls)} errors and {len(betas)} shares; give one of each per round."
         )
     factors = 1 + np.asarray(betas) * (horizon - 1)

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gmps.errors import GmpsError
+
 CERTIFICATE = "certificate.json"
 FORMAT = 1
 
@@ -12,7 +14,7 @@ def read_certificate(run: Path) -> dict[str, Any] | None:
     """The certificate of a run folder, or None if there is none.
 
     Raises:
-        ValueError: it is damaged or of another version.
+        GmpsError: it is damaged or of another version.
     """
     path = run / CERTIFICATE
     if not path.exists():
@@ -20,9 +22,9 @@ def read_certificate(run: Path) -> dict[str, Any] | None:
     try:
         certificate = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
+        raise GmpsError(f"{path} is damaged: {error}.") from error
     if certificate.get("format") != FORMAT:
-        raise ValueError(
+        raise GmpsError(
             f"{path} has format {certificate.get('format')}, but this version of gmps reads format "
             f"{FORMAT}; certify again with `gmps certify {run}`."
         )

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
-from gmps.core.types import Rollout, Task, tree_index
+from gmps.core.types import Rollout, Task, env_steps, task_count, tree_index
+from gmps.errors import GmpsError
 from gmps.evaluation.stats import stratified_bootstrap
 from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.base import env_steps, stack
+from gmps.methods.base import stack
 from gmps.methods.gmps import GmpsState
 from gmps.runs.run import Run
 from gmps.theory.certificate import CERTIFICATE, FORMAT
@@ -47,10 +48,10 @@ class CertifyConfig:
 
     def __post_init__(self):
         if self.std is not None and not self.std > 0:
-            raise ValueError(f"std is {self.std}; the KL needs policies with noise, a std above 0.")
+            raise GmpsError(f"std is {self.std}; the KL needs policies with noise, a std above 0.")
         for name, least in (("adaptation_episodes", 1), ("history", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
 
 
 def certify_run(
@@ -64,18 +65,18 @@ def certify_run(
     """Certify a run's best or latest checkpoint; writes and returns `certificate.json`.
 
     Raises:
-        ValueError: the run has no checkpoint yet, or its policies are not Gaussian.
+        GmpsError: the run has no checkpoint yet, or its policies are not Gaussian.
     """
     state, metadata = restore(run, config, experiment, checkpoint)
     if not isinstance(experiment.method.policy(state), GaussianPolicy):
-        raise ValueError(
+        raise GmpsError(
             f"The policies of {config.method} are more than Gaussian policies of observations, "
             "which the certificate is about; certify a run of another method."
         )
     say("finding the expert")
     controller, source = find_controller(config, experiment)
     tasks = experiment.tasks["heldout"]
-    n = jax.tree.leaves(tasks)[0].shape[0]
+    n = task_count(tasks)
     tasks = tree_index(tasks, plot_tasks(tasks, min(n, settings.tasks or n)))
     certifier = _Certifier(experiment, controller, tasks, settings)
     untrained = experiment.method.untrained(jax.random.key(config.seed), experiment.demos)
@@ -131,7 +132,7 @@ class _Certifier:
     ):
         self.experiment, self.controller, self.settings = experiment, controller, settings
         self.world, self.tasks = experiment.world, tasks
-        self.count = jax.tree.leaves(tasks)[0].shape[0]
+        self.count = task_count(tasks)
         self.units = self.count * settings.sampling.repeats
         self.unit_tasks = jax.tree.map(
             lambda x: jnp.repeat(x, settings.sampling.repeats, axis=0), tasks

@@ -68,7 +68,7 @@ def estimate(samples: Samples, horizon: int, seed: int = 0) -> Estimates:
     """All figures of `Estimates`; intervals resample repeats within each task.
 
     Raises:
-        ValueError: empty samples, or a number that is not finite.
+        GmpsError: empty samples, or a number that is not finite.
     """
     parts = unit_figures(samples)
     mean_kl, top_kl = parts["mean_kl"], parts["top_kl"]

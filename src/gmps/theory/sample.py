@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.core.actors import Actor
 from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
-from gmps.core.types import Params, Rollout, Task
+from gmps.core.types import Params, Rollout, Task, env_steps
+from gmps.errors import GmpsError
 from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.base import env_steps
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv
 from gmps.theory.estimate import Samples
 from gmps.worlds.base import Draws, World
@@ -45,11 +46,11 @@ class SamplingConfig:
     def __post_init__(self):
         for name in ("repeats", "episodes", "states", "pairs", "continuations"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 @dataclass(frozen=True)
-class DetourActor:
+class DetourActor(Actor):
     """The noisy expert, but for steps whose action is given.
 
     Its noise is `[normal numbers (act), given action (act), 1 if it is taken else 0]`; `params` the

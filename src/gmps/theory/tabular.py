@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gmps.errors import GmpsError
+
 #: `policy[t, s, a]`: probability of action `a` in state `s` at step `t`.
 Policy = Float[np.ndarray, "t s a"]
 
@@ -36,14 +38,14 @@ def check_problem(problem: TabularProblem, *policies: Policy) -> None:
     """Refuse what is no decision problem, or no policy for it.
 
     Raises:
-        ValueError: shapes that do not fit, a cost that is not finite, or rows that are no
+        GmpsError: shapes that do not fit, a cost that is not finite, or rows that are no
             probabilities.
     """
     shape = problem.cost.shape
     if len(shape) != 3 or not problem.cost.size:
-        raise ValueError(f"Costs need the axes (t, s, a), none of them empty, got shape {shape}.")
+        raise GmpsError(f"Costs need the axes (t, s, a), none of them empty, got shape {shape}.")
     if not np.isfinite(problem.cost).all():
-        raise ValueError("Costs must be finite numbers.")
+        raise GmpsError("Costs must be finite numbers.")
     states = shape[1]
     _check_rows("The start distribution", problem.start, (states,))
     _check_rows("The transition", problem.transition, (*shape, states))
@@ -53,9 +55,9 @@ def check_problem(problem: TabularProblem, *policies: Policy) -> None:
 
 def _check_rows(name: str, rows: np.ndarray, shape: tuple[int, ...]) -> None:
     if rows.shape != shape:
-        raise ValueError(f"{name} has shape {rows.shape}; these costs need {shape}.")
+        raise GmpsError(f"{name} has shape {rows.shape}; these costs need {shape}.")
     if not (rows >= 0).all() or not (np.abs(rows.sum(-1) - 1) <= _SUM_TOLERANCE).all():
-        raise ValueError(f"{name} needs probabilities: at least 0, with sum 1 along the last axis.")
+        raise GmpsError(f"{name} needs probabilities: at least 0, with sum 1 along the last axis.")
 
 
 def state_distributions(problem: TabularProblem, policy: Policy) -> Float[np.ndarray, "t s"]:

@@ -7,6 +7,7 @@ import tyro
 
 from gmps.cluster import Place
 from gmps.core.trust_region import TrustRegionConfig
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.experts.sac import SacConfig
 from gmps.experts.score import ExpertThreshold
@@ -104,21 +105,21 @@ class TrainConfig:
     def __post_init__(self):
         for name in ("rounds", "expert_episodes", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.random_tasks is not None:
             if self.random_tasks < 2:
-                raise ValueError(
+                raise GmpsError(
                     f"random_tasks is {self.random_tasks}; meta-training needs at least 2."
                 )
             if self.demos is not None:
-                raise ValueError(
+                raise GmpsError(
                     "--random-tasks draws the training tasks; leave out --demos, "
                     "which choose them too."
                 )
         if self.clone and (self.demos is None or self.expert):
-            raise ValueError("--clone makes an expert of --demos; give these, and no --expert.")
+            raise GmpsError("--clone makes an expert of --demos; give these, and no --expert.")
         if self.sim == "mjx" and self.on == "ray":
-            raise ValueError("--sim mjx runs on this machine; leave out --on ray.")
+            raise GmpsError("--sim mjx runs on this machine; leave out --on ray.")
 
 
 #: The published recipe (released launchers; appendix D for the ranges).

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.core.types import Demonstrations, Task, tree_index
+from gmps.core.types import Demonstrations, Task, env_steps, task_count, tree_index
 from gmps.data.demos import DemoSet, load_demos
 from gmps.data.relabel import own_rewards, same_rewards
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import Levels
 from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label, reporting_faults
 from gmps.experts.score import (
@@ -21,7 +22,7 @@ from gmps.experts.score import (
     only,
     score_expert,
 )
-from gmps.methods.base import Method, env_steps
+from gmps.methods.base import Method
 from gmps.methods.registry import METHODS, entry, make_method
 from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
@@ -81,7 +82,7 @@ def expert_sources(config: TrainConfig, folder: Path | None) -> tuple[str, ...]:
     if sources != ("sac",):
         return sources
     if folder is None:
-        raise ValueError("Experts are trained within a run; give its folder.")
+        raise GmpsError("Experts are trained within a run; give its folder.")
     return (str(folder / OWN_EXPERT),)
 
 
@@ -94,17 +95,17 @@ def require_fit(config: TrainConfig) -> None:
     """That the method can learn in the family.
 
     Raises:
-        ValueError: the family shows pictures, or knows no scenes to augment labels with.
+        GmpsError: the family shows pictures, or knows no scenes to augment labels with.
     """
     family = make_family(config.family)
     if isinstance(family, PixelFamily) and not entry(config.method).sees:
         seeing = " or ".join(f"--method {name}" for name, x in METHODS.items() if x.sees)
-        raise ValueError(
+        raise GmpsError(
             f"{config.method} learns from states, and {config.family} shows pictures; choose "
             f"{seeing}, or the family without a camera."
         )
     if config.method == "gmps-latent" and config.gmps_latent.augment and family.augment is None:
-        raise ValueError(
+        raise GmpsError(
             f"gmps_latent.augment is True, but {config.family} knows no other observations to act "
             "alike in; leave it out."
         )
@@ -118,7 +119,7 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
         folder: the run's folder, where experts that the run trained for itself lie.
 
     Raises:
-        ValueError: there is no expert where the settings say, or it gives bad answers, or the
+        GmpsError: there is no expert where the settings say, or it gives bad answers, or the
             demonstrations do not fit (see `load_demos`).
     """
     family = make_family(config.family)
@@ -201,7 +202,7 @@ def _training_tasks(
         tasks = family.tasks("train", config.random_tasks, key)
     known = np.flatnonzero(expert.knows(family, tasks)) if expert else []
     if len(known) < 2:
-        raise ValueError(
+        raise GmpsError(
             f"The expert was trained for {len(known)} of the training tasks of {family.name}; "
             "meta-training needs at least 2."
         )
@@ -216,7 +217,7 @@ def _without_failing(
     if kept.all():
         return score, ()
     if kept.sum() < 2:
-        raise ValueError(
+        raise GmpsError(
             f"The expert meets the threshold in {kept.sum()} of {len(kept)} training tasks of "
             f"{config.family}; meta-training needs at least 2: lower --threshold.success."
         )
@@ -227,7 +228,7 @@ def _expert_labels(
     config: TrainConfig, world: World, tasks: Task, expert: Expert, key: Key[Array, ""]
 ) -> tuple[Demonstrations, int]:
     """Noisy episodes of the expert, each state labelled with its action without noise."""
-    n = jax.tree.leaves(tasks)[0].shape[0]
+    n = task_count(tasks)
     actor = ExpertActor(expert.controller, world.family.spec.act_size)
     std = jnp.full(n, config.expert_std, jnp.float32)
     with reporting_faults(expert):
@@ -247,7 +248,7 @@ def _training_part(
     if limit is not None and len(train) > limit:
         train = train[np.linspace(0, len(train) - 1, limit).round().astype(int)]
     if len(train) < 2:
-        raise ValueError(
+        raise GmpsError(
             f"The demonstrations leave {len(train)} training tasks once the held-out tasks of "
             f"{family.name} are set aside; meta-training needs at least 2."
         )
@@ -287,11 +288,11 @@ def _interpolate(known: np.ndarray, returns: np.ndarray, context: np.ndarray) ->
 
 def plot_tasks(tasks: Task, n: int) -> np.ndarray:
     """Indices of up to `n` evenly chosen tasks."""
-    total = jax.tree.leaves(tasks)[0].shape[0]
+    total = task_count(tasks)
     return np.unique(np.linspace(0, total - 1, min(n, total)).round().astype(int))
 
 
 def describe(family: TaskFamily, tasks: Task) -> list[str]:
     """Each task in words."""
-    n = jax.tree.leaves(tasks)[0].shape[0]
+    n = task_count(tasks)
     return [family.describe(tree_index(tasks, i)) for i in range(n)]

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmps.core.types import Task, tree_index
+from gmps.errors import GmpsError
 from gmps.experts.base import Controller, Expert
 from gmps.experts.sac import SacActor, SacActorNet, actor_net, init_sac
 from gmps.experts.user import from_function, load_function
@@ -33,11 +34,11 @@ def find_expert(sources: Sequence[str], family: TaskFamily) -> Expert:
         family: the family that it is for.
 
     Raises:
-        ValueError: nothing is there, or it is for another family.
+        GmpsError: nothing is there, or it is for another family.
     """
     if list(sources) == ["scripted"]:
         if family.expert is None:
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name} has no scripted expert; train one with `gmps expert train "
                 f"{family.name}` or give --expert FILE.py:FUNCTION."
             )
@@ -53,7 +54,7 @@ def find_expert(sources: Sequence[str], family: TaskFamily) -> Expert:
         words = f"contextual SAC from {folders[0]}"
         return Expert(_contextual(family, net), words, None, learned, measured)
     if kinds != {"per-task"}:
-        raise ValueError(
+        raise GmpsError(
             f"{' '.join(sources)} name {len(parts)} experts of the kinds {sorted(kinds)}; give one "
             "contextual expert, or per-task experts alone."
         )
@@ -68,12 +69,12 @@ def _parts(folder: Path) -> list[Path]:
     """The folder itself, or the folders of the experts that were trained apart in it.
 
     Raises:
-        ValueError: some of those have no expert yet.
+        GmpsError: some of those have no expert yet.
     """
     parts = sorted(folder.glob("task-*"))
     unfinished = [part.name for part in parts if not (part / EXPERT_FILE).is_file()]
     if unfinished:
-        raise ValueError(
+        raise GmpsError(
             f"In {folder} there is no expert yet in {', '.join(unfinished)}; go on with the "
             "command that trains them."
         )
@@ -83,13 +84,13 @@ def _parts(folder: Path) -> list[Path]:
 def _read(folder: Path, family: TaskFamily) -> tuple[ExpertConfig, SacActorNet]:
     file = folder / EXPERT_FILE
     if not file.is_file() or not (folder / CONFIG).is_file():
-        raise ValueError(
+        raise GmpsError(
             f"{folder} holds no trained expert; name a folder that `gmps expert train` wrote, "
             "`scripted`, or FILE.py:FUNCTION."
         )
     metadata = verify(file)
     if metadata.get("family") not in family.expert_families:
-        raise ValueError(
+        raise GmpsError(
             f"The expert in {folder} is for {metadata.get('family')}, not for {family.name}."
         )
     config = decode_config(ExpertConfig, json.loads((folder / CONFIG).read_text()))

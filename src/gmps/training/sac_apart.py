@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gmps.cluster import connect, remote
+from gmps.errors import GmpsError
 from gmps.runs.run import CONFIG, METRICS
 from gmps.tasks import make_family
 from gmps.training.expert_sources import PART
@@ -34,7 +35,7 @@ def train_apart(
         watch: called every second.
 
     Raises:
-        ValueError: a worker does not see the folder, or see `connect`.
+        GmpsError: a worker does not see the folder, or see `connect`.
     """
     ray = connect(address)
     indices, _ = per_task(make_family(config.family), config)
@@ -59,8 +60,8 @@ def _result(ray: Any, job: Any) -> None:
     try:
         ray.get(job)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, ValueError):
-            raise ValueError(str(error.cause)) from None
+        if isinstance(error.cause, GmpsError):
+            raise GmpsError(str(error.cause)) from None
         raise
 
 
@@ -70,7 +71,7 @@ def train_piece(folder: str, config: ExpertConfig) -> None:
     if not (whole / CONFIG).is_file():
         import socket
 
-        raise ValueError(
+        raise GmpsError(
             f"The worker on {socket.gethostname()} does not see {folder}; give --run a folder on "
             "storage that all nodes share."
         )

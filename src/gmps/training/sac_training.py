@@ -17,11 +17,11 @@ import numpy as np
 import tyro
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.core.types import Rollout, Shared, Task, tree_index
+from gmps.core.types import Rollout, Shared, Task, env_steps, task_count, tree_index
+from gmps.errors import GmpsError
 from gmps.experts import sac
 from gmps.experts.replay import Replay, add, start_replay
 from gmps.experts.sac import SacActor, SacActorNet, SacConfig, SacState, actor_net, init_sac
-from gmps.methods.base import env_steps
 from gmps.runs.checkpoint import save
 from gmps.runs.interrupts import held_interrupts
 from gmps.runs.run import CONFIG, Run, refuse_taken
@@ -83,11 +83,11 @@ class ExpertConfig:
             *("evaluation_episodes", "checkpoint_every", "keep"),
         ):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.relabel < 0:
-            raise ValueError(f"relabel is {self.relabel}; it must be at least 0.")
+            raise GmpsError(f"relabel is {self.relabel}; it must be at least 0.")
         if self.only and self.kind != "per-task":
-            raise ValueError("--only names tasks of per-task experts; add --kind per-task.")
+            raise GmpsError("--only names tasks of per-task experts; add --kind per-task.")
 
 
 class TrainingState(NamedTuple):
@@ -125,7 +125,7 @@ class ExpertTraining:
     """SAC experts of one family, being trained."""
 
     def __init__(self, config: ExpertConfig, world: World):
-        """Raises ValueError where `only` does not fit the family."""
+        """Raises GmpsError where `only` does not fit the family."""
         self.config, self.world, self.family = config, world, world.family
         if config.kind == "per-task":
             self.indices, self.own = per_task(self.family, config)
@@ -215,14 +215,14 @@ def per_task(family: TaskFamily, config: ExpertConfig) -> tuple[tuple[int, ...],
     """Indices of the tasks that per-task experts are trained for, and these tasks, stacked.
 
     Raises:
-        ValueError: `only` names a task that there is not.
+        GmpsError: `only` names a task that there is not.
     """
     listed = family.tasks("train")
-    n = min(config.tasks, jax.tree.leaves(listed)[0].shape[0])
+    n = min(config.tasks, task_count(listed))
     indices = config.only or tuple(range(n))
     for i in indices:
         if not 0 <= i < n:
-            raise ValueError(f"--only names task {i}; {family.name} has the tasks 0 to {n - 1}.")
+            raise GmpsError(f"--only names task {i}; {family.name} has the tasks 0 to {n - 1}.")
     return indices, tree_index(family.tasks("train", n), np.array(indices))
 
 
@@ -259,7 +259,7 @@ def _store(
 
     split = lambda x: x.reshape(n, x.shape[0] // n, *x.shape[1:])  # noqa: E731
     if others is not None:
-        per = jax.tree.leaves(tasks)[0].shape[0]
+        per = task_count(tasks)
         others = jax.tree.map(lambda x: x.reshape(1, -1, per, *x.shape[1:]), others)
     roll, tasks = jax.tree.map(split, (roll, tasks))
     return jax.vmap(one)(learners, replay, roll, tasks, others)
@@ -284,7 +284,7 @@ def open_training(folder: Path, config: ExpertConfig) -> Run | None:
     """A new run in `folder`, or the one that is there, to go on; None where it is finished.
 
     Raises:
-        ValueError: the folder holds something else, or a training with other settings.
+        GmpsError: the folder holds something else, or a training with other settings.
     """
     if not (folder / CONFIG).is_file():
         refuse_taken(folder)

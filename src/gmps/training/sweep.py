@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
+from gmps.core.types import task_count
+from gmps.errors import GmpsError
 from gmps.report.aggregate import combine_scores
 from gmps.runs.run import CONFIG, SCORES, Run
 from gmps.tasks.base import TaskFamily
@@ -64,17 +64,17 @@ def appendix_grid(method: str, family: TaskFamily) -> dict[str, Sequence[str]]:
     """The paper's sweep of a method (appendix D); `sac` stands for the contextual expert.
 
     Raises:
-        ValueError: the appendix has no sweep of that method.
+        GmpsError: the appendix has no sweep of that method.
     """
     if method not in APPENDIX:
-        raise ValueError(
+        raise GmpsError(
             f"Appendix D has no sweep of {method}, only of {', '.join(APPENDIX)}; name what to try "
             "with --grid, as in --grid gmps.std=0.3,0.5."
         )
     grid = {name.format(method): values for name, values in APPENDIX[method].items()}
     if method == "multitask":
         # There a batch is so many steps; here it is so many episodes of each task.
-        tasks = jax.tree.leaves(family.tasks("train"))[0].shape[0]
+        tasks = task_count(family.tasks("train"))
         steps = tasks * family.spec.horizon
         grid["multitask.episodes"] = tuple(str(max(1, round(b / steps))) for b in _BATCHES)
     if method == "sac":
@@ -88,7 +88,7 @@ def parse_grid(words: Sequence[str]) -> dict[str, Sequence[str]]:
     """The grid of words such as `gmps.std=0.3,0.5`.
 
     Raises:
-        ValueError: a word is no option with values, or comes twice.
+        GmpsError: a word is no option with values, or comes twice.
     """
     grid: dict[str, Sequence[str]] = {}
     for word in words:
@@ -96,12 +96,12 @@ def parse_grid(words: Sequence[str]) -> dict[str, Sequence[str]]:
         name = name.removeprefix("--").replace("_", "-")
         tried = tuple(value for value in values.split(",") if value)
         if not name or not tried:
-            raise ValueError(
+            raise GmpsError(
                 f"--grid {word} has no values; write it as OPTION=VALUE,VALUE, such as "
                 "gmps.std=0.3,0.5."
             )
         if name in grid:
-            raise ValueError(f"--grid names {name} twice; name it once with all its values.")
+            raise GmpsError(f"--grid names {name} twice; name it once with all its values.")
         grid[name] = tried
     return grid
 
@@ -121,11 +121,11 @@ def shard(runs: Sequence[Cell], part: str) -> list[Cell]:
     """Part `i` of `n`, written `i/n` with i from 1: every n-th run.
 
     Raises:
-        ValueError: it is not written like that.
+        GmpsError: it is not written like that.
     """
     number, _, total = part.partition("/")
     if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
-        raise ValueError(f"--shard is {part!r}; write it as 1/4 for the first of four parts.")
+        raise GmpsError(f"--shard is {part!r}; write it as 1/4 for the first of four parts.")
     return list(runs[int(number) - 1 :: int(total)])
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gmps.core.types import tree_index
+from gmps.core.types import task_count, tree_index
 from gmps.core.vision import VisionPolicy
 from gmps.data.aggregate import start_aggregate
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import SHOWN, Evaluator, SplitResult, split_scores, task_rows
 from gmps.experts.score import summary
 from gmps.methods.base import MethodState
@@ -133,11 +134,11 @@ def restore(
     """The best or latest state of a run, with the checkpoint's metadata.
 
     Raises:
-        ValueError: the run has no checkpoint yet.
+        GmpsError: the run has no checkpoint yet.
     """
     found = run.checkpoints.best() if checkpoint == "best" else run.checkpoints.latest()
     if found is None:
-        raise ValueError(
+        raise GmpsError(
             f"{run.path} has no checkpoint yet; train it with `gmps resume {run.path}`."
         )
     state, metadata = run.checkpoints.load(found.step, _like(config, experiment))
@@ -172,7 +173,7 @@ def evaluate_run(
     results: dict[str, SplitResult] = {}
     for i, (split, tasks) in enumerate(experiment.tasks.items()):
         say(f"evaluating on the {split} tasks")
-        n = jax.tree.leaves(tasks)[0].shape[0]
+        n = task_count(tasks)
         if config.evaluation.tasks is not None:
             tasks = tree_index(tasks, plot_tasks(tasks, min(n, config.evaluation.tasks)))
         results[split] = evaluator.split(

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Float
 
 from gmps.core.types import Task, tree_index
+from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily, Transition
@@ -33,7 +34,7 @@ def as_gymnasium_vector(world: World, num_envs: int, tasks: Task | None = None) 
         tasks: the task of each environment, stacked; by default a random one for each episode.
 
     Raises:
-        ValueError: `tasks` are not `num_envs`, or the family is made of Gymnasium environments.
+        GmpsError: `tasks` are not `num_envs`, or the family is made of Gymnasium environments.
     """
     return FamilyVectorEnv(world.family, num_envs, tasks)
 
@@ -51,19 +52,19 @@ class FamilyVectorEnv(VectorEnv):
 
     def __init__(self, family: TaskFamily, num_envs: int, tasks: Task | None = None):
         if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}; it must be at least 1.")
+            raise GmpsError(f"num_envs is {num_envs}; it must be at least 1.")
         if isinstance(family, GymnasiumFamily):
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name} is made of Gymnasium environments already; put its make_env into "
                 "gymnasium.vector."
             )
         if isinstance(family, PixelFamily):
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name} shows its learner pictures, which this environment has none of; "
                 "take the family without a camera."
             )
         if tasks is not None and {x.shape[0] for x in jax.tree.leaves(tasks)} != {num_envs}:
-            raise ValueError(f"{family.name}: tasks need a leading axis of num_envs = {num_envs}.")
+            raise GmpsError(f"{family.name}: tasks need a leading axis of num_envs = {num_envs}.")
         spec = family.spec
         self.family, self.num_envs = family, num_envs
         self.single_observation_space = gymnasium.spaces.Box(

@@ -16,11 +16,13 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from gmps.core.actors import Actor
 from gmps.core.types import Params, Rollout, Shared, Task, tree_index
+from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.gymnasium_family import GymnasiumFamily
-from gmps.worlds.base import Actor, Draws, held_noise
+from gmps.worlds.base import Draws
 
 #: Environments that run side by side in this process.
 ENVIRONMENTS = 64
@@ -90,7 +92,7 @@ class TaskEnv(gymnasium.Wrapper):
         self._steps += 1
         success = float(info.get("success", info.get("is_success", 0.0)))
         if truncated and not terminated and self._steps < self.family.spec.horizon:
-            raise ValueError(
+            raise GmpsError(
                 f"{self.family.name}: the environment cut its episode after {self._steps} steps, "
                 f"but spec.horizon is {self.family.spec.horizon}; make them agree."
             )
@@ -163,10 +165,10 @@ class GymnasiumWorld:
             batch: instead of both, what steps them.
 
         Raises:
-            ValueError: the spaces do not fit the family's spec, or a count is too small.
+            GmpsError: the spaces do not fit the family's spec, or a count is too small.
         """
         if environments < 1 or processes < 0:
-            raise ValueError(
+            raise GmpsError(
                 f"environments is {environments} and processes {processes}; give at least 1 and 0."
             )
         self.family: TaskFamily = family
@@ -179,12 +181,12 @@ class GymnasiumWorld:
         """See `gmps.worlds.base.World.rollout`.
 
         Raises:
-            ValueError: starts are given as `Draws`: a Gymnasium environment draws its own.
+            GmpsError: starts are given as `Draws`: a Gymnasium environment draws its own.
         """
         from gmps.worlds.local import check_batch
 
         if isinstance(key, Draws):
-            raise ValueError(
+            raise GmpsError(
                 f"{self.family.name}: a Gymnasium environment cannot be started in a given state; "
                 "give a key."
             )
@@ -192,7 +194,7 @@ class GymnasiumWorld:
         seed_key, noise_key = jax.random.split(key)
         first = int(jax.random.randint(seed_key, (), 0, 2**30))
         noise = ep.draw_noise(actor, self.family.spec.horizon, batch, episodes, noise_key)
-        record = _blank(self.family, np.asarray(noise[0, :, : held_noise(actor)]))
+        record = _blank(self.family, np.asarray(noise[0, :, : actor.held_noise]))
         width = self._batch.width
         for start in range(0, batch, width):
             rows = np.arange(start, min(start + width, batch))
@@ -272,12 +274,12 @@ def _check_spaces(family: GymnasiumFamily) -> tuple[np.ndarray, np.ndarray]:
     env.close()
     box = gymnasium.spaces.Box
     if not isinstance(seen, box):
-        raise ValueError(
+        raise GmpsError(
             f"{name}: the observation space is {type(seen).__name__}, not Box; wrap the "
             "environment in gymnasium.wrappers.FlattenObservation."
         )
     if not isinstance(acts, box) or not acts.is_bounded():
-        raise ValueError(
+        raise GmpsError(
             f"{name}: the action space is {acts}, but actions in [-1, 1] are scaled to a bounded "
             "Box; wrap the environment."
         )
@@ -286,7 +288,7 @@ def _check_spaces(family: GymnasiumFamily) -> tuple[np.ndarray, np.ndarray]:
         ("actions", acts, "act_size", family.spec.act_size),
     ):
         if int(np.prod(space.shape)) != size:
-            raise ValueError(
+            raise GmpsError(
                 f"{name}: the environment's {what} have {int(np.prod(space.shape))} numbers, but "
                 f"spec.{field} is {size}; make them agree."
             )

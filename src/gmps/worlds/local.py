@@ -13,7 +13,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
-from gmps.core.types import Params, Rollout, Shared, Task, tree_index
+from gmps.core.actors import Actor
+from gmps.core.types import Params, Rollout, Shared, Task, task_count, tree_index
+from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.sim.native import NativeSimulator, edited_model
 from gmps.sim.scan import record_scan
@@ -21,7 +23,7 @@ from gmps.tasks.base import MujocoFamily, PureFamily, Sim, Spec, TaskFamily
 from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.tasks.pixels import PixelFamily
-from gmps.worlds.base import Actor, Draws, World, held_noise, sees
+from gmps.worlds.base import Draws, World
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 
@@ -37,7 +39,7 @@ def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "nativ
 
     Raises:
         TypeError: the family is of none of these kinds.
-        ValueError: `threads` is below 1, or one of the family's functions does not return what it
+        GmpsError: `threads` is below 1, or one of the family's functions does not return what it
             must, or `sim` cannot simulate the family.
     """
     if isinstance(family, PureFamily | MujocoFamily | GymnasiumFamily):
@@ -77,7 +79,7 @@ def check_batch(params: Params, tasks: Task, episodes: int) -> int:
     """The number of tasks, if parameters and tasks belong together.
 
     Raises:
-        ValueError: they do not, or `episodes` is below 1.
+        GmpsError: they do not, or `episodes` is below 1.
     """
     own = () if isinstance(params, Shared) else params
     counts, axes = (
@@ -85,17 +87,17 @@ def check_batch(params: Params, tasks: Task, episodes: int) -> int:
         for tree in (tasks, (own, tasks))
     )
     if len(counts) != 1 or counts[0] < 1:
-        raise ValueError(
+        raise GmpsError(
             f"Tasks need one common leading axis of at least 1, got {counts}; stack them, also a "
             "single one."
         )
     if axes != counts:
-        raise ValueError(
+        raise GmpsError(
             f"Parameters and tasks need the same leading task axis, got {counts[0]} tasks and axes "
             f"{axes}; stack one set of parameters per task, or mark them as Shared."
         )
     if episodes < 1:
-        raise ValueError(f"episodes is {episodes}; a rollout needs at least 1.")
+        raise GmpsError(f"episodes is {episodes}; a rollout needs at least 1.")
     return counts[0]
 
 
@@ -131,17 +133,17 @@ def _given(
     family: TaskFamily, actor: Actor, episodes: int, tasks: Task, draws: Draws
 ) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
     """Given draws as a flat batch."""
-    count = jax.tree.leaves(tasks)[0].shape[0]
+    count = task_count(tasks)
     wanted = [(count, episodes, size) for size in ep.state_sizes(family)]
     shapes = [tuple(x.shape) for x in draws.starts]
     if shapes != wanted:
-        raise ValueError(
+        raise GmpsError(
             f"The start states have shapes {shapes}; {count} tasks with {episodes} episodes of "
             f"{family.name} need {wanted}."
         )
     steps = draws.noise.shape[2] if draws.noise.ndim == 4 else 0
     if steps < 1 or draws.noise.shape != (count, episodes, steps, actor.noise_size):
-        raise ValueError(
+        raise GmpsError(
             f"The noise has shape {tuple(draws.noise.shape)}; {count} tasks with {episodes} "
             f"episodes of this actor need ({count}, {episodes}, steps, {actor.noise_size}) with at "
             "least 1 step."
@@ -177,16 +179,16 @@ def edited_models(family: MujocoFamily, model: mujoco.MjModel, tasks: Task) -> l
     """The model of each of the stacked tasks.
 
     Raises:
-        ValueError: the family's `edit_model` fails; names the task.
+        GmpsError: the family's `edit_model` fails; names the task.
     """
     tasks = jax.device_get(tasks)
     models = []
-    for i in range(jax.tree.leaves(tasks)[0].shape[0]):
+    for i in range(task_count(tasks)):
         edit = functools.partial(family.edit_model, task=tree_index(tasks, i))
         try:
             models.append(edited_model(model, edit))
         except Exception as error:
-            raise ValueError(
+            raise GmpsError(
                 f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
             ) from error
     return models
@@ -203,7 +205,7 @@ class NativeWorld:
     def __init__(self, family: MujocoFamily, threads: int | None = None):
         threads = usable_cores() if threads is None else threads
         if threads < 1:
-            raise ValueError(f"threads is {threads}; physics needs at least 1.")
+            raise GmpsError(f"threads is {threads}; physics needs at least 1.")
         self.family: TaskFamily = family
         self._mujoco_family = family
         self.threads = threads
@@ -226,7 +228,7 @@ class NativeWorld:
             own = edited_models(self._mujoco_family, self._simulators[0].model, tasks)
             models = [model for model in own for _ in range(episodes)]
         tape = self._tape(starts, noise)
-        eyes = actor.eyes(params) if sees(actor) else ()
+        encoder = actor.shared_encoder(params)
         leaves, structure = jax.tree.flatten((params, tasks))
         shared = jax.tree.structure(params).num_leaves if isinstance(params, Shared) else 0
         stop = threading.Event()
@@ -236,7 +238,7 @@ class NativeWorld:
             groups = cut[1] - cut[0]
             shape = (groups, (rows.stop - rows.start) // groups)
             policy = functools.partial(
-                _decider(self._mujoco_family, actor, structure, shape), mine, eyes
+                _decider(self._mujoco_family, actor, structure, shape), mine, encoder
             )
             decide = self._decide(actor, policy, tape, rows)
             # Compile here, once: two threads that meet the same new shape would both compile it.
@@ -252,15 +254,15 @@ class NativeWorld:
             stop.set()
             wait(futures)
             raise
-        record = tape.recording(self.family.spec, starts.shape[1], held_noise(actor))
+        record = tape.recording(self.family.spec, starts.shape[1], actor.held_noise)
         return ep.finish(self.family, episodes, tasks, record)
 
     def _decide(
         self, actor: Actor, policy: Callable[..., Array], tape: "Tape", rows: slice
     ) -> Callable[[int], Array]:
         """What gives the tape's outputs in a step."""
-        if sees(actor):
-            raise ValueError(
+        if actor.needs_frames:
+            raise GmpsError(
                 f"{type(actor).__name__} looks at pictures, but {self.family.name} has none; "
                 "choose a family with a camera, such as sawyer-push-vision."
             )
@@ -345,7 +347,7 @@ def _decide(
     structure: Any,
     shape: tuple[int, int],
     leaves: list[Array],
-    eyes: Any,
+    encoder: Any,
     inputs: Float[Array, "b state_noise"],
     frames: UInt8[Array, "b height width 3"] | None,
 ) -> Float[Array, "b out"]:
@@ -354,7 +356,7 @@ def _decide(
     sizes = ep.state_sizes(family)
     state, noise = ep.unpack(inputs[:, : sum(sizes)], sizes), inputs[:, sum(sizes) :]
     obs = jax.vmap(family.observe)(state)
-    seen = actor.see(eyes, frames, obs) if sees(actor) else obs  # pyright: ignore
+    seen = actor.encode(encoder, frames, obs)
     grouped = [x.reshape(*shape, x.shape[-1]) for x in (seen, noise)]
     act, log_prob = ep.act_batch(actor, params, tasks, *grouped)
     act = act.reshape(inputs.shape[0], -1)

@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from gmps.core.actors import Actor
 from gmps.core.types import Params, Rollout, Task
+from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.sim.mjx import MjxSimulator
 from gmps.sim.scan import record_scan
 from gmps.tasks.base import MujocoFamily, TaskFamily
 from gmps.tasks.check import compile_model
 from gmps.tasks.pixels import PixelFamily
-from gmps.worlds.base import Actor, Draws
+from gmps.worlds.base import Draws
 from gmps.worlds.local import check_batch, draw, edited_models
 
 
@@ -30,7 +32,7 @@ def refusal(family: TaskFamily) -> str | None:
         return f"{family.name} needs cameras, which MJX lacks; leave out --sim mjx."
     try:
         _simulator(family)
-    except ValueError as error:
+    except GmpsError as error:
         reason = str(error).rstrip(".")
         return f"{family.name} does not run on --sim mjx: {reason}; or use --sim native."
     return None
@@ -40,9 +42,9 @@ class MjxWorld:
     """See the module docstring. Worlds of one family share what was compiled."""
 
     def __init__(self, family: TaskFamily):
-        """Raises ValueError if MJX cannot simulate the family."""
+        """Raises GmpsError if MJX cannot simulate the family."""
         if reason := refusal(family):
-            raise ValueError(reason)
+            raise GmpsError(reason)
         assert isinstance(family, MujocoFamily)  # or it would have been refused
         self.family: TaskFamily = family
         self._mujoco_family = family
@@ -70,8 +72,8 @@ class MjxWorld:
         try:
             with jax.enable_x64(True):
                 edits = simulator.edits(models)
-        except ValueError as error:
-            raise ValueError(f"{family.name}: {error}") from error
+        except GmpsError as error:
+            raise GmpsError(f"{family.name}: {error}") from error
         for name in self._varying - set(edits):
             edits[name] = np.stack([simulator.base(name)] * count)
         self._varying |= set(edits)

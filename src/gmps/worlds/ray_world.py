@@ -14,9 +14,11 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from gmps.cluster import connect, remote
+from gmps.core.actors import Actor
 from gmps.core.types import Params, Rollout, Shared, Task, tree_index
+from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
-from gmps.worlds.base import Actor, Draws
+from gmps.worlds.base import Draws
 from gmps.worlds.local import check_batch, make_world
 
 #: Tasks of a piece.
@@ -28,7 +30,7 @@ class RayWorld:
 
     def __init__(self, family: TaskFamily, address: str | None = None, piece: int = PIECE):
         if piece < 1:
-            raise ValueError(f"piece is {piece}; a piece has at least 1 task.")
+            raise GmpsError(f"piece is {piece}; a piece has at least 1 task.")
         self.family = family
         self.piece = piece
         self._ray = connect(address)

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
+from gmps.core.actors import Actor
 from gmps.core.types import Params, Rollout, Task
 from gmps.sim.cameras import Cameras
 from gmps.tasks.base import State
 from gmps.tasks.pixels import PixelFamily
-from gmps.worlds.base import Actor, Draws, sees
+from gmps.worlds.base import Draws
 from gmps.worlds.local import NativeWorld, Tape
 
 
@@ -23,7 +24,7 @@ class VisionWorld(NativeWorld):
     """See the module docstring. One rollout at a time."""
 
     def __init__(self, family: PixelFamily, threads: int | None = None):
-        """Raises ValueError where MuJoCo cannot draw, or `threads` is below 1."""
+        """Raises GmpsError where MuJoCo cannot draw, or `threads` is below 1."""
         super().__init__(family, threads)
         # One set of cameras for each half.
         self._cameras = [Cameras(family, max(1, self.threads // 2)) for _ in range(2)]
@@ -35,7 +36,7 @@ class VisionWorld(NativeWorld):
         """See `gmps.worlds.base.World.rollout`; the trajectories hold frames.
 
         Raises:
-            ValueError: the tasks' policies look with different eyes.
+            GmpsError: the tasks' policies have different encoders.
         """
         self._frames = None
         rollout = super().rollout(actor, params, tasks, episodes, key)
@@ -71,7 +72,7 @@ class VisionWorld(NativeWorld):
     def _decide(
         self, actor: Actor, policy: Callable[..., Array], tape: Tape, rows: slice
     ) -> Callable[[int], Array]:
-        if not sees(actor):
+        if not actor.needs_frames:
             return lambda t: policy(tape.inputs[t, rows], None)
         cameras = self._cameras[rows.start > 0]
         if self._frames is None:

@@ -1,0 +1,63 @@
+"""Actors choose actions; worlds run them. Pure and hashable, so that a world compiles each once."""
+
+import abc
+from typing import Any
+
+from jaxtyping import Array, Float, UInt8
+
+from gmps.core.types import Params, Task
+
+
+class Actor(abc.ABC):
+    """Chooses one action.
+
+    `params` holds what differs between tasks; `noise` are independent standard normal numbers.
+    Subclasses are frozen dataclasses.
+    """
+
+    @property
+    @abc.abstractmethod
+    def noise_size(self) -> int:
+        """How many normal numbers one action consumes."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, params: Params, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " noise"]
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action, unclipped, and its log density under the actor."""
+
+    @property
+    def held_noise(self) -> int:
+        """How many of the numbers, the first ones, are drawn once for a whole episode.
+
+        They make a latent of the episode.
+        """
+        return 0
+
+    def held_spread(self, noise: Float[Array, "ep held"]) -> Float[Array, "ep held"]:
+        """What the episodes of one task hold, from independent draws: by default these."""
+        return noise
+
+    @property
+    def needs_frames(self) -> bool:
+        """Whether it acts on pictures, which a world then draws for it."""
+        return False
+
+    def shared_encoder(self, params: Params) -> Any:
+        """What all tasks of a rollout encode observations with: a pytree of arrays; by default
+        nothing. Called on the host."""
+        del params
+        return ()
+
+    def encode(
+        self,
+        encoder: Any,
+        frames: UInt8[Array, "b height width 3"] | None,
+        obs: Float[Array, "b obs"],
+    ) -> Float[Array, "b feature"]:
+        """What the actor is given in place of the observations: by default these. Pure.
+
+        `obs` are the states' observations, `frames` what the camera shows there, if it draws.
+        """
+        del encoder, frames
+        return obs

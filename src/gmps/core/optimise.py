@@ -1,0 +1,30 @@
+"""Steps of optimisers, and the order in which tasks are computed."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import optax
+
+P = TypeVar("P")
+
+
+def descend(
+    optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, params: P
+) -> tuple[P, Any]:
+    """One step of the optimiser: the new parameters and the optimiser's new state."""
+    updates, opt_state = optimiser.update(gradient, opt_state)
+    stepped: Any = optax.apply_updates(params, updates)  # pyright: ignore[reportArgumentType]
+    return stepped, opt_state
+
+
+def over_tasks(function: Callable[..., Any], *args: Any) -> Any:
+    """`function` of each task, whose arguments and results have a leading `task` axis.
+
+    On a CPU one after another, so that a task's activations stay in cache; elsewhere all at once.
+    """
+    return jax.lax.platform_dependent(
+        *args,
+        cpu=lambda *args: jax.lax.map(lambda task: function(*task), args),
+        default=jax.vmap(function),
+    )

@@ -1,0 +1,9 @@
+"""What a user can mend: one sentence that names the value, the rule and the fix."""
+
+
+class GmpsError(ValueError):
+    """Bad input of a user's. The command line prints its sentence and ends with status 2.
+
+    Any other exception is a fault of the program, or of code that a user brought, and keeps its
+    traceback.
+    """
