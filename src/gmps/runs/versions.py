@@ -1,11 +1,12 @@
 """What a result was made with: packages, Python, machine and source tree."""
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from gmps.cores import usable_cores
 
 PACKAGES = (
     "gmps",
@@ -31,9 +32,7 @@ def collect_versions() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": usable_cores(),
         **_commit(Path(__file__).resolve().parents[3]),
     }
 
