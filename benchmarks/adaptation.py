@@ -21,7 +21,7 @@ import tyro
 from reports import write_report
 
 from gmps.commands.cli import main
-from gmps.report.aggregate import combine_scores
+from gmps.evaluation.aggregate import combine_scores
 from gmps.runs.run import HARNESS, Run
 from gmps.training.sweep import judged, started
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from reports import write_report
 
-from gmps.metaworld.experts import act
-from gmps.metaworld.family import FULL_HORIZON, AnyKind, MetaWorld, environments
+from gmps.metaworld.environments import AnyKind, environments
+from gmps.metaworld.experts import scripted_actions
+from gmps.metaworld.family import FULL_HORIZON, MetaWorld
 
 
 def main() -> None:
@@ -34,11 +35,11 @@ def main() -> None:
 
 def steps_to_success(family: MetaWorld, task: np.ndarray) -> int | None:
     """Steps until the first success, None without one."""
-    env = AnyKind()
+    env, kinds = AnyKind(), family._list.env_names
     env.choose(*family.row(task))
     obs, _ = env.reset()
     for step in range(1, FULL_HORIZON + 1):
-        obs, *_, info = env.step(act(family, task[None], obs[None])[0])
+        obs, *_, info = env.step(scripted_actions(kinds, task[None], obs[None])[0])
         if info["success"]:
             return step
     return None

@@ -94,7 +94,7 @@ def ours(args: argparse.Namespace) -> list[float]:
     from gmps.core.nets import PolicyActor, init_policy
     from gmps.methods.base import stack
     from gmps.tasks import make_family
-    from gmps.worlds.local import make_world
+    from gmps.worlds.factory import make_world
 
     family = make_family(f"ml1-{args.kinds[0]}@{args.horizon}")
     world, tasks = make_world(family), family.tasks("train", TASKS)

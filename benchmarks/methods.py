@@ -29,8 +29,8 @@ import tyro
 from adaptation import finish
 from reports import write_report
 
+from gmps.evaluation.aggregate import combine_scores
 from gmps.methods.registry import METHODS
-from gmps.report.aggregate import combine_scores
 from gmps.report.curves import COUNTED
 from gmps.runs.run import Run
 from gmps.training.sweep import judged

@@ -28,7 +28,7 @@ from gmps.sim.episodes import draw_noise, draw_starts, state_sizes, unpack
 from gmps.tasks import make_family
 from gmps.tasks.base import Sim, TaskFamily
 from gmps.worlds.base import Draws
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 def main() -> None:

@@ -35,16 +35,17 @@ from reports import write_report
 from sampling import environment
 
 from gmps.core.vision import VisionActor, encode, init_vision_policy
+from gmps.cores import usable_cores
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
-from gmps.rendering.episodes import free_camera
 from gmps.sim.cameras import Cameras
 from gmps.sim.episodes import pack
+from gmps.sim.gl import free_camera
 from gmps.sim.native import NativeSimulator
 from gmps.tasks import make_family
 from gmps.tasks.pixels import PixelFamily
-from gmps.worlds import local
-from gmps.worlds.local import make_world, usable_cores
+from gmps.worlds import native_world
+from gmps.worlds.factory import make_world
 
 
 def main() -> None:
@@ -132,7 +133,7 @@ def backend(args: argparse.Namespace) -> dict[str, Any]:
 def expert_states(family: PixelFamily, count: int) -> np.ndarray:
     """Packed states of the scripted expert's episodes, repeated as often as need be."""
     tasks = family.tasks("train", 4)
-    blind = local.NativeWorld(family, 1)
+    blind = native_world.NativeWorld(family, 1)
     assert family.expert is not None
     actor = ExpertActor(family.expert, family.spec.act_size)
     roll = blind.rollout(actor, jnp.full(4, 0.3), tasks, 1, jax.random.key(0))
@@ -237,15 +238,15 @@ def profile() -> Iterator[dict[str, float]]:
 
         return run
 
-    plain = Cameras.draw, local._decider, NativeSimulator.step, local.ep.finish
+    plain = Cameras.draw, native_world._decider, NativeSimulator.step, native_world.ep.finish
     Cameras.draw = timed("drawing", plain[0])
-    local._decider = lambda *x: timed("policy", plain[1](*x))
+    native_world._decider = lambda *x: timed("policy", plain[1](*x))
     NativeSimulator.step = timed("physics", plain[2])
-    local.ep.finish = timed("after_the_episodes", plain[3])
+    native_world.ep.finish = timed("after_the_episodes", plain[3])
     try:
         yield seconds
     finally:
-        Cameras.draw, local._decider, NativeSimulator.step, local.ep.finish = plain
+        Cameras.draw, native_world._decider, NativeSimulator.step, native_world.ep.finish = plain
 
 
 def network(args: argparse.Namespace) -> dict[str, Any]:

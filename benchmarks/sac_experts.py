@@ -23,6 +23,7 @@ from reports import write_report
 
 from gmps.commands.expert import train_in
 from gmps.core.types import Task
+from gmps.cores import usable_cores
 from gmps.experts.score import score_expert, summary
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
@@ -30,7 +31,7 @@ from gmps.tasks import make_family
 from gmps.training.config import expert_preset
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertTraining
-from gmps.worlds.local import make_world, usable_cores
+from gmps.worlds.factory import make_world
 
 #: Rounds that a timing skips, because they compile, and rounds that it measures.
 WARM, TIMED = 2, 10

@@ -28,11 +28,12 @@ import numpy as np
 from reports import write_report
 
 from gmps.core.nets import PolicyActor, init_policy
+from gmps.cores import usable_cores
 from gmps.sim.episodes import draw_starts, state_sizes, unpack
 from gmps.sim.native import markov_model
 from gmps.tasks import make_family
 from gmps.tasks.base import MujocoFamily
-from gmps.worlds.local import make_world, usable_cores
+from gmps.worlds.factory import make_world
 
 _CTRL = mujoco.mjtState.mjSTATE_CTRL.value | mujoco.mjtState.mjSTATE_MOCAP_POS.value
 

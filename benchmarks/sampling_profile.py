@@ -25,11 +25,13 @@ from reports import write_report
 from sampling import commanded, environment, open_loop, timed
 
 from gmps.core.nets import PolicyActor, init_policy
+from gmps.cores import usable_cores
 from gmps.sim.episodes import draw_starts
 from gmps.sim.native import NativeSimulator, markov_model
 from gmps.tasks import make_family
 from gmps.tasks.base import MujocoFamily
-from gmps.worlds import local
+from gmps.worlds import native_world
+from gmps.worlds.factory import make_world
 
 
 def main() -> None:
@@ -76,8 +78,8 @@ def clocked(seconds: dict[str, float], part: str, function: Callable[..., Any]) 
 
 def profile(family: MujocoFamily, batch: int, tasks: int, repeats: int) -> dict:
     """Median milliseconds of a rollout and its parts."""
-    threads, spec = local.usable_cores(), family.spec
-    world = local.make_world(family, threads)
+    threads, spec = usable_cores(), family.spec
+    world = make_world(family, threads)
     goals = family.tasks("train", tasks, jax.random.key(1))
     keys = jax.random.split(jax.random.key(2), tasks)
     policies = jax.vmap(lambda key: init_policy(key, spec.obs_size, spec.act_size))(keys)
@@ -92,23 +94,28 @@ def profile(family: MujocoFamily, batch: int, tasks: int, repeats: int) -> dict:
     bare = open_loop(markov_model(family.model()), family, starts, controls, threads)
     bare()
     seconds: dict[str, float] = defaultdict(float)
-    plain = local.draw, local.ep.finish, local._decider, NativeSimulator.step
+    plain = native_world.draw, native_world.ep.finish, native_world._decider, NativeSimulator.step
     rows = []
     for _ in range(repeats):
         row = {"whole, without clocks": timed(rollout), "bare physics": timed(bare)}
         seconds.clear()
-        local.draw = clocked(seconds, "before: start states and noise", plain[0])
-        local.ep.finish = clocked(
+        native_world.draw = clocked(seconds, "before: start states and noise", plain[0])
+        native_world.ep.finish = clocked(
             seconds, "after: rewards and episodes", lambda *x: jax.block_until_ready(plain[1](*x))
         )
-        local._decider = lambda *x: clocked(
+        native_world._decider = lambda *x: clocked(
             seconds, "policy, both halves", lambda *y: np.asarray(plain[2](*x)(*y))
         )
         NativeSimulator.step = clocked(seconds, "physics, both halves", plain[3])
         try:
             row["whole"] = timed(rollout)
         finally:
-            local.draw, local.ep.finish, local._decider, NativeSimulator.step = plain
+            (
+                native_world.draw,
+                native_world.ep.finish,
+                native_world._decider,
+                NativeSimulator.step,
+            ) = plain
         loop = row["whole"] - sum(v for k, v in seconds.items() if "halves" not in k)
         rows.append({**row, **seconds, "the loop": loop})
     return {

@@ -27,10 +27,10 @@ import numpy as np
 from reports import write_report
 from sampling import environment, line, measure
 
+from gmps.cores import usable_cores
 from gmps.tasks import make_family
 from gmps.tasks.ant_goal import AntGoal, _ant_xml
 from gmps.tasks.base import MujocoFamily
-from gmps.worlds.local import usable_cores
 
 
 def main() -> None:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gmps.commands import doctor
 from gmps.commands.cli import COMMANDS, main
 from gmps.rendering.files import CAPTION, GAP
 from gmps.runs.policy_file import load_policy
+from gmps.sim import gl
 from gmps.tasks import family_names
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
@@ -195,12 +197,17 @@ def test_the_papers_recipe_runs(tmp_path: Path):
 
 
 def test_doctor_names_the_package_where_opengl_is_missing(monkeypatch):
-    from gmps.commands import doctor
-
-    failed = subprocess.CompletedProcess([], 1)
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: failed)
-    assert doctor._rendering()[2] == (
-        "no OpenGL for 3-D pictures: install Debian's libegl1 or libosmesa6; reports do not need it"
+    failed = subprocess.CompletedProcess([], 1, "", "no")
+    monkeypatch.setattr(gl.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(doctor, "choose_gl", gl.choose_gl.__wrapped__)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    assert doctor._rendering() == (
+        "rendering",
+        True,
+        "no 3-D pictures, which reports do not need: MuJoCo cannot draw with EGL or OSMesa on "
+        "this machine; install Debian's libegl1 and libgl1-mesa-dri, or libosmesa6, or set "
+        "MUJOCO_GL to what there is.",
     )
 
 

@@ -11,7 +11,7 @@ from gmps.evaluation import evaluate
 from gmps.evaluation.evaluate import EvaluationConfig, Evaluator, Levels, Measured
 from gmps.methods.gaussian import GaussianMethod
 from gmps.tasks import make_family
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 CONFIG = EvaluationConfig(episodes=4, steps=2, repeats=3, evaluation_episodes=2)
 

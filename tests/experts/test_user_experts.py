@@ -13,7 +13,7 @@ from gmps.experts.score import ExpertThreshold, complaints, score_expert
 from gmps.experts.user import from_function, load_function
 from gmps.tasks import make_family
 from gmps.training.expert_sources import find_expert
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 FAMILY = make_family("point-goal")
 WORLD = make_world(FAMILY)

@@ -11,17 +11,17 @@ import pytest
 from gmps.core.nets import PolicyActor, init_policy
 from gmps.core.types import Shared
 from gmps.experts.score import ExpertScore, ExpertThreshold, exclusions, meets, only
-from gmps.metaworld.batch import MetaWorldBatch, can_batch
-from gmps.metaworld.experts import act as scripted_act
-from gmps.metaworld.family import AnyKind, MetaWorld, environments, official_task
+from gmps.metaworld.environments import AnyKind, environments, official_task
+from gmps.metaworld.experts import scripted_actions
+from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import HarnessAgent, HarnessConfig, run_harness
 from gmps.metaworld.judges import _length
 from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior
 from gmps.tasks import make_family
 from gmps.tasks.check import check_functions
 from gmps.training.expert_sources import find_expert
+from gmps.worlds.factory import make_world
 from gmps.worlds.gymnasium_world import GymnasiumWorld, VectorBatch
-from gmps.worlds.local import make_world
 
 metaworld = pytest.importorskip("metaworld")
 FEW = 3
@@ -30,7 +30,8 @@ FEW = 3
 @pytest.fixture(autouse=True)
 def short_lists(monkeypatch):
     """Draw a few goals of each kind: the first of the whole list."""
-    monkeypatch.setattr("gmps.metaworld.family._LISTED", FEW)
+    for module in ("family", "goals"):
+        monkeypatch.setattr(f"gmps.metaworld.{module}.LISTED", FEW)
 
 
 def family(kind="reach-v3", **options):
@@ -43,6 +44,10 @@ def official(family, task):
     return env
 
 
+def scripted(family, tasks, obs):
+    return scripted_actions(family._list.env_names, tasks, obs)
+
+
 @pytest.mark.parametrize("axes", [2, 3])
 def test_lengths_are_those_of_single_vectors_to_the_last_bit(axes: int):
     vectors = np.random.default_rng(0).normal(size=(2000, axes))
@@ -52,14 +57,14 @@ def test_lengths_are_those_of_single_vectors_to_the_last_bit(axes: int):
 @pytest.mark.parametrize("kind", ["reach-v3", "push-v3", "door-open-v3"])
 def test_stepping_in_batch_is_metaworld_bit_for_bit(kind):
     fam = family(kind, horizon=500)
-    batch, tasks = MetaWorldBatch(fam, threads=1), np.asarray(fam.tasks("train", 1))
+    batch, tasks = fam.make_batch(1), np.asarray(fam.tasks("train", 1))
     env, rng = official(fam, tasks[0]), np.random.default_rng(0)
     obs, rewards = batch.start(list(tasks), [0]), []
     assert np.array_equal(obs[0], env.reset()[0])
     for t in range(500):
         # First to the goal, then anywhere.
         noise = (0.05 if t < 250 else 0.8) * rng.normal(size=(1, 4))
-        act = np.clip(scripted_act(fam, tasks, obs) + noise, -1, 1).astype(np.float32)
+        act = np.clip(scripted(fam, tasks, obs) + noise, -1, 1).astype(np.float32)
         obs, reward, ended, success = batch.step(act)
         seen, earned, *_, info = env.step(act[0])
         assert np.array_equal(obs[0], seen)
@@ -108,7 +113,7 @@ def test_observations_do_not_depend_on_the_goal(kind):
 
 def test_every_worker_process_plays_the_task_that_it_was_asked_for():
     fam = family("drawer-open-v3", horizon=3)
-    assert not can_batch(fam)
+    assert fam.make_batch(1) is None
     tasks, rng = np.asarray(fam.tasks("train", 2)), np.random.default_rng(0)
     workers = VectorBatch(fam, 0, processes=2)
     envs = [official(fam, task) for task in tasks[::-1]]
@@ -152,7 +157,7 @@ def test_lists_of_goals_are_those_of_metaworld(kind, monkeypatch):
 def test_benchmarks_of_many_kinds_hold_out_other_kinds(monkeypatch):
     drawn = {}
     monkeypatch.setattr(
-        "gmps.metaworld.family._draw",
+        "gmps.metaworld.goals._draw",
         lambda names, seed: drawn.setdefault(names, {n: [np.zeros(6)] * FEW for n in names}),
     )
     lists = {name: MetaWorld(name, goals=2)._list for name in ("ml10", "ml25", "ml45")}
@@ -203,10 +208,10 @@ def test_the_scripted_expert_sees_the_goal_and_solves_reaching():
     above = np.asarray(tasks)[:, :3] + [0, 0, 0.045]
     np.testing.assert_allclose(act[:, :3], np.clip(5 * above[:2], -1, 1), atol=1e-6)
     assert not act[:, 3].any()
-    batch, solved = MetaWorldBatch(fam, threads=1), np.zeros(3)
+    batch, solved = fam.make_batch(1), np.zeros(3)
     seen = batch.start(list(np.asarray(tasks)), [0] * 3)
     for _ in range(80):
-        seen, _, _, success = batch.step(scripted_act(fam, np.asarray(tasks), seen))
+        seen, _, _, success = batch.step(scripted(fam, np.asarray(tasks), seen))
         solved = np.maximum(solved, success)
     batch.close()
     assert solved.all()

@@ -13,7 +13,7 @@ from gmps.experts.base import ExpertActor
 from gmps.methods import gmps
 from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState
 from gmps.tasks import make_family
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 CONFIG = GmpsConfig(
     episodes=10, hidden=(32, 32), std=0.3, outer_steps=10, labels=50, pretrain_steps=500

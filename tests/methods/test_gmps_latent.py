@@ -31,7 +31,7 @@ from gmps.methods.latent import spread_evenly
 from gmps.methods.settings import GmpsLatentConfig
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 QUICK = GmpsLatentConfig(
     latent=2, episodes=6, hidden=(8,), advantage_hidden=4, pretrain_steps=10, outer_steps=5,

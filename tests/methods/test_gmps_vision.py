@@ -20,7 +20,7 @@ from gmps.methods.gmps_vision import GmpsVision, GmpsVisionConfig, outer_gradien
 from gmps.methods.imitation import rescaled
 from gmps.runs import checkpoint
 from gmps.tasks import make_family
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 TASKS, EPISODES, STEPS, LABELS = 2, 2, 4, 5
 CONFIG = GmpsVisionConfig(

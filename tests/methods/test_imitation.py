@@ -11,7 +11,7 @@ from gmps.methods.imitation import MIN_OBS_STD, imitate, normalised
 from gmps.methods.plain import PlainConfig, fit_plain
 from gmps.tasks import make_family
 from gmps.training.clone import clone_expert
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 KEY = jax.random.key(0)
 

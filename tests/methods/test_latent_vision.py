@@ -16,7 +16,7 @@ from gmps.methods.latent import SeeingLatentActor
 from gmps.methods.settings import GmpsLatentConfig
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 CONFIG = GmpsLatentConfig(
     latent=2, episodes=4, hidden=(16,), advantage_hidden=4, pretrain_steps=5, outer_steps=2,

@@ -25,7 +25,7 @@ from gmps.methods.outer import trpo_step
 from gmps.methods.settings import MaesnConfig
 from gmps.tasks import make_family
 from gmps.training.config import preset
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 def random_latents(seed: int, *shape: int) -> Latent:

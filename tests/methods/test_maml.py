@@ -29,7 +29,7 @@ from gmps.core.types import Demonstrations
 from gmps.methods.maml import Maml, adapted, learned
 from gmps.methods.outer import PpoConfig, trpo_step
 from gmps.methods.settings import MamlConfig
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 from probe_families import SignBandit
 
 

@@ -26,7 +26,7 @@ from gmps.methods.settings import (
 from gmps.runs import checkpoint
 from gmps.tasks import make_family
 from gmps.training.config import TrainConfig
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 TASKS = 8
 #: Settings small enough for a test, and the rounds that they take to learn.

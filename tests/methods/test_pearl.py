@@ -25,7 +25,7 @@ from gmps.methods.pearl_learner import (
 )
 from gmps.methods.settings import PearlConfig
 from gmps.tasks.point_goal import PointGoal
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 from probe_families import SignBandit
 
 SMALL = PearlConfig(

@@ -21,7 +21,7 @@ from gmps.methods.settings import (
     MultitaskConfig,
     PearlConfig,
 )
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 from probe_families import SignBandit, TwoSteps
 
 #: Positions say nothing here, so they are not blown up.

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from gmps.experts.base import ExpertActor
-from gmps.rendering import episodes as render
 from gmps.rendering.episodes import render_episode, steps_per_frame
 from gmps.rendering.files import CAPTION, GAP, require_writable, side_by_side, write_frames
+from gmps.sim.gl import choose_gl
 from gmps.tasks import make_family
 from gmps.tasks.point_goal import PointGoal
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 def can_draw():
     try:
-        render.choose_gl()
+        choose_gl()
     except ValueError:
         return False
     return True
@@ -67,15 +67,16 @@ try:
     import mujoco
 except Exception:  # it loads the backend's library
     raise SystemExit("cannot draw with MUJOCO_GL=BACKEND")
-from gmps.rendering import episodes as render
+from gmps.rendering.episodes import render_episode
+from gmps.sim.gl import choose_gl
 from gmps.tasks import make_family
 from gmps.tasks.base import State
 family = make_family("sawyer-push")
 task = numpy.array([0.05, 0.75])
 start = family.reset(None, task)
 states = State(*(numpy.stack([x, x]) for x in start))
-frames = render.render_episode(family, task, states, width=64, height=48)
-print(render.choose_gl(), frames.shape, frames.std() > 10)
+frames = render_episode(family, task, states, width=64, height=48)
+print(choose_gl(), frames.shape, frames.std() > 10)
 """.replace("BACKEND", backend)
     # MuJoCo leaves its choice in this variable, and no other backend starts with it.
     inherited = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
@@ -173,7 +174,7 @@ def test_without_opengl_the_packages_to_install_are_named(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     with pytest.raises(ValueError) as error:
-        render.choose_gl.__wrapped__()
+        choose_gl.__wrapped__()
     assert tried == ["egl", "osmesa"]
     assert str(error.value) == (
         "MuJoCo cannot draw with EGL or OSMesa on this machine; install Debian's libegl1 and "
@@ -181,5 +182,5 @@ def test_without_opengl_the_packages_to_install_are_named(monkeypatch):
     )
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
     with pytest.raises(ValueError, match="cannot draw with MUJOCO_GL=osmesa on this machine"):
-        render.choose_gl.__wrapped__()
+        choose_gl.__wrapped__()
     assert tried == ["egl", "osmesa", "osmesa"]

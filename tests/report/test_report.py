@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.stats import summarise, task_iqm
 from gmps.report import write_report
-from gmps.report.aggregate import combine_scores
 from gmps.report.curves import Curve, Panel, draw, mean_curve, series
 from gmps.report.paths import draw_tasks
 from gmps.report.runs import group_runs, load_run

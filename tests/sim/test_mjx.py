@@ -18,7 +18,7 @@ from gmps.sim.mjx import MjxSimulator
 from gmps.tasks import make_family
 from gmps.training.config import TrainConfig
 from gmps.worlds.base import Draws
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 STEPS = 5
 

@@ -13,7 +13,7 @@ from gmps.core.actors import Actor
 from gmps.sim.native import NativeSimulator, markov_model
 from gmps.tasks import make_family
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, Spec, State
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 EMPTY = jnp.zeros(0, jnp.float32)
 

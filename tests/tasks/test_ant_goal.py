@@ -21,7 +21,7 @@ from gmps.tasks.ant_goal import (
     goal_at,
 )
 from gmps.tasks.base import State, Transition
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 from places import DATA
 
 DEMOS = DATA / "ant-goal-demos.npz"

@@ -16,7 +16,7 @@ from gmps.tasks.base import Control, State
 from gmps.tasks.check import check_functions, compile_model
 from gmps.tasks.point_goal import PointGoal
 from gmps.tasks.push_dynamics import PushDynamics
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 def broken(base, **members):

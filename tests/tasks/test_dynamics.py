@@ -18,7 +18,7 @@ from gmps.tasks.ant_goal import AntGoal
 from gmps.tasks.lists import lattice
 from gmps.tasks.push_dynamics import PushDynamics
 from gmps.tasks.sawyer_push import SawyerPush
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 
 from gmps.core.actors import Actor
 from gmps.tasks.point_goal import HELDOUT_INDICES, PointGoal
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 class ExpertActor(Actor):

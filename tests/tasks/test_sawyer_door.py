@@ -21,7 +21,7 @@ from gmps.tasks.sawyer_door import (
     door_expert,
     handle_at,
 )
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 from places import DATA
 
 GOALS = DATA / "author-goals.json"

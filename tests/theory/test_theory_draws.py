@@ -9,7 +9,7 @@ from gmps.experts.base import ExpertActor
 from gmps.tasks import make_family
 from gmps.tasks.base import State
 from gmps.worlds.base import Draws
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 def expert_setup(name):

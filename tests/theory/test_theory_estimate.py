@@ -15,7 +15,7 @@ from gmps.theory.certify import CertifyConfig
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv, gaussian_tv
 from gmps.theory.estimate import Samples, estimate, judge
 from gmps.theory.sample import SamplingConfig, collect
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 def test_estimates_by_hand():

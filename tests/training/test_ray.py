@@ -16,7 +16,7 @@ from gmps.tasks import make_family
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_apart import train_apart, train_piece
 from gmps.training.sac_training import ExpertConfig
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 from gmps.worlds.ray_world import RayWorld
 
 # Ray's own modules warn, when they are imported and when they are closed.

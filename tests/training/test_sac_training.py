@@ -17,7 +17,7 @@ from gmps.tasks.point_goal import PointGoal
 from gmps.training.config import expert_preset
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertConfig, ExpertTraining, train_expert
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
 FAMILY = make_family("point-goal")

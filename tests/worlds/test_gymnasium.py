@@ -21,8 +21,8 @@ from gmps.tasks.base import Spec
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.worlds.as_gymnasium import as_gymnasium, as_gymnasium_vector
 from gmps.worlds.base import Draws
+from gmps.worlds.factory import make_world
 from gmps.worlds.gymnasium_world import GymnasiumWorld
-from gmps.worlds.local import make_world
 from places import EXAMPLES
 
 

@@ -15,7 +15,7 @@ from gmps.methods.base import stack
 from gmps.sim.cameras import Cameras
 from gmps.sim.episodes import pack
 from gmps.tasks import make_family
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 pytestmark = needs_gl
 

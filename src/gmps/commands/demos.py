@@ -19,7 +19,7 @@ from gmps.experts.base import ExpertActor, reporting_faults
 from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
 from gmps.training.expert_sources import find_expert
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gmps.experts.base import reporting_faults
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
+from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,17 @@ def run(argv: Sequence[str]) -> int:
         config = opened.load_config(TrainConfig)
         experiment = prepare(config, opened.path)
         with console.status("diagnosing"), reporting_faults(experiment.expert):
-            found = diagnose(opened, config, experiment, command.config, command.checkpoint)
+            state, metadata = restore(opened, config, experiment, command.checkpoint)
+            tasks = experiment.tasks[command.config.split]
+            known = diagnose(experiment.method, experiment.world, state, tasks, command.config)
+        found = {
+            "family": config.family,
+            "method": config.method,
+            "seed": config.seed,
+            "checkpoint_round": metadata["round"],
+            **known,
+        }
+        opened.write_json(DIAGNOSIS, found)
         print_diagnosis(found)
         console.print(f"diagnosis  {opened.path / DIAGNOSIS}")
     return 0

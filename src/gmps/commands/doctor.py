@@ -1,24 +1,21 @@
 """`gmps doctor`."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gmps.commands.cli import console, parse
+import jax
+import jax.numpy as jnp
 
-_RENDER = """
-import mujoco
-model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1'/></worldbody></mujoco>")
-data = mujoco.MjData(model)
-mujoco.mj_forward(model, data)
-with mujoco.Renderer(model, 16, 16) as renderer:
-    renderer.update_scene(data)
-    assert renderer.render().max() > 0
-"""
-_PACKAGES = {"egl": "libegl1", "osmesa": "libosmesa6"}
+from gmps.commands.cli import console, parse
+from gmps.cores import usable_cores
+from gmps.errors import GmpsError
+from gmps.experts.base import ExpertActor
+from gmps.runs.versions import collect_versions
+from gmps.sim.gl import choose_gl
+from gmps.sim.mjx import missing
+from gmps.tasks import make_family
+from gmps.worlds.factory import make_world
 
 
 @dataclass(frozen=True)
@@ -44,28 +41,17 @@ def _line(name: str, good: bool, text: str) -> bool:
 
 
 def _versions() -> tuple[str, bool, str]:
-    from gmps.runs.versions import collect_versions
-
     facts = collect_versions()
     known = {k: v for k, v in facts["packages"].items() if v}
     return "versions", True, ", ".join(f"{k} {v}" for k, v in known.items())
 
 
 def _devices() -> tuple[str, bool, str]:
-    import jax
-
     names = ", ".join(str(d) for d in jax.devices())
-    return "devices", True, f"{names}; {len(os.sched_getaffinity(0))} CPU cores"
+    return "devices", True, f"{names}; {usable_cores()} CPU cores"
 
 
 def _simulation() -> tuple[str, bool, str]:
-    import jax
-    import jax.numpy as jnp
-
-    from gmps.experts.base import ExpertActor
-    from gmps.tasks import make_family
-    from gmps.worlds.local import make_world
-
     world = make_world(make_family("sawyer-push"))
     tasks = world.family.tasks("train")
     controller = world.family.expert
@@ -81,10 +67,6 @@ def _simulation() -> tuple[str, bool, str]:
 
 
 def _mjx() -> tuple[str, bool, str]:
-    import jax
-
-    from gmps.sim.mjx import missing
-
     if reason := missing():
         return "mjx", True, f"{reason} Nothing but --sim mjx needs it."
     device = jax.devices()[0]
@@ -92,16 +74,8 @@ def _mjx() -> tuple[str, bool, str]:
 
 
 def _rendering() -> tuple[str, bool, str]:
-    for backend in _PACKAGES:
-        environment = {**os.environ, "MUJOCO_GL": backend}
-        done = subprocess.run(
-            [sys.executable, "-c", _RENDER], env=environment, capture_output=True, check=False
-        )
-        if done.returncode == 0:
-            return "rendering", True, f"3-D pictures through {backend}"
-    packages = " or ".join(_PACKAGES.values())
-    return (
-        "rendering",
-        True,
-        f"no OpenGL for 3-D pictures: install Debian's {packages}; reports do not need it",
-    )
+    try:
+        backend = choose_gl()
+    except GmpsError as error:
+        return "rendering", True, f"no 3-D pictures, which reports do not need: {error}"
+    return "rendering", True, f"3-D pictures through {backend or 'MuJoCo'}"

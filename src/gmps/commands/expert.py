@@ -30,7 +30,7 @@ from gmps.training.sac_training import (
     per_task,
     train_expert,
 )
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 CURVE = "curve.png"
 

@@ -14,9 +14,10 @@ from gmps.core.types import Rollout
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor
 from gmps.methods.base import stack
-from gmps.rendering.episodes import Frames, choose_gl, render_episode, steps_per_frame
+from gmps.rendering.episodes import Frames, render_episode, steps_per_frame
 from gmps.rendering.files import require_writable, side_by_side, write_frames
 from gmps.runs.run import Run
+from gmps.sim.gl import choose_gl
 from gmps.tasks.base import MujocoFamily, TaskFamily
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare

@@ -15,12 +15,9 @@ from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Task, env_steps, task_count
 from gmps.errors import GmpsError
-from gmps.methods.base import MethodState, Policy, stack
-from gmps.runs.run import Run
+from gmps.methods.base import Method, MethodState, Policy, stack
 from gmps.tasks.base import Split
-from gmps.training.config import TrainConfig
-from gmps.training.experiment import Experiment
-from gmps.training.train import restore
+from gmps.worlds.base import World
 
 #: The file in the run's folder.
 DIAGNOSIS = "diagnosis.json"
@@ -122,52 +119,36 @@ def _d_prime(
 
 
 def diagnose(
-    run: Run,
-    config: TrainConfig,
-    experiment: Experiment,
-    settings: DiagnoseConfig,
-    checkpoint: str = "best",
+    method: Method, world: World, state: MethodState, tasks: Task, settings: DiagnoseConfig
 ) -> dict[str, Any]:
-    """Diagnose a run's best or latest checkpoint; writes and returns `diagnosis.json`.
+    """What the updates of a trained method know, as plain JSON values: a row for each number of
+    episodes.
 
     Raises:
-        GmpsError: the run has no checkpoint yet, or there are fewer than two tasks.
+        GmpsError: there are fewer than two tasks.
     """
-    tasks = experiment.tasks[settings.split]
     n = task_count(tasks)
     if n < 2:
         raise GmpsError(f"There is {n} task; telling tasks apart takes at least 2.")
-    state, metadata = restore(run, config, experiment, checkpoint)
     rows, steps = [], 0
     for episodes in settings.episodes:
         key = jax.random.fold_in(jax.random.key(settings.seed), episodes)
-        row, spent = _row(experiment, state, tasks, episodes, settings, key)
+        row, spent = _row(method, world, state, tasks, episodes, settings, key)
         rows.append(row)
         steps += spent
-    found = {
-        "family": config.family,
-        "method": config.method,
-        "seed": config.seed,
-        "checkpoint_round": metadata["round"],
-        "tasks": n,
-        "settings": asdict(settings),
-        "rows": rows,
-        "env_steps": steps,
-    }
-    run.write_json(DIAGNOSIS, found)
-    return found
+    return {"tasks": n, "settings": asdict(settings), "rows": rows, "env_steps": steps}
 
 
 def _row(
-    experiment: Experiment,
+    method: Method,
+    world: World,
     state: MethodState,
     tasks: Task,
     episodes: int,
     settings: DiagnoseConfig,
     key: Key[Array, ""],
 ) -> tuple[dict[str, Any], int]:
-    method, world, repeats = experiment.method, experiment.world, settings.repeats
-    n = task_count(tasks)
+    n, repeats = task_count(tasks), settings.repeats
     many = jax.tree.map(lambda x: jnp.repeat(x, repeats, axis=0), tasks)
     before = stack(method.policy(state), n * repeats)
     gather_key, measure_key = jax.random.split(key)

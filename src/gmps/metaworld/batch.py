@@ -8,30 +8,27 @@ is Python.
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from gmps.metaworld.family import AnyKind, MetaWorld
+from gmps.metaworld.environments import AnyKind, RewardVersion
 from gmps.metaworld.judges import JUDGES, Constants, Places, observation
-
-if TYPE_CHECKING:
-    from gmps.worlds.gymnasium_world import Stepped
+from gmps.tasks.gymnasium_family import Stepped
 
 _INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION.value
 _BODIES = ("hand", "rightclaw", "leftclaw", "rightpad", "leftpad")
 _SITES = ("rightEndEffector", "leftEndEffector")
 
 
-def can_batch(family: MetaWorld) -> bool:
-    """Whether the benchmark has one kind of task, which has a judge, and its reward is that."""
-    kinds = family.env_names()
-    return family.reward_version == "v2" and len(kinds) == 1 and kinds[0] in JUDGES
+def can_batch(kind: str, version: RewardVersion) -> bool:
+    """Whether this reward of that kind of task is known in batch."""
+    return version == "v2" and kind in JUDGES
 
 
 class _Start(NamedTuple):
@@ -62,14 +59,19 @@ class MetaWorldBatch:
 
     width = 256
 
-    def __init__(self, family: MetaWorld, threads: int):
+    def __init__(
+        self,
+        kind: str,
+        row: Callable[[Any], tuple[str, Float[np.ndarray, " rand"]]],
+        threads: int,
+    ):
         """Args:
-        family: a benchmark of one kind of task, which has a judge.
+        kind: a kind of task that `can_batch`.
+        row: kind and random vector of a task: see `gmps.metaworld.family.MetaWorld.row`.
         threads: so many step worlds side by side; results do not depend on it.
         """
-        (kind,) = family.env_names()
-        self._family, self._judge = family, JUDGES[kind]
-        self._resets = AnyKind(family.reward_version)
+        self._row, self._judge = row, JUDGES[kind]
+        self._resets = AnyKind("v2")
         self.action_space: gymnasium.Space = self._resets.action_space
         self._starts: dict[int, _Start] = {}
         self._worlds: list[_World] = []
@@ -77,7 +79,7 @@ class MetaWorldBatch:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def start(self, tasks: Sequence[Any], seeds: Sequence[int]) -> Float[np.ndarray, "n obs"]:
-        """See `gmps.worlds.gymnasium_world.Batch`; starts are the same for every seed."""
+        """See `gmps.tasks.gymnasium_family.Batch`; starts are the same for every seed."""
         del seeds
         starts = [self._start_of(task) for task in tasks]
         self._grow(len(starts))
@@ -93,10 +95,8 @@ class MetaWorldBatch:
         self._previous = obs[:, :18]
         return obs
 
-    def step(self, act: Float[np.ndarray, "n 4"]) -> "Stepped":
-        """See `gmps.worlds.gymnasium_world.Batch`."""
-        from gmps.worlds.gymnasium_world import Stepped
-
+    def step(self, act: Float[np.ndarray, "n 4"]) -> Stepped:
+        """See `gmps.tasks.gymnasium_family.Batch`."""
         env = self._env
         moves = np.clip(act[:, :3], -1, 1) * env.action_scale
         self._mocap = np.clip(self._mocap + moves, env.mocap_low, env.mocap_high)
@@ -125,7 +125,7 @@ class MetaWorldBatch:
         """The start of a task, by Meta-World's own reset."""
         row = round(float(task[3]))
         if row not in self._starts:
-            self._resets.choose(*self._family.row(task))
+            self._resets.choose(*self._row(task))
             obs, _ = self._resets.reset()
             env = self._env
             model = env.model

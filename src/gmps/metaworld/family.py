@@ -8,30 +8,35 @@ held out here.
 
 import functools
 import importlib.util
-import re
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar
 
 import gymnasium
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.errors import GmpsError
+from gmps.experts.base import Controller
+from gmps.experts.user import from_function
+from gmps.metaworld.batch import MetaWorldBatch, can_batch
+from gmps.metaworld.environments import (
+    ACT_SIZE,
+    GOAL,
+    OBS_SIZE,
+    AnyKind,
+    RewardVersion,
+    environments,
+)
+from gmps.metaworld.experts import scripted_actions
+from gmps.metaworld.goals import LISTED, GoalList, goal_list, goal_points, kinds_of
+from gmps.tasks import METAWORLD_NAME
 from gmps.tasks.base import Augment, Spec, Split, State
-from gmps.tasks.gymnasium_family import GymnasiumFamily
+from gmps.tasks.gymnasium_family import Batch, GymnasiumFamily
 from gmps.tasks.lists import select_evenly
 
-if TYPE_CHECKING:
-    from gmps.worlds.gymnasium_world import Batch
-
-#: Numbers of an observation: hand and gripper, object, the same of the step before, and the goal,
-#: which is zeros here.
-OBS_SIZE, GOAL = 39, slice(36, 39)
 #: Where an observation has the object's rotation and the second object, now and a step before.
 _TURNS = np.isin(np.arange(OBS_SIZE) % 18, np.arange(7, 18)) & (np.arange(OBS_SIZE) < GOAL.start)
 #: How far scenes are moved to augment observations, m.
@@ -40,30 +45,15 @@ _ELSEWHERE = 0.4
 FULL_HORIZON = 500
 #: Where Meta-World's lists hold 50 goals of each kind, these benchmarks take the first so many.
 _GOALS = {"ml10": 10, "ml25": 6, "ml45": 4}
-_LISTED = 50
-_NAME = re.compile(r"(?P<benchmark>ml1-(?P<env>[^@]+)|ml10|ml25|ml45)(@(?P<horizon>\d+))?")
 
 #: The names of these families, in words.
 METAWORLD = "ml1-ENV, ml10, ml25 and ml45"
-
-RewardVersion = Literal["v1", "v2"]
-
-
-class GoalList(NamedTuple):
-    """The tasks of both splits, one a row: first those of training, then those held out."""
-
-    #: Kind of task, such as `reach-v3`.
-    env_names: tuple[str, ...]
-    #: What Meta-World calls the random vector: start of the object, goal, or both, m.
-    rand_vecs: tuple[np.ndarray, ...]
-    #: Rows of the training split.
-    train: int
 
 
 def is_metaworld(name: str) -> bool:
     """Whether `make_family` should look here: `ml1-ENV`, `ml10`, `ml25`, `ml45`, and the same
     followed by `@STEPS`, the horizon."""
-    return _NAME.fullmatch(name) is not None
+    return METAWORLD_NAME.fullmatch(name) is not None
 
 
 def metaworld_family(name: str) -> "MetaWorld":
@@ -72,7 +62,7 @@ def metaworld_family(name: str) -> "MetaWorld":
     Raises:
         GmpsError: the package is missing, or it has no such environment.
     """
-    match = _NAME.fullmatch(name)
+    match = METAWORLD_NAME.fullmatch(name)
     if match is None:
         raise GmpsError(f"{name!r} is none of Meta-World's: {METAWORLD}.")
     if importlib.util.find_spec("metaworld") is None:
@@ -83,13 +73,6 @@ def metaworld_family(name: str) -> "MetaWorld":
             f"Meta-World has no environment {env!r}; it has {', '.join(sorted(known))}."
         )
     return MetaWorld(match["benchmark"], horizon=int(match["horizon"] or MetaWorld.horizon))
-
-
-def environments() -> dict[str, Any]:
-    """Meta-World's 50 environment classes by name."""
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-
-    return ALL_V3_ENVIRONMENTS
 
 
 @dataclass(frozen=True)
@@ -112,7 +95,6 @@ class MetaWorld(GymnasiumFamily):
     #: Goals of each kind in a split; by default 50 in ML1, and 10, 6 and 4 in ML10, ML25 and ML45.
     goals: int | None = None
 
-    act_size: ClassVar[int] = 4
     slow_steps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -120,9 +102,9 @@ class MetaWorld(GymnasiumFamily):
             raise GmpsError(
                 f"{self.benchmark}: the horizon is {self.horizon}; it must be 1 to {FULL_HORIZON}."
             )
-        if self.goals is not None and not 1 <= self.goals <= _LISTED:
+        if self.goals is not None and not 1 <= self.goals <= LISTED:
             raise GmpsError(
-                f"{self.benchmark}: goals is {self.goals}; Meta-World lists {_LISTED} of each kind."
+                f"{self.benchmark}: goals is {self.goals}; Meta-World lists {LISTED} of each kind."
             )
 
     @property
@@ -134,7 +116,7 @@ class MetaWorld(GymnasiumFamily):
     @property
     def spec(self) -> Spec:
         """Sizes; a step is 5 physics steps of 2.5 ms."""
-        return Spec(OBS_SIZE, self.act_size, 4, horizon=self.horizon, control_dt=0.0125)
+        return Spec(OBS_SIZE, ACT_SIZE, 4, horizon=self.horizon, control_dt=0.0125)
 
     @property
     def summary(self) -> str:
@@ -145,12 +127,12 @@ class MetaWorld(GymnasiumFamily):
 
     @property
     def _list(self) -> GoalList:
-        goals = self.goals or _GOALS.get(self.benchmark, _LISTED)
-        return _goal_list(self.benchmark, self.seed, goals)
+        goals = self.goals or _GOALS.get(self.benchmark, LISTED)
+        return goal_list(self.benchmark, self.seed, goals)
 
     def env_names(self, split: Split | None = None) -> tuple[str, ...]:
         """The kinds of task of a split, or of both, each once."""
-        kinds = _kinds(self.benchmark)
+        kinds = kinds_of(self.benchmark)
         return kinds[split] if split else tuple(dict.fromkeys(kinds["train"] + kinds["heldout"]))
 
     def row(self, task: Any) -> tuple[str, Float[np.ndarray, " rand"]]:
@@ -177,7 +159,7 @@ class MetaWorld(GymnasiumFamily):
         if key is not None:
             rows = rows[np.asarray(jax.random.randint(key, (n or 1,), 0, len(rows)))]
             n = None
-        listed = jnp.asarray(np.column_stack([_goals(self)[rows], rows]), jnp.float32)
+        listed = jnp.asarray(np.column_stack([_goal_points(self)[rows], rows]), jnp.float32)
         return select_evenly(self.name, listed, n)
 
     def make_env(self) -> gymnasium.Env:
@@ -189,11 +171,12 @@ class MetaWorld(GymnasiumFamily):
         kind: Any = env.unwrapped
         kind.choose(*self.row(task))
 
-    def make_batch(self, threads: int) -> "Batch | None":
+    def make_batch(self, threads: int) -> Batch | None:
         """Steps without Python where this benchmark's rewards are known in batch."""
-        from gmps.metaworld.batch import MetaWorldBatch, can_batch
-
-        return MetaWorldBatch(self, threads) if can_batch(self) else None
+        kind, *others = self.env_names()
+        if others or not can_batch(kind, self.reward_version):
+            return None
+        return MetaWorldBatch(kind, self.row, threads)
 
     @property
     def augment(self) -> Augment:
@@ -203,9 +186,7 @@ class MetaWorld(GymnasiumFamily):
     @property
     def expert(self) -> Callable[[Any, Float[Array, " obs"]], Float[Array, " act"]]:
         """Meta-World's scripted policies, which are shown the goal."""
-        from gmps.metaworld.experts import scripted
-
-        return scripted(self)
+        return _scripted(self)
 
     def paths(
         self, states: State, sensors: Float[Array, "t1 2"]
@@ -249,106 +230,13 @@ def _any_task(key: Key[Array, ""], tasks: int) -> Int[Array, ""]:
     return jax.random.randint(key, (), 1, max(tasks, 2))
 
 
-class AnyKind(gymnasium.Env):
-    """An environment of Meta-World of the kind last chosen; goal hidden, one made of each kind."""
-
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBS_SIZE,), np.float64)
-    action_space = gymnasium.spaces.Box(-1, 1, (4,), np.float32)
-
-    def __init__(self, reward_version: RewardVersion = "v2"):
-        self._version = reward_version
-        self._made: dict[str, Any] = {}
-        self._env: Any = None
-
-    @property
-    def current(self) -> Any:
-        """Meta-World's environment of the chosen kind."""
-        return self._env
-
-    def choose(self, env_name: str, rand_vec: Float[np.ndarray, " rand"]) -> None:
-        """Set kind and random vector, by Meta-World's own `set_task`."""
-        if env_name not in self._made:
-            self._made[env_name] = environments()[env_name](reward_function_version=self._version)
-        self._env = self._made[env_name]
-        self._env.set_task(official_task(env_name, rand_vec))
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Meta-World's start of the chosen task: the seed changes nothing."""
-        return self._env.reset(seed=seed, options=options)
-
-    def step(self, action: Any) -> Any:
-        """Meta-World's step."""
-        return self._env.step(action)
-
-    def close(self) -> None:
-        """Close all that were made."""
-        for env in self._made.values():
-            env.close()
-
-
-def official_task(env_name: str, rand_vec: Float[np.ndarray, " rand"]) -> Any:
-    """Meta-World's own description of a task with its goal hidden."""
-    import metaworld
-
-    data = {"rand_vec": rand_vec, "env_cls": environments()[env_name], "partially_observable": True}
-    return metaworld._encode_task(env_name, data)
+@functools.cache
+def _scripted(family: MetaWorld) -> Controller:
+    """The scripted policy of each task's kind; one object for each family, compiled once."""
+    act = functools.partial(scripted_actions, family._list.env_names)
+    return from_function(act, family, "of Meta-World").controller
 
 
 @functools.cache
-def _goal_list(benchmark: str, seed: int, goals: int) -> GoalList:
-    kinds = _kinds(benchmark)
-    # ML1 holds out other goals of the same kind, drawn from the next seed; the others other kinds.
-    shift = int(benchmark.startswith("ml1-"))
-    drawn = [
-        (name, vector)
-        for names, at in ((kinds["train"], seed), (kinds["heldout"], seed + shift))
-        for name, vectors in _draw(names, at).items()
-        for vector in vectors[:goals]
-    ]
-    names, vectors = zip(*drawn, strict=True)
-    return GoalList(names, vectors, goals * len(kinds["train"]))
-
-
-def _kinds(benchmark: str) -> dict[Split, tuple[str, ...]]:
-    if benchmark.startswith("ml1-"):
-        env = benchmark.removeprefix("ml1-")
-        return {"train": (env,), "heldout": (env,)}
-    from metaworld import env_dict
-
-    kinds = getattr(env_dict, f"{benchmark.upper()}_V3")
-    return {"train": tuple(kinds["train"]), "heldout": tuple(kinds["test"])}
-
-
-def _draw(names: tuple[str, ...], seed: int) -> OrderedDict[str, list[np.ndarray]]:
-    """The random vectors that Meta-World's benchmarks draw from a seed: every reset of a fresh
-    environment draws one. Of its physics nothing but a forward pass is done: the rest changes
-    nothing that is drawn and takes nearly all of the time."""
-    before = np.random.get_state()
-    drawn: OrderedDict[str, list[np.ndarray]] = OrderedDict()
-    try:
-        np.random.seed(seed)
-        for name in names:
-            env = environments()[name]()
-            env._freeze_rand_vec, env._set_task_called = False, True
-            model, data = env.model, env.data
-            env.do_simulation = lambda *_, m=model, d=data, **__: mujoco.mj_forward(m, d)
-            drawn[name] = []
-            for _ in range(_LISTED):
-                env.reset()
-                drawn[name].append(np.array(env._last_rand_vec, np.float64))
-            env.close()
-    finally:
-        np.random.set_state(before)
-    return drawn
-
-
-@functools.cache
-def _goals(family: MetaWorld) -> Float[np.ndarray, "row 3"]:
-    """The goal of each row, m, as Meta-World sets it: some follow from where an object rests."""
-    env, found = AnyKind(family.reward_version), []
-    for name, vector in zip(family._list.env_names, family._list.rand_vecs, strict=True):
-        env.choose(name, vector)
-        env.reset()
-        found.append(np.array(env.current._target_pos, np.float64))
-    env.close()
-    return np.array(found)
+def _goal_points(family: MetaWorld) -> Float[np.ndarray, "row 3"]:
+    return goal_points(family._list, family.reward_version)

@@ -1,15 +1,6 @@
-"""Pictures of episodes: MuJoCo families by its renderer, pure families by matplotlib.
-
-MuJoCo needs an OpenGL library that can draw without a window: EGL or OSMesa. Which one works is
-found out in a subprocess, because a failed attempt cannot be undone within a process.
-"""
+"""Pictures of episodes: MuJoCo families by its renderer, pure families by matplotlib."""
 
 import copy
-import functools
-import importlib
-import os
-import subprocess
-import sys
 from typing import Any
 
 import jax
@@ -20,22 +11,14 @@ from jaxtyping import Float, UInt8
 
 from gmps.core.types import Task
 from gmps.errors import GmpsError
-from gmps.tasks.base import Camera, MujocoFamily, State, TaskFamily
+from gmps.sim.gl import free_camera, prepare_gl
+from gmps.tasks.base import MujocoFamily, State, TaskFamily
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
 
 #: Radius of the marker of the goal, as a share of the distance of the camera.
 _MARKER = 0.04
 _MARKER_RGBA = (0.95, 0.25, 0.2, 0.5)
-_PROBE = """
-import mujoco
-model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
-renderer = mujoco.Renderer(model, 8, 8)
-renderer.update_scene(mujoco.MjData(model))
-renderer.render()
-print("works")
-renderer.close()
-"""
 
 
 def render_episode(
@@ -78,45 +61,6 @@ def steps_per_frame(family: TaskFamily, fps: float) -> int:
     return max(1, round(1 / (fps * family.spec.control_dt)))
 
 
-@functools.cache
-def choose_gl() -> str:
-    """The OpenGL backend to draw with: `MUJOCO_GL` if it is set, else `egl` or `osmesa`.
-
-    Raises:
-        GmpsError: none of them works here; says what to install.
-    """
-    named = os.environ.get("MUJOCO_GL", "").lower().strip()
-    tried = [named] if named in ("egl", "osmesa", "glfw", "glx", "cgl", "wgl") else []
-    candidates = tried or (["egl", "osmesa"] if sys.platform == "linux" else [""])
-    for name in candidates:
-        environment = {**os.environ, "MUJOCO_GL": name}
-        probe = subprocess.run(
-            [sys.executable, "-c", _PROBE],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if "works" in probe.stdout:
-            return name
-    what = f"MUJOCO_GL={named}" if tried else "EGL or OSMesa"
-    raise GmpsError(
-        f"MuJoCo cannot draw with {what} on this machine; install Debian's libegl1 and "
-        "libgl1-mesa-dri, or libosmesa6, or set MUJOCO_GL to what there is."
-    )
-
-
-@functools.cache
-def prepare_gl() -> None:
-    """Make MuJoCo use the chosen backend. It decides when it is imported, so it decides again."""
-    import mujoco.gl_context
-
-    os.environ["MUJOCO_GL"] = choose_gl()
-    # Mesa draws in the calling thread: small pictures are not worth sharing between threads.
-    os.environ.setdefault("LP_NUM_THREADS", "0")
-    importlib.reload(mujoco.gl_context)
-
-
 def _mujoco_frames(
     family: MujocoFamily,
     task: Task,
@@ -149,18 +93,6 @@ def _mujoco_frames(
     finally:
         renderer.close()
     return frames
-
-
-def free_camera(model: mujoco.MjModel, view: Camera | None) -> mujoco.MjvCamera:
-    """A camera there, or MuJoCo's view of the whole model."""
-    camera = mujoco.MjvCamera()
-    mujoco.mjv_defaultFreeCamera(model, camera)
-    if view is not None:
-        camera.lookat[:] = view.lookat
-        camera.distance = view.distance
-        camera.azimuth = view.azimuth
-        camera.elevation = view.elevation
-    return camera
 
 
 def _add_marker(scene: Any, position: Float[np.ndarray, " 3"], radius: float) -> None:

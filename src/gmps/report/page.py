@@ -5,8 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from gmps.errors import GmpsError
+from gmps.evaluation.aggregate import SPLITS
 from gmps.evaluation.evaluate import MODES
-from gmps.report.aggregate import SPLITS
 from gmps.report.curves import curves_section
 from gmps.report.runs import Group, group_runs, load_run
 from gmps.report.sections import MODE_TITLES, SPLIT_TITLES, group_section, lead

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gmps.errors import GmpsError
-from gmps.report.aggregate import combine_scores
+from gmps.evaluation.aggregate import combine_scores
 from gmps.runs.config_json import flatten_config
 from gmps.runs.run import Run
 from gmps.theory.certificate import read_certificate

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from gmps.evaluation.aggregate import SPLITS
 from gmps.evaluation.evaluate import MODES
-from gmps.report.aggregate import SPLITS
 from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from gmps.errors import GmpsError
-from gmps.rendering.episodes import free_camera, prepare_gl
+from gmps.sim.gl import free_camera, prepare_gl
 from gmps.tasks.pixels import PixelFamily
 
 #: Geoms that a scene may have.
@@ -35,7 +35,7 @@ class Cameras:
     """Draws what a family's learner sees. A frame is a function of the state alone."""
 
     def __init__(self, family: PixelFamily, threads: int):
-        """Raises GmpsError where MuJoCo cannot draw; see `gmps.rendering.episodes.choose_gl`."""
+        """Raises GmpsError where MuJoCo cannot draw; see `gmps.sim.gl.choose_gl`."""
         if family.edits_model:
             raise GmpsError(
                 f"{family.name} changes its model from task to task, which cameras cannot draw; "

@@ -11,15 +11,19 @@ start.
 """
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import mujoco
 import mujoco.rollout
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gmps.core.types import Task, task_count, tree_index
 from gmps.errors import GmpsError
+from gmps.tasks.base import MujocoFamily
 
 #: Magnitude at which MuJoCo itself calls a position, velocity or acceleration bad.
 MAX_VALUE = 1e10
@@ -52,6 +56,25 @@ def edited_model(model: mujoco.MjModel, edit: Callable[[mujoco.MjModel], None]) 
         )
     mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
+
+
+def edited_models(family: MujocoFamily, model: mujoco.MjModel, tasks: Task) -> list[mujoco.MjModel]:
+    """The model of each of the stacked tasks.
+
+    Raises:
+        GmpsError: the family's `edit_model` fails; names the task.
+    """
+    tasks = jax.device_get(tasks)
+    models = []
+    for i in range(task_count(tasks)):
+        edit = functools.partial(family.edit_model, task=tree_index(tasks, i))
+        try:
+            models.append(edited_model(model, edit))
+        except Exception as error:
+            raise GmpsError(
+                f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
+            ) from error
+    return models
 
 
 def require_plain_state(model: mujoco.MjModel) -> None:

@@ -4,11 +4,11 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
 from gmps.errors import GmpsError
-from gmps.metaworld.family import is_metaworld, metaworld_family
 from gmps.tasks.base import TaskFamily
 
 #: Where each family lives, and the options that make a variant of it. Imported on demand, so that
@@ -27,10 +27,15 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "sawyer-push-sparse": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "sparse"}),
     "sawyer-push-vision": ("gmps.tasks.sawyer_push_vision:SawyerPushVision", {}),
 }
+#: Benchmark, kind of task, where there is one, and horizon.
+METAWORLD_NAME = re.compile(r"(?P<benchmark>ml1-(?P<env>[^@]+)|ml10|ml25|ml45)(@(?P<horizon>\d+))?")
+#: Where families live that are too many to list, by what their whole names match: functions that
+#: are called with the name.
+_PATTERNS = {METAWORLD_NAME: "gmps.metaworld.family:metaworld_family"}
 
 
 def family_names() -> tuple[str, ...]:
-    """The names that `make_family` knows, sorted."""
+    """The names that `make_family` knows, sorted; without those that follow a pattern."""
     return tuple(sorted(_FAMILIES))
 
 
@@ -46,17 +51,23 @@ def make_family(name: str) -> TaskFamily:
     """
     if ".py:" in name:
         return _load_family(*name.rsplit(":", 1))
-    if is_metaworld(name):
-        return metaworld_family(name)
-    if name not in _FAMILIES:
+    if name in _FAMILIES:
+        where, options = _FAMILIES[name]
+        return _attribute(where)(**options)
+    makers = [where for pattern, where in _PATTERNS.items() if pattern.fullmatch(name)]
+    if not makers:
         close = difflib.get_close_matches(name, _FAMILIES, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise GmpsError(
             f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
         )
-    where, options = _FAMILIES[name]
+    return _attribute(makers[0])(name)
+
+
+def _attribute(where: str) -> Any:
+    """What stands at "module:attribute"."""
     module, _, attribute = where.partition(":")
-    return getattr(importlib.import_module(module), attribute)(**options)
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _load_family(file: str, attribute: str) -> TaskFamily:

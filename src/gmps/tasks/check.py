@@ -16,6 +16,7 @@ import numpy as np
 from gmps.core.types import Task
 from gmps.errors import GmpsError
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, State, TaskFamily, Transition
+from gmps.tasks.gymnasium_family import GymnasiumFamily
 
 #: Any length will do to trace functions of whole episodes.
 _STEPS = 2
@@ -130,8 +131,6 @@ def _sizes(family: TaskFamily) -> tuple[int, int, int]:
 
 
 def _sensors(family: TaskFamily) -> int:
-    from gmps.tasks.gymnasium_family import GymnasiumFamily
-
     if isinstance(family, MujocoFamily):
         return _model_sizes(family)["nsensordata"]
     return 2 if isinstance(family, GymnasiumFamily) else 0

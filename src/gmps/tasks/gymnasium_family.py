@@ -5,17 +5,46 @@ The environment draws its own starts and computes its own rewards, on the host; 
 """
 
 import abc
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import gymnasium
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.types import Task
 from gmps.tasks.base import State, TaskFamily, Transition
 
-if TYPE_CHECKING:
-    from gmps.worlds.gymnasium_world import Batch
+
+class Stepped(NamedTuple):
+    """What one step of `n` environments gives."""
+
+    obs: Float[np.ndarray, "n obs"]
+    reward: Float[np.ndarray, " n"]
+    #: Whether the environment has terminated, now or before, and whether it reports success.
+    ended: Bool[np.ndarray, " n"]
+    success: Float[np.ndarray, " n"]
+
+
+class Batch(Protocol):
+    """Environments that start and step together."""
+
+    #: At most so many at once.
+    width: int
+    action_space: gymnasium.Space
+
+    def start(self, tasks: Sequence[Any], seeds: Sequence[int]) -> Float[np.ndarray, "n obs"]:
+        """Begin an episode in each of the tasks, whose leaves are NumPy arrays."""
+        ...
+
+    def step(self, act: Float[np.ndarray, "n act"]) -> Stepped:
+        """Step the environments that were started; one whose episode is over rests."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held."""
+        ...
 
 
 class GymnasiumFamily(TaskFamily):
@@ -33,7 +62,7 @@ class GymnasiumFamily(TaskFamily):
     #: Whether a step takes a millisecond or more, so that processes pay by default.
     slow_steps: ClassVar[bool] = False
 
-    def make_batch(self, threads: int) -> "Batch | None":
+    def make_batch(self, threads: int) -> Batch | None:
         """Something of the family's own that steps many environments faster than one by one, on
         so many threads; by default None."""
         del threads

@@ -31,7 +31,7 @@ from gmps.training.clone import clone_expert
 from gmps.training.config import TrainConfig
 from gmps.training.expert_sources import find_expert
 from gmps.worlds.base import World
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 #: The folder of the experts that a run trains for itself, inside the run.
 OWN_EXPERT = "expert"

@@ -17,7 +17,7 @@ from gmps.tasks import make_family
 from gmps.training.expert_sources import PART
 from gmps.training.sac_training import ExpertConfig, ExpertTraining, open_training, per_task
 from gmps.training.sac_training import train_expert as train
-from gmps.worlds.local import make_world
+from gmps.worlds.factory import make_world
 
 #: Told the round that each task has reached, by index, and its last measured return.
 Watcher = Callable[[dict[int, tuple[int, float | None]]], None]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gmps.core.types import task_count
 from gmps.errors import GmpsError
-from gmps.report.aggregate import combine_scores
+from gmps.evaluation.aggregate import combine_scores
 from gmps.runs.run import CONFIG, SCORES, Run
 from gmps.tasks.base import TaskFamily
 

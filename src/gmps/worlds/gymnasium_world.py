@@ -7,55 +7,26 @@ depend on how many environments or processes share the work.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.actors import Actor
 from gmps.core.types import Params, Rollout, Shared, Task, tree_index
 from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
-from gmps.tasks.gymnasium_family import GymnasiumFamily
+from gmps.tasks.gymnasium_family import Batch, GymnasiumFamily, Stepped
 from gmps.worlds.base import Draws
+from gmps.worlds.batch import check_batch
 
 #: Environments that run side by side in this process.
 ENVIRONMENTS = 64
-
-
-class Stepped(NamedTuple):
-    """What one step of `n` environments gives."""
-
-    obs: Float[np.ndarray, "n obs"]
-    reward: Float[np.ndarray, " n"]
-    #: Whether the environment has terminated, now or before, and whether it reports success.
-    ended: Bool[np.ndarray, " n"]
-    success: Float[np.ndarray, " n"]
-
-
-class Batch(Protocol):
-    """Environments that start and step together."""
-
-    #: At most so many at once.
-    width: int
-    action_space: gymnasium.Space
-
-    def start(self, tasks: Sequence[Any], seeds: Sequence[int]) -> Float[np.ndarray, "n obs"]:
-        """Begin an episode in each of the tasks, whose leaves are NumPy arrays."""
-        ...
-
-    def step(self, act: Float[np.ndarray, "n act"]) -> Stepped:
-        """Step the environments that were started; one whose episode is over rests."""
-        ...
-
-    def close(self) -> None:
-        """Release what is held."""
-        ...
 
 
 class TaskEnv(gymnasium.Wrapper):
@@ -183,8 +154,6 @@ class GymnasiumWorld:
         Raises:
             GmpsError: starts are given as `Draws`: a Gymnasium environment draws its own.
         """
-        from gmps.worlds.local import check_batch
-
         if isinstance(key, Draws):
             raise GmpsError(
                 f"{self.family.name}: a Gymnasium environment cannot be started in a given state; "

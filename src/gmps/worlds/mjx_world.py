@@ -16,12 +16,13 @@ from gmps.core.types import Params, Rollout, Task
 from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.sim.mjx import MjxSimulator
+from gmps.sim.native import edited_models
 from gmps.sim.scan import record_scan
 from gmps.tasks.base import MujocoFamily, TaskFamily
 from gmps.tasks.check import compile_model
 from gmps.tasks.pixels import PixelFamily
 from gmps.worlds.base import Draws
-from gmps.worlds.local import check_batch, draw, edited_models
+from gmps.worlds.batch import check_batch, draw
 
 
 def refusal(family: TaskFamily) -> str | None:

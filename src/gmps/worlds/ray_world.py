@@ -19,7 +19,8 @@ from gmps.core.types import Params, Rollout, Shared, Task, tree_index
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 from gmps.worlds.base import Draws
-from gmps.worlds.local import check_batch, make_world
+from gmps.worlds.batch import check_batch
+from gmps.worlds.factory import make_world
 
 #: Tasks of a piece.
 PIECE = 4

@@ -17,7 +17,7 @@ from gmps.sim.cameras import Cameras
 from gmps.tasks.base import State
 from gmps.tasks.pixels import PixelFamily
 from gmps.worlds.base import Draws
-from gmps.worlds.local import NativeWorld, Tape
+from gmps.worlds.native_world import NativeWorld, Tape
 
 
 class VisionWorld(NativeWorld):

@@ -1,7 +1,6 @@
-"""Worlds on this machine: pure JAX families as one compiled scan, MuJoCo families on threads."""
+"""MuJoCo families on CPU threads: policy and physics take turns on two halves of the batch."""
 
 import functools
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,184 +13,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from gmps.core.actors import Actor
-from gmps.core.types import Params, Rollout, Shared, Task, task_count, tree_index
+from gmps.core.types import Params, Rollout, Shared, Task
+from gmps.cores import usable_cores
 from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
-from gmps.sim.native import NativeSimulator, edited_model
-from gmps.sim.scan import record_scan
-from gmps.tasks.base import MujocoFamily, PureFamily, Sim, Spec, TaskFamily
-from gmps.tasks.check import check_functions, compile_model
-from gmps.tasks.gymnasium_family import GymnasiumFamily
-from gmps.tasks.pixels import PixelFamily
-from gmps.worlds.base import Draws, World
-from gmps.worlds.gymnasium_world import GymnasiumWorld
-
-
-def make_world(family: TaskFamily, threads: int | None = None, sim: Sim = "native") -> World:
-    """The world that runs a family on this machine.
-
-    Args:
-        family: a `PureFamily`, a `MujocoFamily` or a `GymnasiumFamily`.
-        threads: CPU threads for physics; default all that this process may use. For Gymnasium
-            environments, processes; default none, or as many where the family says that its
-            steps are slow. Results do not depend on it. MJX has none.
-        sim: `mjx` simulates a `MujocoFamily` in JAX, on its default device: see `gmps.sim.mjx`.
-
-    Raises:
-        TypeError: the family is of none of these kinds.
-        GmpsError: `threads` is below 1, or one of the family's functions does not return what it
-            must, or `sim` cannot simulate the family.
-    """
-    if isinstance(family, PureFamily | MujocoFamily | GymnasiumFamily):
-        check_functions(family)
-    if sim == "mjx":
-        from gmps.worlds.mjx_world import MjxWorld
-
-        return MjxWorld(family)
-    if isinstance(family, PureFamily):
-        return PureWorld(family)
-    if isinstance(family, PixelFamily):
-        from gmps.worlds.vision_world import VisionWorld
-
-        return VisionWorld(family, threads)
-    if isinstance(family, MujocoFamily):
-        return NativeWorld(family, threads)
-    if isinstance(family, GymnasiumFamily):
-        batch = family.make_batch(usable_cores() if threads is None else threads)
-        if batch is not None:
-            return GymnasiumWorld(family, batch=batch)
-        default = usable_cores() if family.slow_steps else 0
-        return GymnasiumWorld(family, processes=default if threads is None else threads)
-    raise TypeError(
-        f"{type(family).__name__} has no dynamics; derive it from PureFamily or MujocoFamily, or "
-        "from GymnasiumFamily."
-    )
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def check_batch(params: Params, tasks: Task, episodes: int) -> int:
-    """The number of tasks, if parameters and tasks belong together.
-
-    Raises:
-        GmpsError: they do not, or `episodes` is below 1.
-    """
-    own = () if isinstance(params, Shared) else params
-    counts, axes = (
-        sorted({x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(tree)})
-        for tree in (tasks, (own, tasks))
-    )
-    if len(counts) != 1 or counts[0] < 1:
-        raise GmpsError(
-            f"Tasks need one common leading axis of at least 1, got {counts}; stack them, also a "
-            "single one."
-        )
-    if axes != counts:
-        raise GmpsError(
-            f"Parameters and tasks need the same leading task axis, got {counts[0]} tasks and axes "
-            f"{axes}; stack one set of parameters per task, or mark them as Shared."
-        )
-    if episodes < 1:
-        raise GmpsError(f"episodes is {episodes}; a rollout needs at least 1.")
-    return counts[0]
-
-
-class PureWorld:
-    """A family with dynamics in JAX: the whole rollout is one compiled function."""
-
-    def __init__(self, family: PureFamily):
-        self.family: TaskFamily = family
-        self._record = functools.partial(_pure_record, family)
-
-    def rollout(
-        self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
-    ) -> Rollout:
-        """See `gmps.worlds.base.World.rollout`."""
-        check_batch(params, tasks, episodes)
-        draws = draw(self.family, actor, episodes, tasks, key)
-        record = self._record(actor, episodes, params, tasks, *draws)
-        return ep.finish(self.family, episodes, tasks, record)
-
-
-def draw(
-    family: TaskFamily, actor: Actor, episodes: int, tasks: Task, key: Key[Array, ""] | Draws
-) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
-    """Everything random in a batch of episodes: start states and the actor's noise."""
-    if isinstance(key, Draws):
-        return _given(family, actor, episodes, tasks, key)
-    start_key, noise_key = jax.random.split(key)
-    starts = ep.draw_starts(family, episodes, tasks, start_key)
-    return starts, ep.draw_noise(actor, family.spec.horizon, len(starts), episodes, noise_key)
-
-
-def _given(
-    family: TaskFamily, actor: Actor, episodes: int, tasks: Task, draws: Draws
-) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
-    """Given draws as a flat batch."""
-    count = task_count(tasks)
-    wanted = [(count, episodes, size) for size in ep.state_sizes(family)]
-    shapes = [tuple(x.shape) for x in draws.starts]
-    if shapes != wanted:
-        raise GmpsError(
-            f"The start states have shapes {shapes}; {count} tasks with {episodes} episodes of "
-            f"{family.name} need {wanted}."
-        )
-    steps = draws.noise.shape[2] if draws.noise.ndim == 4 else 0
-    if steps < 1 or draws.noise.shape != (count, episodes, steps, actor.noise_size):
-        raise GmpsError(
-            f"The noise has shape {tuple(draws.noise.shape)}; {count} tasks with {episodes} "
-            f"episodes of this actor need ({count}, {episodes}, steps, {actor.noise_size}) with at "
-            "least 1 step."
-        )
-    starts = jnp.concatenate(draws.starts, -1).reshape(count * episodes, -1)
-    noise = jnp.moveaxis(draws.noise.reshape(count * episodes, steps, -1), 1, 0)
-    return starts.astype(jnp.float32), ep.hold(actor, noise.astype(jnp.float32))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _pure_record(
-    family: PureFamily,
-    actor: Actor,
-    episodes: int,
-    params: Params,
-    tasks: Task,
-    starts: Float[Array, "b state"],
-    noise: Float[Array, "t b noise"],
-) -> ep.Recording:
-    sizes = ep.state_sizes(family)
-
-    def sense(states):
-        return jnp.zeros((states.shape[0], 0), jnp.float32)
-
-    def advance(states, acts):
-        new = jax.vmap(lambda s, a: ep.pack(family.step(ep.unpack(s, sizes), a)))(states, acts)
-        return new, sense(states)
-
-    return record_scan(family, actor, episodes, advance, sense, params, tasks, starts, noise)
-
-
-def edited_models(family: MujocoFamily, model: mujoco.MjModel, tasks: Task) -> list[mujoco.MjModel]:
-    """The model of each of the stacked tasks.
-
-    Raises:
-        GmpsError: the family's `edit_model` fails; names the task.
-    """
-    tasks = jax.device_get(tasks)
-    models = []
-    for i in range(task_count(tasks)):
-        edit = functools.partial(family.edit_model, task=tree_index(tasks, i))
-        try:
-            models.append(edited_model(model, edit))
-        except Exception as error:
-            raise GmpsError(
-                f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
-            ) from error
-    return models
+from gmps.sim.native import NativeSimulator, edited_models
+from gmps.tasks.base import MujocoFamily, Spec, TaskFamily
+from gmps.tasks.check import compile_model
+from gmps.worlds.base import Draws
+from gmps.worlds.batch import check_batch, draw
 
 
 class NativeWorld:
