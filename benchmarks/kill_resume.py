@@ -21,7 +21,7 @@ from pathlib import Path
 import tyro
 from reports import write_report
 
-from gmps.methods.gmps import GmpsConfig
+from gmps.methods.gmps_settings import GmpsConfig
 from gmps.runs.checkpoint import verify
 from gmps.runs.run import CONFIG, Run
 from gmps.runs.versions import collect_versions

@@ -38,8 +38,8 @@ from gmps.core.meta_gradient import MetaParams
 from gmps.core.nets import GaussianPolicy, init_policy
 from gmps.core.surrogates import ratio_loss
 from gmps.methods.maml import adapted, learned
+from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.outer import Metrics, trpo_step
-from gmps.methods.settings import MamlConfig
 
 CONFIG = MamlConfig()
 #: Sizes of an observation and an action, and the horizon.

@@ -102,6 +102,34 @@ def test_resume_with_another_setting_names_the_field(run: Path, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            ["--rounds", "99999999999999999999"],
+            "--rounds is 99999999999999999999; it must be at le",
+        ),
+        (["--seed", "99999999999999999999"], "--seed is 99999999999999999999; it must be at least"),
+        (["--threads", "0"], "--threads is 0; it must be at least 1."),
+        (["--expert-std", "nan"], "--expert-std is nan; it must be a finite number and at least 0"),
+        (["--expert-std", "-1"], "--expert-std is -1.0; it must be at least 0 and at most 100."),
+        (["--gmps.hidden"], "--gmps.hidden is empty; name at least one layer."),
+        (["--plain.step-sizes"], "--plain.step-sizes is empty; name at least one step size to tr"),
+        (["--plain.stds"], "--plain.stds is empty; name at least one standard deviation to try."),
+        (["--evaluation.tasks", "1"], "--evaluation.tasks is 1; the wrong-task control takes anot"),
+        (["--evaluation.steps", "0"], "--evaluation.steps is 0; it must be at least 1."),
+        (["--gmps.inner-steps", "0"], "--gmps.inner-steps is 0; it must be at least 1."),
+        (["--sac.sac.batch", "0"], "--sac.sac.batch is 0; it must be at least 1."),
+    ],
+)
+def test_an_option_that_breaks_its_rule_is_named(tmp_path, monkeypatch, capsys, options, text):
+    monkeypatch.chdir(tmp_path)
+    message = said(capsys, "train", "point-goal", *options)
+    assert message.startswith(f"gmps: {text}")
+    assert "\n" not in message
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_typo_in_an_option_names_it_and_suggests(tmp_path: Path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["train", "point-goal", "--roundz", "3", "--run", str(tmp_path / "run")])

@@ -178,7 +178,7 @@ def test_clipped_steps_gain_and_leave_what_is_not_learned():
 def test_nonsense_is_refused():
     for settings, message in (
         ({"max_kl": 0.0}, "max_kl is 0.0; it must be above 0."),
-        ({"shrink": 1.0}, "shrink is 1.0; it must lie between 0 and 1."),
+        ({"shrink": 1.0}, "shrink is 1.0; it must be above 0 and below 1."),
         ({"tries": 0}, "tries is 0; it must be at least 1."),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

@@ -9,7 +9,7 @@ import pytest
 
 from gmps.commands.cli import main
 from gmps.evaluation.diagnose import DIAGNOSIS, MAX_D_PRIME, DiagnoseConfig, in_words, signal
-from gmps.methods.settings import GmpsLatentConfig
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
@@ -96,8 +96,8 @@ def test_a_run_is_diagnosed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"repeats": 5}, "repeats is 5; it must be even and at least 4."),
-        ({"episodes": ()}, "episodes is (); name numbers of at least 1."),
+        ({"repeats": 5}, "repeats is 5; it must be even."),
+        ({"episodes": ()}, "episodes is empty; name at least one number of episodes."),
         ({"measure_episodes": 0}, "measure_episodes is 0; it must be at least 1."),
     ],
 )

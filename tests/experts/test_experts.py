@@ -5,7 +5,8 @@ import pytest
 from gmps.core.nets import PolicyActor, init_policy
 from gmps.experts.base import ExpertActor, MixtureActor
 from gmps.methods.base import stack
-from gmps.methods.gmps import GmpsConfig, expert_share
+from gmps.methods.gmps import expert_share
+from gmps.methods.gmps_settings import GmpsConfig
 
 
 def controller(task, obs):

@@ -154,7 +154,7 @@ def test_updates_trace_once():
         ({"batch": 0}, "batch is 0; it must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
         ({"temperature": -1.0}, "temperature is -1.0; it must be at least 0"),
-        ({"discount": 1.5}, "discount is 1.5 and polyak 0.005; both lie in"),
+        ({"discount": 1.5}, "discount is 1.5; it must be at least 0 and at most 1"),
     ],
 )
 def test_bad_settings_are_named(settings, text):

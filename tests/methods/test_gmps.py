@@ -11,7 +11,8 @@ from gmps.core.types import Demonstrations
 from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
 from gmps.experts.base import ExpertActor
 from gmps.methods import gmps
-from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState
+from gmps.methods.gmps import Gmps, GmpsState
+from gmps.methods.gmps_settings import GmpsConfig
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
 

@@ -27,8 +27,8 @@ from gmps.methods.gmps_latent import (
     imitation_at,
     inner_step,
 )
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.latent import spread_evenly
-from gmps.methods.settings import GmpsLatentConfig
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world

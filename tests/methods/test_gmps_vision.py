@@ -16,7 +16,8 @@ from gmps.experts.base import ExpertActor, label
 from gmps.methods import gmps_vision
 from gmps.methods.base import stack
 from gmps.methods.gaussian import inner_view
-from gmps.methods.gmps_vision import GmpsVision, GmpsVisionConfig, outer_gradient
+from gmps.methods.gmps_vision import GmpsVision, outer_gradient
+from gmps.methods.gmps_vision_settings import GmpsVisionConfig
 from gmps.methods.imitation import rescaled
 from gmps.runs import checkpoint
 from gmps.tasks import make_family

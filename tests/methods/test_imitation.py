@@ -8,7 +8,8 @@ from gmps.core.nets import init_policy
 from gmps.core.types import Demonstrations
 from gmps.data.aggregate import start_aggregate
 from gmps.methods.imitation import MIN_OBS_STD, imitate, normalised
-from gmps.methods.plain import PlainConfig, fit_plain
+from gmps.methods.plain import fit_plain
+from gmps.methods.plain_settings import PlainConfig
 from gmps.tasks import make_family
 from gmps.training.clone import clone_expert
 from gmps.worlds.factory import make_world

@@ -12,8 +12,8 @@ from gmps.core.vision import VisionActor
 from gmps.experts.base import ExpertActor, label
 from gmps.methods.base import stack
 from gmps.methods.gmps_latent import GmpsLatent
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.latent import SeeingLatentActor
-from gmps.methods.settings import GmpsLatentConfig
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world

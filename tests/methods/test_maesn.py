@@ -21,8 +21,8 @@ from gmps.core.types import Demonstrations
 from gmps.methods.base import stack
 from gmps.methods.latent import Latent, LatentActor, LatentPolicy, prior, prior_kl
 from gmps.methods.maesn import LOG_STD_RANGE, Maesn, MaesnParams, adapted, inner_step, learned
+from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.outer import trpo_step
-from gmps.methods.settings import MaesnConfig
 from gmps.tasks import make_family
 from gmps.training.config import preset
 from gmps.worlds.factory import make_world

@@ -27,8 +27,8 @@ from gmps.core.surrogates import action_distributions, mean_kl, ratio_loss
 from gmps.core.trust_region import TrustRegionConfig
 from gmps.core.types import Demonstrations
 from gmps.methods.maml import Maml, adapted, learned
+from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.outer import PpoConfig, trpo_step
-from gmps.methods.settings import MamlConfig
 from gmps.worlds.factory import make_world
 from probe_families import SignBandit
 

@@ -13,16 +13,14 @@ from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
 from gmps.methods.base import Method, stack
-from gmps.methods.gmps import GmpsConfig
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
+from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.maesn_settings import MaesnConfig
+from gmps.methods.maml_settings import MamlConfig
+from gmps.methods.multitask_bc_settings import MultitaskBcConfig
+from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.registry import METHODS, make_method
-from gmps.methods.settings import (
-    GmpsLatentConfig,
-    MaesnConfig,
-    MamlConfig,
-    MultitaskBcConfig,
-    MultitaskConfig,
-    PearlConfig,
-)
 from gmps.runs import checkpoint
 from gmps.tasks import make_family
 from gmps.training.config import TrainConfig

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gmps.commands.cli import main
-from gmps.methods.settings import MultitaskBcConfig, MultitaskConfig
-from gmps.runs.config_json import decode_config, encode_config
-from gmps.runs.run import CONFIG, Run
-from gmps.training.config import TrainConfig, preset
+from gmps.methods.multitask_bc_settings import MultitaskBcConfig
+from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.runs.run import Run
+from gmps.training.config import preset
 
 QUICK = [
     "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
@@ -82,23 +82,6 @@ def test_settings_of_another_method_are_refused(capsys):
     )
     assert main(["train", "point-goal", "--multitask_bc.steps", "3"]) == 2
     assert "--multitask_bc.steps is a setting of multitask-bc" in capsys.readouterr().err
-
-
-def test_runs_stored_before_a_method_existed_are_read(tmp_path: Path):
-    # They take the defaults of what they lack, whatever the family's preset says today.
-    config = TrainConfig("point-goal")
-    with Run.create(tmp_path / "run", config):
-        pass
-    stored = encode_config(config)
-    for added in ("gmps_latent", "maml", "maesn", "multitask", "multitask_bc", "pearl", "sim"):
-        del stored[added]
-    (tmp_path / "run" / CONFIG).write_text(json.dumps(stored))
-    run = Run.open(tmp_path / "run")
-    assert run.load_config(TrainConfig) == config
-    run.check_config(config)
-    del stored["rounds"]
-    with pytest.raises(ValueError, match=r"^The stored settings lack rounds; "):
-        decode_config(TrainConfig, stored)
 
 
 def test_presets_reach_the_baselines():

@@ -23,7 +23,7 @@ from gmps.methods.pearl_learner import (
     posterior,
     product,
 )
-from gmps.methods.settings import PearlConfig
+from gmps.methods.pearl_settings import PearlConfig
 from gmps.tasks.point_goal import PointGoal
 from gmps.worlds.factory import make_world
 from probe_families import SignBandit

@@ -11,16 +11,14 @@ from gmps.core.trust_region import TrustRegionConfig
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
 from gmps.methods.base import stack
-from gmps.methods.gmps import GmpsConfig
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
+from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.maesn_settings import MaesnConfig
+from gmps.methods.maml_settings import MamlConfig
+from gmps.methods.multitask_bc_settings import MultitaskBcConfig
+from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.registry import METHODS, make_method
-from gmps.methods.settings import (
-    GmpsLatentConfig,
-    MaesnConfig,
-    MamlConfig,
-    MultitaskBcConfig,
-    MultitaskConfig,
-    PearlConfig,
-)
 from gmps.worlds.factory import make_world
 from probe_families import SignBandit, TwoSteps
 

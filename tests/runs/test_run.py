@@ -15,6 +15,8 @@ from gmps.runs import run as run_module
 from gmps.runs.config_json import decode_config, encode_config
 from gmps.runs.jsonl import RoundLog
 from gmps.runs.run import Run
+from gmps.settings import Settings as BaseSettings
+from gmps.settings import setting
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,32 @@ def test_missing_setting():
     del values["rounds"]
     with pytest.raises(ValueError, match=r"^The stored settings lack rounds; "):
         decode_config(Settings, values)
+
+
+@dataclass(frozen=True)
+class Learner(BaseSettings):
+    """Settings with rules."""
+
+    rate: float = setting(0.1, above=0)
+    tries: int = setting(3, at_least=1, added=True)
+
+
+@dataclass(frozen=True)
+class Checked(BaseSettings):
+    """The same, nested."""
+
+    learner: Learner = field(default_factory=Learner)
+
+
+def test_runs_stored_before_a_setting_existed_take_its_default():
+    assert decode_config(Checked, {"learner": {"rate": 0.2}}) == Checked(Learner(0.2))
+    with pytest.raises(ValueError, match=r"^The stored settings lack learner\.rate; "):
+        decode_config(Checked, {"learner": {"tries": 2}})
+
+
+def test_a_stored_value_that_breaks_its_rule_is_named():
+    with pytest.raises(ValueError, match=r"^The stored setting learner\.tries is 0; it must be at"):
+        decode_config(Checked, {"learner": {"rate": 0.2, "tries": 0}})
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), np.zeros(2)])

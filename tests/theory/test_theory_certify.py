@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from gmps.commands.cli import main
-from gmps.methods.gmps import GmpsConfig
+from gmps.methods.gmps_settings import GmpsConfig
 from gmps.report.certificate import picture
 from gmps.report.runs import load_run
 from gmps.runs.run import Run

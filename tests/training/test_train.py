@@ -9,8 +9,8 @@ import pytest
 
 from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.methods import gmps as gmps_method
-from gmps.methods.gmps import GmpsConfig
-from gmps.methods.plain import PlainConfig
+from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.plain_settings import PlainConfig
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig, preset
 from gmps.training.experiment import prepare
@@ -126,7 +126,10 @@ def test_random_training_tasks_come_from_the_seed():
     np.testing.assert_array_equal(drawn[0]["heldout"], prepare(SMALL).tasks["heldout"])
     with pytest.raises(ValueError, match="leave out --demos, which choose them too"):
         replace(config, demos="mine.npz")
-    with pytest.raises(ValueError, match="random_tasks is 1; meta-training needs at least 2"):
+    with pytest.raises(
+        ValueError,
+        match="random_tasks is 1; meta-training compares tasks, so it must be at least 2",
+    ):
         replace(config, random_tasks=1)
 
 

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 
 from gmps.errors import GmpsError
+from gmps.settings import SettingError, check, checks_wait
 
 T = TypeVar("T")
 
@@ -89,9 +90,28 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, default: T | None = Non
     """The options in `argv` as an instance of the dataclass `kind`.
 
     Ends the process with status 2 on an unknown or malformed option, after naming it.
+
+    Raises:
+        GmpsError: an option's value breaks its rule.
     """
     options: Any = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=list(argv), prog=f"gmps {prog}", **options)
+    with checks_wait():
+        command = tyro.cli(kind, args=list(argv), prog=f"gmps {prog}", **options)
+    check_options(command)
+    return command
+
+
+def check_options(command: Any) -> None:
+    """Check all settings of a command, of which those in its field `config` have no prefix.
+
+    Raises:
+        GmpsError: naming the option whose value breaks its rule.
+    """
+    try:
+        check(command)
+    except SettingError as error:
+        option = error.name.removeprefix("config.").replace("_", "-")
+        raise GmpsError(error.sentence(f"--{option}")) from None
 
 
 def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[str, Sequence[str]]:

@@ -11,35 +11,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gmps.errors import GmpsError
+from gmps.settings import Settings, setting
 
 Vector = Float[Array, " n"]
 Product = Callable[[Vector], Vector]
 
 
 @dataclass(frozen=True)
-class TrustRegionConfig:
+class TrustRegionConfig(Settings):
     """Settings of a trust-region step."""
 
-    max_kl: float = 0.01
+    max_kl: float = setting(0.01, above=0)
     """Limit of the mean KL from the old policy to the new one, in nats."""
-    cg_iterations: int = 10
+    cg_iterations: int = setting(10, at_least=1)
     """Iterations of conjugate gradient."""
-    damping: float = 1e-2
+    damping: float = setting(1e-2, at_least=0)
     """Added to the diagonal of the Fisher matrix."""
-    shrink: float = 0.8
+    shrink: float = setting(0.8, above=0, below=1)
     """Factor between two tries of the line search."""
-    tries: int = 15
+    tries: int = setting(15, at_least=1)
     """Tries of the line search; when all fail the step is rejected."""
-
-    def __post_init__(self):
-        if not self.max_kl > 0:
-            raise GmpsError(f"max_kl is {self.max_kl}; it must be above 0.")
-        if not 0 < self.shrink < 1:
-            raise GmpsError(f"shrink is {self.shrink}; it must lie between 0 and 1.")
-        for name in ("cg_iterations", "tries"):
-            if getattr(self, name) < 1:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 class SearchResult(NamedTuple):

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Key
 from gmps.core.types import Task, env_steps, task_count
 from gmps.errors import GmpsError
 from gmps.methods.base import Method, MethodState, Policy, stack
+from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 from gmps.worlds.base import World
 
@@ -30,27 +31,24 @@ UNKNOWN = 0.5
 
 
 @dataclass(frozen=True)
-class DiagnoseConfig:
+class DiagnoseConfig(Settings):
     """Settings of `gmps diagnose`."""
 
     split: Split = "train"
     """Training tasks, or the held-out ones."""
-    episodes: tuple[int, ...] = (5, 10, 20)
+    episodes: tuple[int, ...] = setting((5, 10, 20), at_least=1, not_empty="number of episodes")
     """Numbers of episodes that an update is made from."""
-    repeats: int = 6
+    repeats: int = setting(6, at_least=4)
     """Updates of each task, each from episodes of its own; even, at least 4."""
-    measure_episodes: int = 2
+    measure_episodes: int = setting(2, at_least=1)
     """Episodes that measure the policy after each update, without action noise."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of everything random."""
 
-    def __post_init__(self):
-        if not self.episodes or min(self.episodes) < 1:
-            raise GmpsError(f"episodes is {self.episodes}; name numbers of at least 1.")
-        if self.repeats < 4 or self.repeats % 2:
-            raise GmpsError(f"repeats is {self.repeats}; it must be even and at least 4.")
-        if self.measure_episodes < 1:
-            raise GmpsError(f"measure_episodes is {self.measure_episodes}; it must be at least 1.")
+    def rules(self) -> None:
+        """Half of the updates judge the other half."""
+        if self.repeats % 2:
+            self.refuse("repeats", "it must be even")
 
 
 class Signal(NamedTuple):

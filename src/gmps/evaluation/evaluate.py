@@ -24,6 +24,7 @@ from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import Method, MethodState, Policy, stack
 from gmps.methods.gaussian import gaussian_actor
 from gmps.methods.plain import PlainControl
+from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 from gmps.worlds.base import World
 
@@ -35,20 +36,22 @@ SHOWN = ("before", "after_1")
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Settings):
     """How a policy is judged."""
 
-    episodes: int = 20
+    episodes: int = setting(20, at_least=1)
     """Episodes of own experience for each adaptation step."""
-    steps: int = 3
+    steps: int = setting(3, at_least=1)
     """Adaptation steps, each from fresh episodes."""
-    repeats: int = 5
+    repeats: int = setting(5, at_least=1)
     """Independent adaptations to each task."""
-    evaluation_episodes: int = 2
+    evaluation_episodes: int = setting(2, at_least=1)
     """Episodes that measure each adapted policy, in each noise mode."""
-    tasks: int | None = None
+    tasks: int | None = setting(
+        None, at_least=2, because="the wrong-task control takes another task"
+    )
     """Tasks of each split, evenly chosen; all by default."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of the evaluation's own randomness."""
 
 

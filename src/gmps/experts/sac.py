@@ -20,8 +20,8 @@ from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_log_prob
 from gmps.core.optimise import descend
 from gmps.core.types import Task
-from gmps.errors import GmpsError
 from gmps.experts.replay import Batch, Replay, draw, take
+from gmps.settings import Settings, setting
 from gmps.tasks.base import TaskFamily
 
 #: Bounds of the actor's log standard deviation before the tanh.
@@ -31,44 +31,29 @@ _MIN_SCALE = 0.03
 
 
 @dataclass(frozen=True)
-class SacConfig:
+class SacConfig(Settings):
     """Settings of the learner."""
 
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = setting((256, 256), at_least=1, not_empty="layer")
     """Units of the hidden layers of actor and critics."""
-    learning_rate: float = 3e-4
+    learning_rate: float = setting(3e-4, above=0)
     """Adam's step size for actor, critics and temperature."""
-    batch: int = 256
+    batch: int = setting(256, at_least=1)
     """Transitions per gradient step."""
-    discount: float = 0.99
+    discount: float = setting(0.99, at_least=0, at_most=1)
     """Discount per control step."""
-    n_step: int = 1
+    n_step: int = setting(1, at_least=1)
     """Steps of reward before the value of the next state."""
-    polyak: float = 0.005
+    polyak: float = setting(0.005, above=0, at_most=1)
     """How far the target critics move to the critics after each step."""
-    temperature: float | None = None
+    temperature: float | None = setting(None, at_least=0)
     """Weight of the entropy; by default tuned so that the entropy meets its target."""
     target_entropy: float = -1.0
     """Target of the entropy per action dimension, in nats."""
-    reward_scale: float = 1.0
+    reward_scale: float = setting(1.0, above=0)
     """Rewards are multiplied by this (GMPS, appendix D: 10, 50 or 100, with temperature 1)."""
     layer_norm: bool = True
     """Normalise the hidden layers of the critics."""
-
-    def __post_init__(self):
-        for name in ("learning_rate", "reward_scale"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("batch", "n_step"):
-            if getattr(self, name) < 1:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if not 0 <= self.discount <= 1 or not 0 < self.polyak <= 1:
-            raise GmpsError(
-                f"discount is {self.discount} and polyak {self.polyak}; both lie in [0, 1], and "
-                "polyak is above 0."
-            )
-        if self.temperature is not None and self.temperature < 0:
-            raise GmpsError(f"temperature is {self.temperature}; it must be at least 0.")
 
 
 class Mlp(eqx.Module):

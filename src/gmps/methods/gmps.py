@@ -15,9 +15,9 @@ for each round:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -25,10 +25,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.core.adapt import StepSizeKind, init_step_sizes, inner_batch, reweight
-from gmps.core.losses import Imitation, InnerBatch, alive_mean, log_probs
+from gmps.core.adapt import init_step_sizes, inner_batch, reweight
+from gmps.core.losses import InnerBatch, alive_mean, log_probs
 from gmps.core.meta_gradient import MetaParams, meta_value_and_grad
-from gmps.core.nets import Activation, GaussianPolicy, Subset
+from gmps.core.nets import GaussianPolicy
 from gmps.core.optimise import descend
 from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
@@ -36,86 +36,9 @@ from gmps.errors import GmpsError
 from gmps.experts.base import Controller, MixtureActor
 from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, head_of, mean_step_size
+from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate, rescaled
-from gmps.runs.config_json import ADDED
 from gmps.worlds.base import World
-
-
-@dataclass(frozen=True)
-class GmpsConfig:
-    """Settings of GMPS. The published recipe is the preset `paper`."""
-
-    episodes: int = 20
-    """Episodes of each task for one inner step."""
-    inner_steps: int = 1
-    """Inner policy-gradient steps, k; each has episodes of its own."""
-    step_size: float = 0.1
-    """Initial step size alpha of the inner step."""
-    step_sizes: StepSizeKind = "parameter"
-    """One learned step size in all, one a leaf, or one a parameter."""
-    subset: Subset = "mean"
-    """What the inner step moves: all parameters, all but the std (mean), or the bias alone."""
-    bias_size: int = 4
-    """Size of the bias transformation; 0 switches it off."""
-    bias_init: float = 0.0
-    """Initial value of the bias transformation."""
-    hidden: tuple[int, ...] = (100, 100)
-    """Hidden layers of the policy."""
-    activation: Activation = field(default="relu", metadata=ADDED)
-    """Of the hidden layers."""
-    std: float = 0.5
-    """Initial standard deviation of the actions."""
-    learn_std: bool = True
-    """Whether the outer loop changes the standard deviation."""
-    normalise: bool = True
-    """Shift and scale observations by the mean and standard deviation of the experts' data."""
-    discount: float = 0.99
-    """Discount of the inner step's returns."""
-    gae_lambda: float = 1.0
-    """Lambda of generalised advantage estimation."""
-    imitation: Imitation = "huber"
-    """Outer loss: squared error of the mean (mse, released code), that made linear for large errors
-    (huber), or negative log likelihood (nll, the paper's text)."""
-    blind_weight: float = 1.0
-    """Weight of the imitation loss of the policy before the update, in the outer loss. It keeps
-    that policy near the experts, where its episodes say something about the task."""
-    outer_steps: int = 10
-    """Outer steps on the same episodes, at most."""
-    learning_rate: float = 1e-3
-    """Adam's learning rate in the outer loop."""
-    labels: int = 200
-    """Expert labels of each task in one outer step."""
-    first_order: bool = False
-    """Leave out the derivative of the inner gradient."""
-    weight_clip: float | None = 2.0
-    """Upper limit of the importance weights; None as published."""
-    min_ess: float = 0.3
-    """End the block when the mean effective sample size falls below this fraction; 0: never."""
-    max_kl: float = 1.0
-    """End the block when the KL from the collecting policy exceeds this (nats); inf: never."""
-    pretrain_steps: int = 3000
-    """Steps of plain imitation, without the task, before the first round."""
-    pretrain_labels: int = 30
-    """Expert labels of each task in one step of it."""
-    aggregate: bool = True
-    """Whether the expert, where there is one, labels the states that the learner visits (DAgger).
-    Without it the outer loop imitates the expert's own episodes alone."""
-    beta: Literal["zero", "linear", "geometric"] = "zero"
-    """Schedule of the expert's share when states are collected for aggregation."""
-    beta_rounds: int = 20
-    """Linear: rounds until the share is 0. Geometric: rounds until it is 1/e."""
-    visit_episodes: int = 4
-    """Episodes of each adapted policy in a round; the expert, where there is one, labels them."""
-    label_others: int = 1
-    """The expert of each task also labels the states visited in this many other tasks. On its own
-    path a state betrays the goal, and imitating needs no adaptation; elsewhere it does not."""
-    label_before: bool = True
-    """The expert also labels episodes of the policy before the update, as many."""
-    capacity: int = 10_000
-    """Most labels of each task beyond the expert's own trajectories."""
-    collapse_factor: float = 3.0
-    """Return to the last good state when the loss on fresh episodes exceeds its lowest running
-    mean by this factor."""
 
 
 class GmpsState(NamedTuple):

@@ -43,6 +43,7 @@ from gmps.methods.episode_advantage import (
     segment,
 )
 from gmps.methods.gaussian import gaussian_actor
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.imitation import add_labels, blind_loss, elsewhere, rescaled
 from gmps.methods.latent import (
     Latent,
@@ -54,7 +55,6 @@ from gmps.methods.latent import (
     prior,
     prior_kl,
 )
-from gmps.methods.settings import GmpsLatentConfig
 from gmps.tasks.base import Augment
 from gmps.tasks.pixels import PixelFamily
 from gmps.worlds.base import World

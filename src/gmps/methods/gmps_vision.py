@@ -11,7 +11,7 @@ As `gmps.methods.gmps`, and:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -22,44 +22,15 @@ from jaxtyping import Array, Float, Key, UInt8
 from gmps.core.losses import InnerBatch
 from gmps.core.meta_gradient import MetaParams, meta_value_and_grads
 from gmps.core.nets import GaussianPolicy
-from gmps.core.returns import Baseline, check_without_state
 from gmps.core.types import Demonstrations, Trajectories
 from gmps.core.vision import VisionPolicy, encode
 from gmps.errors import GmpsError
 from gmps.methods.base import Gathered
 from gmps.methods.gaussian import adapt_step, inner_view, with_heads
-from gmps.methods.gmps import Gmps, GmpsConfig, GmpsState, run_block, weigh_batches
+from gmps.methods.gmps import Gmps, GmpsState, run_block, weigh_batches
+from gmps.methods.gmps_vision_settings import GmpsVisionConfig
 from gmps.methods.imitation import blind_loss
-from gmps.runs.config_json import ADDED
 from gmps.tasks.pixels import PixelFamily
-
-
-@dataclass(frozen=True)
-class GmpsVisionConfig(GmpsConfig):
-    """Settings of GMPS on pictures: those of GMPS, with defaults that two cores can afford."""
-
-    std: float = 0.3
-    """Initial standard deviation of the actions."""
-    step_size: float = 0.08
-    """Initial step size alpha of the inner step."""
-    baseline: Baseline = field(default="time", metadata=ADDED)
-    """What the inner step subtracts from returns: a cubic of time, or nothing (zero, published)."""
-    labels: int = 100
-    """Expert labels of each task in one outer step."""
-    pretrain_steps: int = 2000
-    """Steps of plain imitation, without the task, before the first round."""
-    pretrain_labels: int = 20
-    """Expert labels of each task in one step of it."""
-    capacity: int = 1000
-    """Most labels of each task beyond the expert's own trajectories, 9 KB each."""
-
-    def __post_init__(self):
-        if self.beta != "zero":
-            raise GmpsError(
-                f"beta is {self.beta!r}; an expert does not act in turn with a policy that sees: "
-                "leave it at 'zero'."
-            )
-        check_without_state(self.baseline)
 
 
 class SeenBatch(NamedTuple):

@@ -36,9 +36,9 @@ from gmps.methods.latent import (
     prior_kl,
     with_held,
 )
+from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.outer import Metrics, trpo_step
 from gmps.methods.own_scale import scaled_to
-from gmps.methods.settings import MaesnConfig
 from gmps.worlds.base import World
 
 #: Where the inner step leaves the latent's log deviation: its gradient is proportional to the

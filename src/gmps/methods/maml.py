@@ -30,9 +30,9 @@ from gmps.core.surrogates import action_distributions, mean_kl
 from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
 from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod, adapt_step, fresh_policy, mean_step_size
+from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
-from gmps.methods.settings import MamlConfig
 from gmps.worlds.base import World
 
 #: `ratio_loss` or `policy_gradient_loss`, on columns.

@@ -24,10 +24,10 @@ from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
 from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod, fresh_policy
+from gmps.methods.multitask_settings import MultitaskConfig
 from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
 from gmps.methods.own_scale import scaled_to
 from gmps.methods.plain import plain_step, tune
-from gmps.methods.settings import MultitaskConfig
 from gmps.worlds.base import World
 
 

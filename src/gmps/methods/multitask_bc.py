@@ -27,8 +27,8 @@ from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.methods.base import Gathered, stack
 from gmps.methods.gaussian import GaussianMethod
 from gmps.methods.imitation import blind_loss, imitate
+from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.plain import plain_step, tune
-from gmps.methods.settings import MultitaskBcConfig
 from gmps.worlds.base import World
 
 

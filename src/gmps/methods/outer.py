@@ -31,6 +31,7 @@ from gmps.core.optimise import descend, over_tasks
 from gmps.core.surrogates import action_distributions, clipped_ratio_loss, mean_kl
 from gmps.core.trust_region import TrustRegionConfig, natural_step
 from gmps.errors import GmpsError
+from gmps.settings import Settings, setting
 
 P = TypeVar("P")
 Outer = Literal["trpo", "ppo"]
@@ -38,21 +39,17 @@ Metrics = dict[str, Float[Array, ""]]
 
 
 @dataclass(frozen=True)
-class PpoConfig:
+class PpoConfig(Settings):
     """Settings of the clipped outer steps."""
 
-    steps: int = 5
+    steps: int = setting(5, at_least=1)
     """Adam steps on the same episodes."""
-    learning_rate: float = 1e-3
+    learning_rate: float = setting(1e-3, above=0)
     """Adam's learning rate."""
-    clip: float = 0.3
+    clip: float = setting(0.3, above=0)
     """How far the ratio of the policies may pay off, from 1."""
-    kl_weight: float = 5e-4
+    kl_weight: float = setting(5e-4, at_least=0)
     """Weight of the KL between the old and the new policy before the update; MAML only."""
-
-    def __post_init__(self):
-        if self.steps < 1:
-            raise GmpsError(f"steps is {self.steps}; it must be at least 1.")
 
 
 def check_outer(outer: str) -> None:

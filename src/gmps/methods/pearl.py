@@ -41,7 +41,7 @@ from gmps.methods.pearl_learner import (
     learn,
     product,
 )
-from gmps.methods.settings import PearlConfig
+from gmps.methods.pearl_settings import PearlConfig
 from gmps.worlds.base import World
 
 

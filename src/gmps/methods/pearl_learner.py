@@ -28,7 +28,7 @@ from gmps.experts.sac import (
     values,
 )
 from gmps.methods.latent import Latent, prior
-from gmps.methods.settings import PearlConfig
+from gmps.methods.pearl_settings import PearlConfig
 from gmps.tasks.base import Spec
 
 #: Smallest standard deviation of a factor, and smallest scale of a reward in the encoder's input.

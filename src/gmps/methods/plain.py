@@ -5,7 +5,7 @@ imitator gets all labels that the method under test has gathered: it is given ev
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import equinox as eqx
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.adapt import adapt
-from gmps.core.losses import Imitation, InnerBatch
+from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy, with_std
 from gmps.core.returns import Baseline
 from gmps.core.types import Task, Trajectories, env_steps, task_count
@@ -24,36 +24,12 @@ from gmps.data.aggregate import Aggregate, sample
 from gmps.methods.base import stack
 from gmps.methods.gaussian import gaussian_actor, head_of, inner_view, with_heads
 from gmps.methods.imitation import imitate, rescaled
-from gmps.runs.config_json import ADDED
+from gmps.methods.plain_settings import PlainConfig
 from gmps.worlds.base import World
 
 P = TypeVar("P", bound=GaussianPolicy | VisionPolicy)
 #: Labels of each task whose features set the scale of a vision policy's head.
 _RESCALED = 100
-
-
-@dataclass(frozen=True)
-class PlainConfig:
-    """Settings of the plain control."""
-
-    steps: int = 3000
-    """Steps of imitation."""
-    learning_rate: float = 1e-3
-    """Adam's learning rate."""
-    labels: int = 30
-    """Labels of each task in one step of imitation."""
-    imitation: Imitation = "huber"
-    """Imitation loss, as the method's."""
-    episodes: int = 20
-    """Episodes for the policy-gradient step."""
-    stds: tuple[float, ...] = (0.2, 0.35, 0.5, 1.0)
-    """Standard deviations of the exploration that are tried."""
-    step_sizes: tuple[float, ...] = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4)
-    """Step sizes that are tried."""
-    measure_episodes: int = 4
-    """Episodes that measure one candidate in one task, without action noise."""
-    baseline: Baseline = field(default="linear", metadata=ADDED)
-    """Baseline of the step's advantages; time or zero where the policy sees pictures."""
 
 
 class Candidate(NamedTuple):

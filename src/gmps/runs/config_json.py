@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gmps.errors import GmpsError
+from gmps.settings import SettingError, check, checks_wait
 
 Config = TypeVar("Config")
-
-#: `metadata` of a field that came after runs had been stored: those lack it, and take its default,
-#: which must be what they did.
-ADDED = types.MappingProxyType({"added": True})
 
 
 def encode_config(config: Any) -> dict[str, Any]:
@@ -37,9 +34,16 @@ def decode_config(cls: type[Config], values: dict[str, Any]) -> Config:
     A field with several dataclasses for a type takes the one whose fields are those stored.
 
     Raises:
-        GmpsError: naming the field that is missing, unknown or of another type.
+        GmpsError: naming the field that is missing, unknown, of another type, or whose value breaks
+            its rule.
     """
-    return _decode(cls, values, "")
+    with checks_wait():
+        config = _decode(cls, values, "")
+    try:
+        check(config)
+    except SettingError as error:
+        raise GmpsError(error.sentence(f"The stored setting {error.name}")) from None
+    return config
 
 
 def flatten_config(values: Any, name: str = "") -> dict[str, Any]:
@@ -118,6 +122,7 @@ def _decode_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
 def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
     kinds = typing.get_type_hints(cls, include_extras=True)
     fields = [f.name for f in dataclasses.fields(cls) if f.init]
+    # Of a field that came after runs had been stored, these take the default.
     added = {f.name for f in dataclasses.fields(cls) if f.metadata.get("added")}
     for missing in (f for f in fields if f not in values and f not in added):
         raise GmpsError(

@@ -21,6 +21,7 @@ from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.base import stack
 from gmps.methods.gmps import GmpsState
 from gmps.runs.run import Run
+from gmps.settings import Settings, seed_setting, setting
 from gmps.theory.certificate import CERTIFICATE, FORMAT
 from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
 from gmps.theory.sample import SamplingConfig, answers, collect
@@ -31,27 +32,22 @@ from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
-class CertifyConfig:
+class CertifyConfig(Settings):
     """Settings of `gmps certify`."""
 
-    tasks: int | None = None
+    tasks: int | None = setting(None, at_least=1)
     """Held-out tasks, evenly chosen; all by default."""
-    std: float | None = None
+    std: float | None = setting(
+        None, above=0, at_most=100, because="the KL needs policies with noise"
+    )
     """Standard deviation with which policy and expert act; by default the policy's own."""
-    adaptation_episodes: int = 20
+    adaptation_episodes: int = setting(20, at_least=1)
     """Episodes of own experience for the adaptation step."""
-    history: int = 0
+    history: int = setting(0, at_least=0)
     """Also certify this many evenly chosen checkpoints of those that the run has kept."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of everything random."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-
-    def __post_init__(self):
-        if self.std is not None and not self.std > 0:
-            raise GmpsError(f"std is {self.std}; the KL needs policies with noise, a std above 0.")
-        for name, least in (("adaptation_episodes", 1), ("history", 0)):
-            if getattr(self, name) < least:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
 
 
 def certify_run(

@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Int, Key
 from gmps.core.actors import Actor
 from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
 from gmps.core.types import Params, Rollout, Task, env_steps
-from gmps.errors import GmpsError
 from gmps.experts.base import Controller, ExpertActor
+from gmps.settings import Settings, setting
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv
 from gmps.theory.estimate import Samples
 from gmps.worlds.base import Draws, World
@@ -29,24 +29,19 @@ _LENGTHS = 4
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
+class SamplingConfig(Settings):
     """How much is simulated."""
 
-    repeats: int = 4
+    repeats: int = setting(4, at_least=1)
     """Independent adaptations to each task."""
-    episodes: int = 4
+    episodes: int = setting(4, at_least=1)
     """Episodes of each adapted policy, and of the expert beside it."""
-    states: int = 8
+    states: int = setting(8, at_least=1)
     """Visited states of each adapted policy in which actions are compared, spread over time."""
-    pairs: int = 4
+    pairs: int = setting(4, at_least=1)
     """Actions compared in each of them: this many of the policy and of the expert each."""
-    continuations: int = 4
+    continuations: int = setting(4, at_least=1)
     """Times that the expert goes on after each of these actions."""
-
-    def __post_init__(self):
-        for name in ("repeats", "episodes", "states", "pairs", "continuations"):
-            if getattr(self, name) < 1:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,16 @@ from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.experts.sac import SacConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.metaworld.family import is_metaworld
-from gmps.methods.gmps import GmpsConfig
-from gmps.methods.gmps_vision import GmpsVisionConfig
-from gmps.methods.plain import PlainConfig
-from gmps.methods.settings import (
-    GmpsLatentConfig,
-    MaesnConfig,
-    MamlConfig,
-    MultitaskBcConfig,
-    MultitaskConfig,
-    PearlConfig,
-)
-from gmps.runs.config_json import ADDED
+from gmps.methods.gmps_latent_settings import GmpsLatentConfig
+from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.gmps_vision_settings import GmpsVisionConfig
+from gmps.methods.maesn_settings import MaesnConfig
+from gmps.methods.maml_settings import MamlConfig
+from gmps.methods.multitask_bc_settings import MultitaskBcConfig
+from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.methods.pearl_settings import PearlConfig
+from gmps.methods.plain_settings import PlainConfig
+from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Sim
 from gmps.training.sac_training import ExpertConfig
 
@@ -32,7 +30,7 @@ PRESETS = get_args(Preset)
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Settings of `gmps train`."""
 
     family: Annotated[str, tyro.conf.Suppress]
@@ -50,31 +48,31 @@ class TrainConfig:
         "gmps", "gmps-latent", "gmps-vision", "maml", "maesn", "multitask", "multitask-bc", "pearl"
     ] = "gmps"
     """What learns. Of the settings of the methods, only its own count."""
-    rounds: int = 50
+    rounds: int = setting(50, at_least=1)
     """Rounds of collecting episodes and learning from them."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of everything random."""
-    expert_episodes: int = 4
+    expert_episodes: int = setting(4, at_least=1)
     """Episodes of the expert in each training task, when there are no demonstrations."""
-    expert_std: float = 0.3
+    expert_std: float = setting(0.3, at_least=0, at_most=100)
     """Action noise in those episodes. The labels are without noise."""
-    train_tasks: int | None = None
+    train_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
     """Training tasks, evenly chosen from the family's list; all by default."""
-    random_tasks: int | None = field(default=None, metadata=ADDED)
+    random_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
     """Train on this many tasks drawn from the family's whole range, in place of `train_tasks` from
     its list. Held-out tasks stay those of the list."""
-    checkpoint_every: int = 1
+    checkpoint_every: int = setting(1, at_least=1)
     """Rounds between checkpoints."""
-    keep: int = 3
+    keep: int = setting(3, at_least=1)
     """Checkpoints kept beside the best one."""
-    threads: int | None = None
+    threads: int | None = setting(None, at_least=1)
     """Threads of the simulation; by default all that this process may use."""
     on: Place = "here"
     """Where rollouts run: here, or spread over a Ray cluster, a few tasks to a piece. The episodes
     of the two differ by their random numbers."""
     address: str | None = None
     """The cluster, HOST:PORT; by default one of this machine alone, started for the run."""
-    sim: Sim = field(default="native", metadata=ADDED)
+    sim: Sim = "native"
     """Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX on JAX's device, such as a GPU
     (takes the extra mjx); see docs/simulators.md for how far they agree."""
     threshold: ExpertThreshold = field(default_factory=ExpertThreshold)
@@ -83,39 +81,31 @@ class TrainConfig:
     """Settings of the experts that the run trains for itself."""
     gmps: GmpsConfig = field(default_factory=GmpsConfig)
     """Settings of GMPS."""
-    gmps_latent: GmpsLatentConfig = field(default_factory=GmpsLatentConfig, metadata=ADDED)
+    gmps_latent: GmpsLatentConfig = field(default_factory=GmpsLatentConfig)
     """Settings of GMPS with a latent that an episode draws."""
-    gmps_vision: GmpsVisionConfig = field(default_factory=GmpsVisionConfig, metadata=ADDED)
+    gmps_vision: GmpsVisionConfig = field(default_factory=GmpsVisionConfig)
     """Settings of GMPS on pictures."""
-    maml: MamlConfig = field(default_factory=MamlConfig, metadata=ADDED)
+    maml: MamlConfig = field(default_factory=MamlConfig)
     """Settings of MAML."""
-    maesn: MaesnConfig = field(default_factory=MaesnConfig, metadata=ADDED)
+    maesn: MaesnConfig = field(default_factory=MaesnConfig)
     """Settings of MAESN."""
-    multitask: MultitaskConfig = field(default_factory=MultitaskConfig, metadata=ADDED)
+    multitask: MultitaskConfig = field(default_factory=MultitaskConfig)
     """Settings of one policy for all tasks, by reinforcement learning."""
-    multitask_bc: MultitaskBcConfig = field(default_factory=MultitaskBcConfig, metadata=ADDED)
+    multitask_bc: MultitaskBcConfig = field(default_factory=MultitaskBcConfig)
     """Settings of one policy for all tasks, by imitation."""
-    pearl: PearlConfig = field(default_factory=PearlConfig, metadata=ADDED)
+    pearl: PearlConfig = field(default_factory=PearlConfig)
     """Settings of PEARL."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """Settings of the evaluation at the end."""
     plain: PlainConfig = field(default_factory=PlainConfig)
     """Settings of the control that imitates and then takes one plain gradient step."""
 
-    def __post_init__(self):
-        for name in ("rounds", "expert_episodes", "checkpoint_every", "keep"):
-            if getattr(self, name) < 1:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if self.random_tasks is not None:
-            if self.random_tasks < 2:
-                raise GmpsError(
-                    f"random_tasks is {self.random_tasks}; meta-training needs at least 2."
-                )
-            if self.demos is not None:
-                raise GmpsError(
-                    "--random-tasks draws the training tasks; leave out --demos, "
-                    "which choose them too."
-                )
+    def rules(self) -> None:
+        """What goes together."""
+        if self.random_tasks is not None and self.demos is not None:
+            raise GmpsError(
+                "--random-tasks draws the training tasks; leave out --demos, which choose them too."
+            )
         if self.clone and (self.demos is None or self.expert):
             raise GmpsError("--clone makes an expert of --demos; give these, and no --expert.")
         if self.sim == "mjx" and self.on == "ray":

@@ -25,6 +25,7 @@ from gmps.experts.sac import SacActor, SacActorNet, SacConfig, SacState, actor_n
 from gmps.runs.checkpoint import save
 from gmps.runs.interrupts import held_interrupts
 from gmps.runs.run import CONFIG, Run, refuse_taken
+from gmps.settings import Settings, seed_setting, setting
 from gmps.sim.episodes import reward_terms
 from gmps.tasks.base import TaskFamily
 from gmps.worlds.base import World
@@ -39,53 +40,46 @@ _INIT, _ROUNDS, _MEASURE = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class ExpertConfig:
+class ExpertConfig(Settings):
     """Settings of `gmps expert train`."""
 
     family: Annotated[str, tyro.conf.Suppress]
     """Task family."""
     kind: Kind = "contextual"
     """One learner that sees the task (contextual), or one for each training task (per-task)."""
-    rounds: int = 400
+    rounds: int = setting(400, at_least=1)
     """Rounds of collecting episodes and learning from them."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of everything random."""
-    tasks: int = 40
+    tasks: int = setting(40, at_least=1)
     """Tasks of each collection, drawn evenly from the family's distribution; per-task: the
     training tasks, evenly chosen where there are more than these."""
-    only: tuple[int, ...] = ()
+    only: tuple[int, ...] = setting((), at_least=0)
     """Per-task: train only these of the tasks (from 0), so that others can be trained elsewhere."""
-    episodes: int = 1
+    episodes: int = setting(1, at_least=1)
     """Episodes of each task in a collection."""
-    gradient_steps: int = 200
+    gradient_steps: int = setting(200, at_least=1)
     """Gradient steps after each collection."""
-    relabel: int = 1
+    relabel: int = setting(1, at_least=0)
     """Contextual: store each episode also with the rewards and the parameter of this many other
     tasks. Only where no task changes how the world moves."""
-    capacity: int = 3000
+    capacity: int = setting(3000, at_least=1)
     """Episodes in each learner's replay buffer; the newest replace the oldest."""
-    evaluate_every: int = 20
+    evaluate_every: int = setting(20, at_least=1)
     """Rounds between measurements without action noise; the last round is always measured."""
-    evaluation_episodes: int = 2
+    evaluation_episodes: int = setting(2, at_least=1)
     """Episodes of each task in a measurement."""
-    checkpoint_every: int = 100
+    checkpoint_every: int = setting(100, at_least=1)
     """Rounds between checkpoints, which hold the replay buffer too."""
-    keep: int = 1
+    keep: int = setting(1, at_least=1)
     """Checkpoints kept beside the best one."""
-    threads: int | None = None
+    threads: int | None = setting(None, at_least=1)
     """Threads of the simulation; by default all that this process may use."""
     sac: SacConfig = field(default_factory=SacConfig)
     """Settings of the learner."""
 
-    def __post_init__(self):
-        for name in (
-            *("rounds", "tasks", "episodes", "gradient_steps", "capacity", "evaluate_every"),
-            *("evaluation_episodes", "checkpoint_every", "keep"),
-        ):
-            if getattr(self, name) < 1:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if self.relabel < 0:
-            raise GmpsError(f"relabel is {self.relabel}; it must be at least 0.")
+    def rules(self) -> None:
+        """Only per-task experts have tasks of their own."""
         if self.only and self.kind != "per-task":
             raise GmpsError("--only names tasks of per-task experts; add --kind per-task.")
 
