@@ -1,6 +1,7 @@
 """Reading `.npz` files that other people made: no pickle is ever loaded, nothing is trusted."""
 
 import math
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,16 @@ from typing import IO
 import numpy as np
 
 from gmps.errors import GmpsError
+
+#: How other files start, and what to do with them.
+_STARTS = {
+    b"PK": "it is a zip archive that is damaged or cut short",
+    b"\x93NUMPY": "it is a single .npy array; save the arrays together with numpy.savez",
+    b"\x89HDF\r\n": "it is an HDF5 file; make a dataset of it with `gmps demos import`",
+    b"PAR1": "it is a parquet table; make a dataset of its folder with `gmps demos import`",
+}
+#: Share of this machine's memory that the arrays of a file may take.
+_SHARE = 0.5
 
 
 def read_npz(
@@ -25,8 +36,9 @@ def read_npz(
         The arrays, and the names of others in the file, which are not read.
 
     Raises:
-        GmpsError: if the file is missing, is no `.npz`, is damaged, lacks an array, or holds
-            something other than numbers under one of the names.
+        GmpsError: if the file is missing, is no `.npz`, is damaged, lacks an array, holds
+            something other than numbers under one of the names, or unpacks to more than half of
+            this machine's memory.
     """
     path = Path(path)
     if not path.exists():
@@ -45,8 +57,22 @@ def read_npz(
                 found = ", ".join(members) or "no array at all"
                 raise GmpsError(f"{path} lacks the array {name}; it holds {found}.")
         wanted = [name for name in (*required, *optional) if name in members]
+        size = sum(archive.getinfo(members[name]).file_size for name in wanted)
+        if size > _SHARE * _memory():
+            raise GmpsError(
+                f"{path} unpacks to {size / 1e9:.3g} GB, and this machine has "
+                f"{_memory() / 1e9:.3g} GB of memory; split it, or save it as a Minari dataset."
+            )
         arrays = {name: _read_array(path, archive, name, members[name]) for name in wanted}
     return arrays, tuple(name for name in members if name not in wanted)
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine has; where it does not say, 8 GB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
 
 
 def _printable(text: object) -> str:
@@ -61,10 +87,9 @@ def _what_instead(path: Path) -> str:
         start = file.read(8)
     if not start:
         return "it is empty"
-    if start.startswith(b"PK"):
-        return "it is a zip archive that is damaged or cut short"
-    if start.startswith(b"\x93NUMPY"):
-        return "it is a single .npy array; save the arrays together with numpy.savez"
+    for magic, words in _STARTS.items():
+        if start.startswith(magic):
+            return words
     if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
         return (
             "it looks like a pickle, which can run code and is never loaded; save the arrays with "
@@ -86,7 +111,7 @@ def _read_array(path: Path, archive: zipfile.ZipFile, name: str, member: str) ->
             f"The array {name} of {path} holds Python objects, which are never loaded because that "
             "can run code; save plain arrays of numbers."
         )
-    if dtype.kind not in "fiu":
+    if dtype.kind not in "fiub":
         raise GmpsError(f"The array {name} of {path} has the type {dtype}; numbers are needed.")
     if missing > 0:
         raise GmpsError(f"The array {name} of {path} is damaged: {missing} bytes are missing.")
