@@ -10,7 +10,8 @@ from test_render import needs_gl
 from gmps.commands.cli import main
 from gmps.core.vision import VisionPolicy
 from gmps.data.demos import load_demos
-from gmps.data.minari_io import Episodes, write_dataset
+from gmps.data.episodes import Episodes
+from gmps.data.minari_io import write_dataset
 from gmps.runs.policy_file import load_policy
 from gmps.runs.run import Run
 from gmps.tasks import make_family

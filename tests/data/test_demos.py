@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gmps.data.demos import import_npz, info, load_demos
+from gmps.data.demos import load_demos
+from gmps.data.importing import import_demos
+from gmps.data.info import info
 from gmps.tasks import make_family
 from gmps.tasks.base import Spec
 from places import DATA
@@ -151,7 +153,10 @@ def test_missing_file(tmp_path):
 
 
 def test_folder_without_dataset(tmp_path):
-    assert refused(tmp_path) == "The folder FILE holds no Minari dataset."
+    assert refused(tmp_path) == (
+        "The folder FILE holds no Minari dataset and no other: an .npz file, a Minari dataset, a "
+        "robomimic HDF5 file, a LeRobot folder, or a folder of one .npz or .csv file an episode."
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,7 +218,15 @@ def test_missing_array(tmp_path, name):
     content = arrays()
     del content[name]
     found = ", ".join(content)
-    assert refused(save(tmp_path, **content)) == f"FILE lacks the array {name}; it holds {found}."
+    why = ""
+    if name == "goals":
+        why = (
+            " A task is simulated and rewarded by its parameter, goals (task, d), of toy with 1 "
+            "numbers: an index alone does not do."
+        )
+    assert refused(save(tmp_path, **content)) == (
+        f"FILE lacks the array {name}; it holds {found}.{why}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -408,7 +421,7 @@ def test_the_authors_ant_observations_are_mapped_to_ours(tmp_path):
     if not hasattr(family, "convert_observations"):
         pytest.skip("ant-goal does not convert observations yet")
     path = DATA / "ant-goal-demos.npz"
-    report = import_npz(path, family, tmp_path / "ant-goal-v0")
+    report = import_demos(path, family, tmp_path / "ant-goal-v0")
     assert (report.obs_size_in, report.obs_size, report.clipped) == (122, 38, 0)
     demos = load_demos(tmp_path / "ant-goal-v0", family)
     with np.load(path) as file:

@@ -48,8 +48,11 @@ def test_a_level_of_other_rewards_is_computed_anew_and_said(tmp_path):
     assert whose == "demonstrators' recomputed"
     # (44 + 41.23) / 6 steps
     assert found.warnings == (
-        f"The rewards in {tmp_path / 'a.npz'}, 5 a step, are not those of sawyer-push-sparse, "
-        "14.2; the demonstrators' level is computed from the observations.",
+        f"The rewards in {tmp_path / 'a.npz'} are not those of sawyer-push-sparse: 5 a step in "
+        "the mean, the family's 14.2; the demonstrators' level is computed from the observations.",
+    )
+    assert found.notes[0] == (
+        "2 of 2 tasks used, 0 held out; 2 episodes; 0 % clipped; 3 to 3 steps; rewards recomputed"
     )
 
 

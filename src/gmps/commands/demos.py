@@ -1,19 +1,25 @@
 """`gmps demos import`, `gmps demos record` and `gmps demos info`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import task_count, tree_index
-from gmps.data.demos import import_npz, info
-from gmps.data.minari_io import Ends, Episodes, dataset_id, refuse_dataset, write_dataset
+from gmps.data.bounded import Progress as Read
+from gmps.data.episodes import Ends, Episodes
+from gmps.data.importing import MAPPING, import_demos
+from gmps.data.info import info
+from gmps.data.mapping import Mapping, load_mapping
+from gmps.data.minari_io import dataset_id, refuse_dataset, write_dataset
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor, reporting_faults
 from gmps.tasks import make_family
@@ -24,21 +30,29 @@ from gmps.worlds.factory import make_world
 
 @dataclass(frozen=True)
 class Import:
-    """Check an .npz file of demonstrations and write it as a Minari dataset.
+    """Check recordings of demonstrations and write them as a Minari dataset of a family.
 
-    The file holds observations (task, episode, t, obs), actions (task, episode, t, act),
-    goals (task, d) and, if known, rewards (task, episode, t).
+    The kind of the source is recognised by its contents: an .npz file, a Minari dataset, a
+    robomimic HDF5 file, a LeRobot folder (2.0 to 3), or a folder of one .npz or .csv an episode.
+    Nothing is written where something does not fit. See docs/data.md.
 
     example:
       gmps demos import ant-goal-demos.npz --family ant-goal --out datasets/ant-goal-authors
+      gmps demos import lift.hdf5 --family my_arm.py:Arm --out datasets/lift --map
+      obs/robot0_eef_pos=hand obs/object[0:3]=block obs/object[0:2]@last=goal --scale act=0.5
     """
 
-    file: Annotated[str, tyro.conf.Positional]
-    """The .npz file."""
+    source: Annotated[str, tyro.conf.Positional]
+    """A file, a folder, or the id of a dataset in Minari's own store."""
     family: str
     """The task family that the demonstrations are for."""
     out: str
     """Folder of the dataset. It must not exist yet."""
+    mapping: str | None = None
+    """A mapping.json of an earlier import; the options below come on top of it."""
+    accept: bool = False
+    """Write also what looks like other units."""
+    words: Annotated[Mapping, tyro.conf.arg(name="")] = field(default_factory=Mapping)
 
 
 @dataclass(frozen=True)
@@ -74,14 +88,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Info:
-    """Say what is in a file or dataset of demonstrations.
+    """Say what is in a file or dataset of demonstrations; nothing is written.
 
     example:
       gmps demos info ant-goal-demos.npz
     """
 
     source: Annotated[str, tyro.conf.Positional]
-    """An .npz file or a Minari dataset."""
+    """What `gmps demos import` takes."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -89,8 +103,7 @@ def run(argv: Sequence[str]) -> int:
     rule = "`import` and `record` write a dataset, `info` reads."
     word, options = leading(argv, "demos", "import|record|info", rule)
     if word == "import":
-        command = parse(Import, options, "demos import")
-        console.print(str(import_npz(command.file, make_family(command.family), command.out)))
+        _import(parse(Import, options, "demos import"))
     elif word == "record":
         family, options = leading(options, "demos record", "FAMILY", "An expert shows its tasks.")
         _record(make_family(family), parse(Record, options, f"demos record {family}"))
@@ -104,6 +117,39 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
+def _import(command: Import) -> None:
+    mapping = command.words
+    if command.mapping is not None:
+        kept = load_mapping(command.mapping)
+        given = {k: v for k, v in vars(mapping).items() if v != getattr(Mapping(), k)}
+        mapping = replace(kept, **given)
+    with _progress() as progress:
+        report = import_demos(
+            command.source,
+            make_family(command.family),
+            command.out,
+            mapping,
+            command.accept,
+            progress,
+        )
+    console.print(str(report), markup=False)
+    console.print(f"  mapping kept: {command.out}/{MAPPING}", markup=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Read]:
+    """A bar of episodes read."""
+    columns = (
+        TextColumn("episodes read"),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def _record(family: TaskFamily, command: Record) -> None:
     refuse_dataset(command.out)
     expert, tasks = find_expert(command.expert, family), family.tasks(command.split)
@@ -114,16 +160,20 @@ def _record(family: TaskFamily, command: Record) -> None:
     actor = ExpertActor(expert.controller, family.spec.act_size)
     std = jnp.full(n, command.std, jnp.float32)
     with reporting_faults(expert):
-        data = (
-            make_world(family)
-            .rollout(actor, std, tasks, command.episodes, jax.random.key(command.seed))
-            .trajectories
+        rollout = make_world(family).rollout(
+            actor, std, tasks, command.episodes, jax.random.key(command.seed)
         )
+    data = rollout.trajectories
     obs, act, reward, alive = map(
         np.asarray, (data.obs, jnp.clip(data.act, -1, 1), data.reward, data.alive)
     )
     contexts = np.asarray(jax.vmap(family.context)(tasks))
-    ends = Ends(np.asarray(data.last_obs), np.asarray(data.terminated))
+    success = rollout.outcome.get("success")
+    ends = Ends(
+        np.asarray(data.last_obs),
+        np.asarray(data.terminated),
+        None if success is None else np.asarray(success) > 0.5,
+    )
     episodes = Episodes(obs, act, reward, contexts, alive, data.frames)
     write_dataset(command.out, episodes, family.name, expert.source, ends)
     console.print(
@@ -132,13 +182,16 @@ def _record(family: TaskFamily, command: Record) -> None:
     )
 
 
-def _show(facts: dict) -> None:
-    rows = facts.pop("per_task")
+def _show(facts: dict[str, Any]) -> None:
+    rows = facts.pop("per_task", None) or facts.pop("columns")
     for name, value in facts.items():
-        console.print(f"{name.replace('_', ' '):<18} {value}")
+        if name != "notes":
+            console.print(f"{name.replace('_', ' '):<18} {value}", markup=False)
+    for note in facts["notes"]:
+        console.print(f"note: {note}", markup=False)
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", " "), justify="left" if name == "name" else "right")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     console.print(table)
@@ -147,4 +200,6 @@ def _show(facts: dict) -> None:
 def _text(value: object) -> str:
     if isinstance(value, list):
         return " ".join(f"{x:.3g}" for x in value)
-    return f"{value:.1f}" if isinstance(value, float) else "-" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return "-" if value is None else str(value)

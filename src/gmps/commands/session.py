@@ -32,6 +32,8 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
     console.print(f"{config.method} on {config.family}, seed {config.seed} -> {run.path}")
     if config.demos is not None:
         console.print(f"Demonstrations: {config.demos}.")
+    for note in experiment.notes:
+        console.print(f"  {note}.")
     if experiment.expert is None:
         console.print("Nobody labels the states that the learner visits.")
     elif entry(config.method).needs == "answers":

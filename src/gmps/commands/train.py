@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
             two_phases(opened, config)
         return 0
     # Bad data are said before the folder exists.
-    experiment = prepare(config)
+    experiment = prepare(config, question=True)
     with Run.create(folder, config, config.keep) as opened:
         train_and_judge(opened, config, experiment)
     return 0

@@ -1,7 +1,7 @@
 """From settings to what training and evaluation need: world, tasks, expert, data, levels."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,6 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Demonstrations, Task, env_steps, task_count, tree_index
-from gmps.data.demos import DemoSet, load_demos
-from gmps.data.relabel import own_rewards, same_rewards
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import Levels
 from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label, reporting_faults
@@ -29,6 +27,7 @@ from gmps.tasks.base import Split, TaskFamily
 from gmps.tasks.pixels import PixelFamily
 from gmps.training.clone import clone_expert
 from gmps.training.config import TrainConfig
+from gmps.training.demonstrated import demonstrated
 from gmps.training.expert_sources import find_expert
 from gmps.worlds.base import World
 from gmps.worlds.factory import make_world
@@ -57,6 +56,8 @@ class Experiment(NamedTuple):
     steps: dict[str, int]
     #: What is to be said loudly before training starts.
     warnings: tuple[str, ...] = ()
+    #: What training takes of the demonstrations, where there are any.
+    notes: tuple[str, ...] = ()
 
     def levels(self, tasks: Task) -> Levels | None:
         """The known expert levels in each task: as measured, or interpolated between the nearest
@@ -111,12 +112,14 @@ def require_fit(config: TrainConfig) -> None:
         )
 
 
-def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
+def prepare(config: TrainConfig, folder: Path | None = None, question: bool = False) -> Experiment:
     """Set up the experiment: load data, find the expert, score it, let it show the tasks.
 
     Args:
         config: the settings.
         folder: the run's folder, where experts that the run trained for itself lie.
+        question: whether to compare demonstrations with episodes of the family's own, which takes
+            seconds; what looks wrong is among the warnings.
 
     Raises:
         GmpsError: there is no expert where the settings say, or it gives bad answers, or the
@@ -129,21 +132,21 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
     sources = expert_sources(config, folder)
     expert = find_expert(sources, family) if sources else None
     steps = {"meta": 0, "expert": 0, "demonstration": 0, "evaluation": 0}
-    levels, demos, controller, warning = None, None, family.expert, None
+    levels, demos, controller, notes = None, None, family.expert, ()
+    warnings: tuple[str, ...] = ()
     key = jax.random.key(config.seed)
     key_labels = jax.random.fold_in(key, _LABELS)
     if config.demos is None:
         tasks = _training_tasks(family, config, expert, jax.random.fold_in(key, _TASKS))
     else:
-        demo_set = load_demos(config.demos, family)
-        used = demo_set.select(_training_part(demo_set, family, heldout, config.train_tasks))
-        steps["demonstration"] = int(used.alive.sum())
-        tasks, demos = jnp.asarray(used.tasks), used.demonstrations()
-        levels, warning = _demonstrated_returns(demo_set, family)
+        found = demonstrated(config, family, heldout, question)
+        tasks, demos, levels = found.tasks, found.demos, found.levels
+        notes, warnings = found.notes, found.warnings
+        steps["demonstration"] = found.steps
         if config.clone:
             clone = clone_expert(family, tasks, demos, key_labels)
             expert = Expert(clone.controller, "a clone of the demonstrations")
-    score, warnings = None, (warning,) if warning else ()
+    score = None
     if expert is not None and not config.clone:
         score = score_expert(
             world, expert, tasks, config.threshold.episodes, jax.random.fold_in(key, _SCORE)
@@ -181,6 +184,7 @@ def prepare(config: TrainConfig, folder: Path | None = None) -> Experiment:
         known_levels=levels,
         steps=steps,
         warnings=warnings,
+        notes=notes,
     )
 
 
@@ -234,47 +238,6 @@ def _expert_labels(
     with reporting_faults(expert):
         data = world.rollout(actor, std, tasks, config.expert_episodes, key).trajectories
         return label(expert.controller, tasks, data), env_steps(data)
-
-
-def _training_part(
-    demos: DemoSet, family: TaskFamily, heldout: Task, limit: int | None
-) -> list[int]:
-    """Indices of the demonstrated tasks to train on: those that are not held out."""
-    context = jax.vmap(family.context)
-    known = np.asarray(context(jnp.asarray(demos.tasks)))
-    excluded = np.asarray(context(heldout))
-    gap = np.abs(known[:, None] - excluded[None]).max(-1).min(1)
-    train = np.flatnonzero(gap > SAME_TASK)
-    if limit is not None and len(train) > limit:
-        train = train[np.linspace(0, len(train) - 1, limit).round().astype(int)]
-    if len(train) < 2:
-        raise GmpsError(
-            f"The demonstrations leave {len(train)} training tasks once the held-out tasks of "
-            f"{family.name} are set aside; meta-training needs at least 2."
-        )
-    return train.tolist()
-
-
-def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> tuple[Any, str | None]:
-    """The demonstrators' level, and what is to be said about it.
-
-    If the file's rewards are not the family's, the level is that of the family's own rewards.
-    """
-    if demos.reward is None:
-        return None, None
-    reward, whose, warning = demos.reward, "demonstrators'", None
-    own = own_rewards(demos, family)
-    if own is not None and not same_rewards(demos.reward, own):
-        reward, whose = own, "demonstrators' recomputed"
-        theirs, ours = (x[demos.alive].mean() for x in (demos.reward, own))
-        warning = (
-            f"The rewards in {demos.report.source}, {theirs:.3g} a step, are not those of "
-            f"{family.name}, {ours:.3g}; the demonstrators' level is computed from the "
-            "observations."
-        )
-    contexts = np.asarray(jax.vmap(family.context)(jnp.asarray(demos.tasks)))
-    returns = np.where(demos.alive, reward, 0).sum(-1).mean(-1)
-    return (contexts, np.asarray(returns, np.float64), whose), warning
 
 
 def _interpolate(known: np.ndarray, returns: np.ndarray, context: np.ndarray) -> float:

@@ -1,0 +1,250 @@
+"""Do demonstrations look like the family's own episodes? Units, starts, rewards, horizon, goals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gmps.core.actors import Actor
+from gmps.core.types import Params, Task, task_count
+from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
+from gmps.worlds.local import NativeWorld, PureWorld
+
+if TYPE_CHECKING:
+    from gmps.data.demos import DemoSet
+
+#: Tasks closer than this, in every number, are one task.
+SAME_GOAL = 1e-3
+#: Numbers so many times larger than in the family's own episodes are in another unit.
+_LARGER = 15.0
+#: Units, by how much larger the same number is in them, and of what they are.
+_UNITS = {"centimetres": (100.0, "m"), "millimetres": (1000.0, "m"), "degrees": (57.3, "rad")}
+#: More than this share of clipped actions is a question of units.
+_CLIPPED = 0.02
+_TASKS, _EPISODES = 8, 4
+
+
+class Ranges(NamedTuple):
+    """Least and greatest of each number of the observation in a family's own episodes."""
+
+    low: Float[np.ndarray, " obs"]
+    high: Float[np.ndarray, " obs"]
+    start_low: Float[np.ndarray, " obs"]
+    start_high: Float[np.ndarray, " obs"]
+
+
+@dataclass(frozen=True)
+class _Anything(Actor):
+    """Half of the episodes follow the family's scripted expert, where it has one, with noise; the
+    others go their own way."""
+
+    family: TaskFamily
+
+    @property
+    def noise_size(self) -> int:
+        """What an episode holds, and each step's own."""
+        return 1 + 2 * self.family.spec.act_size
+
+    @property
+    def held_noise(self) -> int:
+        """Whether to follow the expert, and where to go otherwise."""
+        return 1 + self.family.spec.act_size
+
+    def __call__(
+        self, params: Params, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " noise"]
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action; its density is not known."""
+        del params
+        follow, way, own = noise[0] > 0, noise[1 : self.held_noise], noise[self.held_noise :]
+        act = way + 0.5 * own
+        if self.family.expert is not None:
+            act = jnp.where(follow, self.family.expert(task, obs) + 0.3 * own, act)
+        return jnp.clip(act, -1, 1), jnp.zeros(())
+
+
+def own_ranges(family: TaskFamily) -> Ranges | None:
+    """The range of a family's observations in episodes of its own.
+
+    Returns:
+        None for a family that is played in somebody's environment: that may be a robot, which
+        does not move for a check.
+    """
+    if isinstance(family, PureFamily):
+        world = PureWorld(family)
+    elif isinstance(family, MujocoFamily):
+        world = NativeWorld(family)
+    else:
+        return None
+    tasks = family.tasks("train", _TASKS)
+    params = jnp.zeros(task_count(tasks))
+    data = world.rollout(
+        _Anything(family), params, tasks, _EPISODES, jax.random.key(0)
+    ).trajectories
+    obs = np.asarray(data.obs)[np.asarray(data.alive)]
+    start = np.asarray(data.obs)[:, :, 0].reshape(-1, obs.shape[-1])
+    return Ranges(obs.min(0), obs.max(0), start.min(0), start.max(0))
+
+
+def unit_questions(
+    low: np.ndarray,
+    high: np.ndarray,
+    start_low: np.ndarray,
+    start_high: np.ndarray,
+    family: TaskFamily,
+    own: Ranges | None,
+) -> list[str]:
+    """Sentences about numbers of the observation that look like another unit.
+
+    Args:
+        low, high: least and greatest of each number in the demonstrations.
+        start_low, start_high: the same of their first observations.
+        family: the family.
+        own: its own ranges; without them nothing is asked.
+    """
+    if own is None:
+        return []
+    found = []
+    for name, part, unit in _named_parts(family, len(low)):
+        size = _size(low[part], high[part])
+        usual = max(_size(own.low[part], own.high[part]), 1e-3)
+        where = f"{name} is in {_interval(low[part], high[part])}"
+        owns = f"the family's is in {_interval(own.low[part], own.high[part])}"
+        if unit:
+            owns = f"the family's is in {unit} and in {_interval(own.low[part], own.high[part])}"
+        if size > _LARGER * usual:
+            guess = _guess(size / usual, unit)
+            found.append(f"{where}; {owns}: {guess}?")
+            continue
+        # Even the nearest starts are far from all of the family's.
+        gap = np.maximum(
+            start_low[part] - own.start_high[part], own.start_low[part] - start_high[part]
+        )
+        span = np.maximum(own.high[part] - own.low[part], 1e-3 * usual)
+        if (gap > 3 * span).any():
+            found.append(
+                f"{name} starts in {_interval(start_low[part], start_high[part])}; the family's "
+                f"starts in {_interval(own.start_low[part], own.start_high[part])}: another frame "
+                "or unit?"
+            )
+    return found
+
+
+def action_questions(clipped: float, largest: float) -> list[str]:
+    """Sentences about actions beyond [-1, 1], or hardly any.
+
+    Args:
+        clipped: share of the numbers of actions that were clipped.
+        largest: the largest absolute number before clipping.
+    """
+    if clipped > _CLIPPED:
+        return [
+            f"{clipped:.0%} of the numbers of actions are beyond [-1, 1], the largest "
+            f"{largest:.3g}, and are clipped: other units? `gmps demos import` takes "
+            f"--scale act={1 / largest:.3g}"
+        ]
+    if 0 < largest < 0.01:
+        return [
+            f"the largest number of an action is {largest:.3g}, of a range of [-1, 1]: other "
+            "units? `gmps demos import` takes --scale act=FACTOR"
+        ]
+    return []
+
+
+def goal_questions(tasks: np.ndarray) -> list[str]:
+    """A sentence about tasks that have the same goal."""
+    gap = np.abs(tasks[:, None] - tasks[None]).max(-1)
+    pairs = [(int(i), int(j)) for i, j in np.argwhere(gap < SAME_GOAL) if i < j]
+    if not pairs:
+        return []
+    words = ", ".join(f"{i} and {j}" for i, j in pairs[:5]) + (", ..." if pairs[5:] else "")
+    return [f"the tasks {words} have the same goal"]
+
+
+def horizon_questions(shortest: int, longest: int, family: TaskFamily) -> list[str]:
+    """A sentence about episodes of another length than the family's."""
+    horizon = family.spec.horizon
+    if longest > horizon:
+        return [
+            f"episodes have up to {longest} steps, and those of {family.name} end after {horizon}: "
+            "another horizon or rate?"
+        ]
+    if shortest == longest and longest < 0.9 * horizon:
+        return [
+            f"all episodes have {longest} steps, and those of {family.name} {horizon}: another "
+            "horizon or rate?"
+        ]
+    return []
+
+
+def reward_words(theirs: np.ndarray, ours: np.ndarray) -> str:
+    """How the rewards of a file differ from the family's, in words."""
+    scale = float((theirs * ours).sum() / max(float((ours**2).sum()), 1e-12))
+    close = np.abs(theirs - scale * ours).mean() <= 0.02 * np.abs(theirs).mean()
+    if close and abs(scale - 1) > 0.05:
+        return f"they are {scale:.3g} times the family's"
+    return f"{theirs.mean():.3g} a step in the mean, the family's {ours.mean():.3g}"
+
+
+def questions(demos: "DemoSet", family: TaskFamily, own: Ranges | None) -> list[str]:
+    """What looks wrong with demonstrations, a sentence each."""
+    alive = demos.alive
+    obs, lengths = demos.obs[alive], alive.sum(-1)
+    starts = demos.obs[:, :, 0][lengths > 0]
+    report = demos.report
+    return [
+        *unit_questions(obs.min(0), obs.max(0), starts.min(0), starts.max(0), family, own),
+        *action_questions(report.clipped_fraction, report.largest_action),
+        *goal_questions(demos.tasks),
+        *horizon_questions(int(lengths[lengths > 0].min()), report.longest, family),
+    ]
+
+
+def summary(demos: "DemoSet", used: Sequence[int], heldout: int, rewards: str) -> str:
+    """What training takes of demonstrations, in one line.
+
+    Args:
+        demos: all of them.
+        used: the tasks that are trained on, by index.
+        heldout: how many are set aside because they are held out.
+        rewards: where rewards come from, in words.
+    """
+    lengths = demos.alive.sum(-1)[list(used)]
+    lengths = lengths[lengths > 0]
+    share = demos.report.clipped_fraction
+    clipped = f"{share:.0%}" if share == 0 or share >= 0.005 else f"{share:.1%}"
+    return (
+        f"{len(used)} of {len(demos.tasks)} tasks used, {heldout} held out; {len(lengths)} "
+        f"episodes; {clipped.replace('%', ' %')} clipped; {lengths.min()} to {lengths.max()} "
+        f"steps; rewards {rewards}"
+    )
+
+
+def _named_parts(family: TaskFamily, size: int) -> list[tuple[str, slice, str]]:
+    """Name, numbers and unit of each part of an observation."""
+    found, start = [], 0
+    for part in getattr(family, "parts", ()):
+        found.append((part.name, slice(start, start + part.size), part.unit))
+        start += part.size
+    if start == size:
+        return found
+    return [(f"number {i} of the observation", slice(i, i + 1), "") for i in range(size)]
+
+
+def _guess(ratio: float, unit: str) -> str:
+    """The unit in which numbers are so many times larger."""
+    fitting = {n: f for n, (f, of) in _UNITS.items() if unit in ("", of)}
+    if not fitting:
+        return "another unit"
+    return min(fitting, key=lambda name: abs(np.log(fitting[name] / ratio)))
+
+
+def _size(low: np.ndarray, high: np.ndarray) -> float:
+    return float(max(np.abs(low).max(), np.abs(high).max()))
+
+
+def _interval(low: np.ndarray, high: np.ndarray) -> str:
+    return f"[{low.min():.3g}, {high.max():.3g}]"

@@ -1,0 +1,112 @@
+"""From a file of demonstrations to what training takes of it, and what is to be said about it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gmps.core.types import Demonstrations, Task
+from gmps.data.checks import own_ranges, questions, reward_words, summary
+from gmps.data.demos import DemoSet, load_demos
+from gmps.data.relabel import own_rewards, same_rewards
+from gmps.errors import GmpsError
+from gmps.experts.base import SAME_TASK
+from gmps.tasks.base import TaskFamily
+from gmps.training.config import TrainConfig
+
+
+class Demonstrated(NamedTuple):
+    """What training takes of demonstrations."""
+
+    #: The stacked training tasks.
+    tasks: Task
+    demos: Demonstrations
+    #: Contexts of the demonstrated tasks, the demonstrators' mean returns, and whose they are.
+    levels: Any
+    #: Environment steps of the demonstrations used.
+    steps: int
+    #: What is taken, a sentence each.
+    notes: tuple[str, ...]
+    #: What is to be said loudly.
+    warnings: tuple[str, ...]
+
+
+def demonstrated(
+    config: TrainConfig, family: TaskFamily, heldout: Task, question: bool
+) -> Demonstrated:
+    """Load the demonstrations of `config.demos` and set held-out tasks aside.
+
+    Args:
+        config: the settings.
+        family: the family.
+        heldout: its held-out tasks.
+        question: whether to compare with episodes of the family's own, which takes seconds.
+
+    Raises:
+        GmpsError: see `load_demos`; or fewer than 2 tasks are left.
+    """
+    assert config.demos is not None
+    demos = load_demos(config.demos, family)
+    part, excluded = _training_part(demos, family, heldout, config.train_tasks)
+    used = demos.select(part)
+    levels, rewards, warnings = _demonstrated_returns(demos, family)
+    if question:
+        warnings += tuple(questions(demos, family, own_ranges(family)))
+    return Demonstrated(
+        tasks=jnp.asarray(used.tasks),
+        demos=used.demonstrations(),
+        levels=levels,
+        steps=int(used.alive.sum()),
+        notes=(summary(demos, part, excluded, rewards), *demos.report.notes),
+        warnings=warnings,
+    )
+
+
+def _training_part(
+    demos: DemoSet, family: TaskFamily, heldout: Task, limit: int | None
+) -> tuple[list[int], int]:
+    """Indices of the demonstrated tasks to train on: those that are not held out; and how many
+    are."""
+    context = jax.vmap(family.context)
+    known = np.asarray(context(jnp.asarray(demos.tasks)))
+    excluded = np.asarray(context(heldout))
+    gap = np.abs(known[:, None] - excluded[None]).max(-1).min(1)
+    train = np.flatnonzero(gap > SAME_TASK)
+    excluded = len(known) - len(train)
+    if limit is not None and len(train) > limit:
+        train = train[np.linspace(0, len(train) - 1, limit).round().astype(int)]
+    if len(train) < 2:
+        raise GmpsError(
+            f"The demonstrations leave {len(train)} training tasks once the held-out tasks of "
+            f"{family.name} are set aside; meta-training needs at least 2."
+        )
+    return train.tolist(), excluded
+
+
+def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> tuple[Any, str, tuple[str, ...]]:
+    """The demonstrators' level, where it comes from, and what is to be said loudly about it.
+
+    If the file has no rewards, or not the family's, the level is that of the family's own rewards,
+    where the observations tell them.
+    """
+    own = own_rewards(demos, family)
+    if demos.reward is None and own is None:
+        return None, "unknown: the file has none", ()
+    reward, whose, words, warnings = demos.reward, "demonstrators'", "of the file", ()
+    if reward is None or (own is not None and not same_rewards(reward, own)):
+        assert own is not None
+        words = "recomputed"
+        if reward is not None:
+            differ = reward_words(reward[demos.alive], own[demos.alive])
+            warnings = (
+                f"The rewards in {demos.report.source} are not those of {family.name}: {differ}; "
+                "the demonstrators' level is computed from the observations.",
+            )
+        reward, whose = own, "demonstrators' recomputed"
+    contexts = np.asarray(jax.vmap(family.context)(jnp.asarray(demos.tasks)))
+    # Tasks may have fewer episodes than others: places without steps are none.
+    shown = demos.alive.any(-1)
+    returns = np.where(demos.alive, reward, 0).sum(-1)
+    means = returns.mean(-1) if shown.all() else returns.sum(-1) / shown.sum(-1)
+    return (contexts, np.asarray(means, np.float64), whose), words, warnings
