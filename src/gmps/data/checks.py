@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from gmps.core.actors import Actor
 from gmps.core.types import Params, Task, task_count
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
-from gmps.worlds.local import NativeWorld, PureWorld
+from gmps.worlds.native_world import NativeWorld
+from gmps.worlds.pure_world import PureWorld
 
 if TYPE_CHECKING:
     from gmps.data.demos import DemoSet
