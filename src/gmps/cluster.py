@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from gmps.errors import GmpsError
 from gmps.forks import expected_fork
+from gmps.user_code import loaded_files
 
 #: Where work runs: in this process, or on a Ray cluster.
 Place = Literal["here", "ray"]
@@ -37,6 +38,8 @@ def connect(address: str | None = None) -> Any:
         raise GmpsError(
             "Work on a cluster needs the package ray, which is not installed; install gmps[ray]."
         ) from None
+    for module in loaded_files():
+        ray.cloudpickle.register_pickle_by_value(module)  # pyright: ignore
     if ray.is_initialized():
         return ray
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}

@@ -118,7 +118,7 @@ def test_a_function_is_found_in_a_file(tmp_path):
     assert load_function(f"{file}:act")(np.ones((2, 1)), np.ones((2, 2))).tolist() == [[0, 0]] * 2
     expert = find_expert((f"{file}:act",), FAMILY)
     assert expert.source == f"the function {file}:act"
-    with pytest.raises(ValueError, match=r"has no function other; give an expert as FILE\.py:FUN"):
+    with pytest.raises(ValueError, match=r"mine\.py has no other; give an expert as FILE\.py:NAME"):
         load_function(f"{file}:other")
     with pytest.raises(ValueError, match=r"There is no file .*absent\.py; give an expert as FILE"):
         load_function(f"{tmp_path}/absent.py:act")

@@ -7,10 +7,7 @@
 The function runs on the host; closed loops call it once a step for all episodes.
 """
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +18,7 @@ from gmps.core.types import Task
 from gmps.errors import GmpsError
 from gmps.experts.base import Expert
 from gmps.tasks.base import TaskFamily
+from gmps.user_code import load_code
 
 #: A user's function: task parameters `(n, context)` and observations `(n, obs)` to actions.
 BatchFunction = Callable[[Float[np.ndarray, "n ctx"], Float[np.ndarray, "n obs"]], np.ndarray]
@@ -97,23 +95,14 @@ def checked_actions(
 
 
 def load_function(spec: str) -> BatchFunction:
-    """The function of `FILE.py:NAME`.
+    """The function of `FILE.py:NAME` or `package.module:NAME`.
 
     Raises:
         GmpsError: no such file or name, or it cannot be called.
     """
-    path, _, name = spec.rpartition(":")
-    file = Path(path)
-    if not file.is_file():
-        raise GmpsError(f"There is no file {path or spec}; give an expert as FILE.py:FUNCTION.")
-    module_spec = importlib.util.spec_from_file_location(file.stem, file)
-    if module_spec is None or module_spec.loader is None:
-        raise GmpsError(f"{file} is not a Python file; give an expert as FILE.py:FUNCTION.")
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    function: Any = getattr(module, name, None)
+    function = load_code(spec, "an expert")
     if not callable(function):
-        raise GmpsError(f"{file} has no function {name}; give an expert as FILE.py:FUNCTION.")
+        raise GmpsError(f"{spec} is no function; give an expert as FILE.py:FUNCTION.")
     return function  # pyright: ignore[reportReturnType]
 
 

@@ -1,15 +1,16 @@
 """Task families and their registry."""
 
 import difflib
-import functools
 import importlib
-import importlib.util
 import re
-from pathlib import Path
 from typing import Any
 
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
+from gmps.user_code import entry_points, is_code, load_code
+
+#: Entry points of packages that bring families.
+GROUP = "gmps.families"
 
 #: Where each family lives, and the options that make a variant of it. Imported on demand, so that
 #: a family's optional packages stay optional.
@@ -35,28 +36,31 @@ _PATTERNS = {METAWORLD_NAME: "gmps.metaworld.family:metaworld_family"}
 
 
 def family_names() -> tuple[str, ...]:
-    """The names that `make_family` knows, sorted; without those that follow a pattern."""
-    return tuple(sorted(_FAMILIES))
+    """The names that `make_family` knows, sorted, those of installed packages too; without those
+    that follow a pattern."""
+    return tuple(sorted({*_FAMILIES, *entry_points(GROUP)}))
 
 
 def make_family(name: str) -> TaskFamily:
     """The family of that name with its default options, or a user's own.
 
-    `ml1-reach-v3` and the like are Meta-World's: see `gmps.metaworld.family`. `FILE.py:NAME` is a
-    user's: a `TaskFamily`, or a class or function that gives one when it is
-    called without arguments.
+    `ml1-reach-v3` and the like are Meta-World's: see `gmps.metaworld.family`. `FILE.py:NAME`,
+    `package.module:NAME` and what packages offer as entry points are a user's: a `TaskFamily`, or a
+    class or function that gives one when it is called without arguments.
 
     Raises:
         GmpsError: no such family; lists what exists and the nearest name.
     """
-    if ".py:" in name:
-        return _load_family(*name.rsplit(":", 1))
+    if is_code(name):
+        return _own_family(name)
     if name in _FAMILIES:
         where, options = _FAMILIES[name]
         return _attribute(where)(**options)
+    if name in entry_points(GROUP):
+        return _own_family(entry_points(GROUP)[name])
     makers = [where for pattern, where in _PATTERNS.items() if pattern.fullmatch(name)]
     if not makers:
-        close = difflib.get_close_matches(name, _FAMILIES, 1)
+        close = difflib.get_close_matches(name, family_names(), 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise GmpsError(
             f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
@@ -70,25 +74,12 @@ def _attribute(where: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _load_family(file: str, attribute: str) -> TaskFamily:
-    if not Path(file).is_file():
-        raise GmpsError(f"There is no file {file}; give a family of your own as FILE.py:NAME.")
-    found: Any = getattr(_load_module(str(Path(file).resolve())), attribute, None)
+def _own_family(spec: str) -> TaskFamily:
+    found = load_code(spec, "a family of your own")
     family = found() if callable(found) else found
     if not isinstance(family, TaskFamily):
         raise GmpsError(
-            f"{attribute} in {file} is not a task family; give a TaskFamily, or a class or "
-            "function that gives one without arguments."
+            f"{spec} is not a task family; give a TaskFamily, or a class or function that gives "
+            "one without arguments."
         )
     return family
-
-
-@functools.cache
-def _load_module(file: str) -> Any:
-    """A user's file, executed once: a class that exists twice would be two families."""
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None:
-        raise GmpsError(f"{file} cannot be loaded as a Python module.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -20,6 +20,7 @@ from gmps.runs.config_json import decode_config
 from gmps.runs.run import CONFIG, Run
 from gmps.tasks.base import TaskFamily
 from gmps.training.sac_training import EXPERT_FILE, ExpertConfig, per_task
+from gmps.user_code import is_code
 
 #: Folders of per-task experts that were trained apart lie in their common run under this name.
 PART = "task-{:03d}"
@@ -43,7 +44,7 @@ def find_expert(sources: Sequence[str], family: TaskFamily) -> Expert:
                 f"{family.name}` or give --expert FILE.py:FUNCTION."
             )
         return Expert(family.expert, "the family's scripted controller")
-    if len(sources) == 1 and ".py:" in sources[0]:
+    if len(sources) == 1 and is_code(sources[0]) and not Path(sources[0]).exists():
         return from_function(load_function(sources[0]), family, sources[0])
     folders = [folder for source in sources for folder in _parts(Path(source))]
     parts = [_read(folder, family) for folder in folders]

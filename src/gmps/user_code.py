@@ -1,0 +1,106 @@
+"""What a user's own code defines: `FILE.py:NAME`, `package.module:NAME`, and entry points.
+
+A family, a method and an expert are all named like that. Code that is named is executed.
+"""
+
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import zlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from gmps.errors import GmpsError
+
+
+def is_code(spec: str) -> bool:
+    """Whether this names something in a file or module, and not one of ours."""
+    return ":" in spec
+
+
+def name_in_code(spec: str) -> str:
+    """The `NAME` of `FILE.py:NAME`; anything else as it is."""
+    return spec.rpartition(":")[2]
+
+
+def load_code(spec: str, what: str) -> Any:
+    """What `FILE.py:NAME` or `package.module:NAME` names.
+
+    A file is executed once, and finds its neighbours: they may be imported.
+
+    Args:
+        spec: as the user wrote it.
+        what: what it is to be, in words, such as "an expert".
+
+    Raises:
+        GmpsError: there is no such file, module or name.
+    """
+    where, _, name = spec.rpartition(":")
+    give = f"give {what} as FILE.py:NAME or package.module:NAME"
+    if not where or not name:
+        raise GmpsError(f"{spec!r} names nothing; {give}.")
+    if where.endswith(".py"):
+        if not Path(where).is_file():
+            raise GmpsError(f"There is no file {where}; {give}.")
+        module = _load_file(str(Path(where).resolve()))
+    else:
+        module = _import(where, give)
+    if not hasattr(module, name):
+        raise GmpsError(f"{where} has no {name}; {give}.")
+    return getattr(module, name)
+
+
+def loaded_files() -> list[ModuleType]:
+    """The modules of users' files so far. No other process can import them."""
+    return list(_FILES)
+
+
+def entry_points(group: str) -> dict[str, str]:
+    """What installed packages offer to a group such as `gmps.methods`: names and where each is."""
+    return {point.name: point.value for point in _entry_points(group)}
+
+
+@functools.cache
+def _entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
+    return tuple(importlib.metadata.entry_points(group=group))
+
+
+_FILES: list[ModuleType] = []
+
+
+@functools.cache
+def _load_file(file: str) -> ModuleType:
+    """Executed once: a class that exists twice would be two families."""
+    path = Path(file)
+    # Not its own name, which may be that of an installed module.
+    name = f"{path.stem}_{zlib.crc32(file.encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise GmpsError(f"{file} cannot be loaded as a Python module.")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    module = importlib.util.module_from_spec(spec)
+    # Annotations that are strings are looked up there.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    _FILES.append(module)
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _import(module: str, give: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # something that the user's module imports
+        raise GmpsError(f"There is no module {module}; install it, or {give}.") from None
