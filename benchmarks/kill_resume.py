@@ -22,10 +22,11 @@ import tyro
 from reports import write_report
 
 from gmps.methods.gmps_settings import GmpsConfig
+from gmps.presets import preset
 from gmps.runs.checkpoint import verify
 from gmps.runs.run import CONFIG, Run
 from gmps.runs.versions import collect_versions
-from gmps.training.config import TrainConfig, preset
+from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
 from gmps.training.train import train
 
@@ -52,7 +53,7 @@ def settings_of(command: Kill) -> TrainConfig:
     method = GmpsConfig(
         episodes=6, hidden=(32,), outer_steps=5, labels=50, pretrain_steps=100, capacity=2000
     )
-    return replace(preset(command.family), rounds=command.rounds, gmps=method)
+    return replace(preset(command.family), rounds=command.rounds, settings=method)
 
 
 def work(command: Kill, folder: Path) -> None:

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from reports import write_report
 
+from gmps.presets import expert_preset
 from gmps.runs.run import METRICS, Run
 from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family
-from gmps.training.config import expert_preset
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_apart import progress, train_apart
 

@@ -25,10 +25,10 @@ from gmps.commands.expert import train_in
 from gmps.core.types import Task
 from gmps.cores import usable_cores
 from gmps.experts.score import score_expert, summary
+from gmps.presets import expert_preset
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family
-from gmps.training.config import expert_preset
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertTraining
 from gmps.worlds.factory import make_world

@@ -25,10 +25,10 @@ from gmps.methods.multitask_settings import MultitaskConfig
 from gmps.methods.outer import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.plain_settings import PlainConfig
+from gmps.presets import preset
 from gmps.settings import SettingError, Settings, check, checks_wait, setting
 from gmps.theory.certify import CertifyConfig
 from gmps.theory.sample import SamplingConfig
-from gmps.training.config import TrainConfig
 from gmps.training.sac_training import ExpertConfig
 
 EXAMPLES: list[Settings] = [
@@ -36,7 +36,7 @@ EXAMPLES: list[Settings] = [
     *(HarnessConfig(), GmpsLatentConfig(), GmpsConfig(), GmpsVisionConfig(), MaesnConfig()),
     *(MamlConfig(), MultitaskBcConfig(), MultitaskConfig(), PpoConfig(), PearlConfig()),
     *(PlainConfig(), CertifyConfig(), SamplingConfig()),
-    *(TrainConfig("point-goal"), ExpertConfig("point-goal", "per-task")),
+    *(preset("point-goal"), ExpertConfig("point-goal", "per-task")),
 ]
 HUGE = 99999999999999999999
 

@@ -17,7 +17,7 @@ import numbers
 import operator
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -101,6 +101,16 @@ class Settings:
         if not _checks_wait.get():
             check(self)
 
+    @classmethod
+    def kinds(cls, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The types of fields that depend on the values stored in others, by name."""
+        del stored
+        return {}
+
+    def called(self, name: str) -> str:
+        """What a field is called where the user sees it."""
+        return name
+
     def rules(self) -> None:
         """Rules that concern several fields; called when each is right for itself.
 
@@ -137,7 +147,8 @@ def check(settings: Any, name: str = "") -> None:
     """
     kinds = _kinds(type(settings))
     for field in dataclasses.fields(settings):
-        value, full = getattr(settings, field.name), f"{name}.{field.name}".removeprefix(".")
+        called = settings.called(field.name) if isinstance(settings, Settings) else field.name
+        value, full = getattr(settings, field.name), f"{name}.{called}".removeprefix(".")
         if isinstance(value, Settings):
             check(value, full)
         if isinstance(settings, Settings):

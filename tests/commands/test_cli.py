@@ -152,7 +152,7 @@ def test_a_typo_in_an_option_names_it_and_suggests(tmp_path: Path, capsys):
         ),
         (
             ["train", "ant-goal", "--method", "gmps-latent", "--gmps-latent.augment"],
-            "gmps_latent.augment is True, but ant-goal knows no other observations to act alike",
+            "gmps-latent.augment is True, but ant-goal knows no other observations to act alike",
         ),
         (["eval", "nowhere"], "There is no folder nowhere; name a folder that `gmps train` wrote."),
         (["demos", "inform"], "There is no command 'demos inform'; use `demos import`, `demos r"),
@@ -209,7 +209,7 @@ def test_help_of_two_words_asks_for_the_family(words, capsys):
 
 def test_help_of_resume_shows_the_runs_own_settings(run: Path, capsys):
     with pytest.raises(SystemExit):
-        main(["resume", str(run), "--help"])
+        main(["resume", str(run), "--help-all"])
     text = capsys.readouterr().out
     assert "example:" in text
     assert "--gmps.step-size" in text
@@ -220,8 +220,8 @@ def test_the_papers_recipe_runs(tmp_path: Path):
     options = [*QUICK, "--preset", "paper", "--run", str(folder)]
     assert main(["train", "point-goal", *options]) == 0
     config = json.loads((folder / "config.json").read_text())
-    assert config["gmps"]["weight_clip"] is None
-    assert config["gmps"]["imitation"] == "mse"
+    assert config["settings"]["weight_clip"] is None
+    assert config["settings"]["imitation"] == "mse"
 
 
 def test_doctor_names_the_package_where_opengl_is_missing(monkeypatch):

@@ -1,12 +1,14 @@
 """Rewards of demonstrations, computed from what they recorded."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gmps.data.demos import load_demos
 from gmps.data.relabel import own_rewards, same_rewards
+from gmps.presets import preset
 from gmps.tasks import make_family
-from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
 from places import DATA
 
@@ -40,7 +42,7 @@ def test_sparse_rewards_by_hand(tmp_path):
 
 
 def test_a_level_of_other_rewards_is_computed_anew_and_said(tmp_path):
-    config = TrainConfig("sawyer-push-sparse", demos=str(pushes(tmp_path / "a.npz")))
+    config = replace(preset("sawyer-push-sparse"), demos=str(pushes(tmp_path / "a.npz")))
     found = prepare(config)
     contexts, returns, whose = found.known_levels
     np.testing.assert_allclose(contexts, GOALS, rtol=1e-6)

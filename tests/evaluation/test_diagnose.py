@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from gmps.commands.cli import main
 from gmps.evaluation.diagnose import DIAGNOSIS, MAX_D_PRIME, DiagnoseConfig, in_words, signal
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
+from gmps.presets import preset
 from gmps.runs.run import Run
-from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
 from gmps.training.train import train
 
@@ -64,12 +65,11 @@ def test_the_words_follow_the_figures():
 
 
 def test_a_run_is_diagnosed(tmp_path, capsys):
-    config = TrainConfig(
-        "point-goal",
-        method="gmps-latent",
+    config = replace(
+        preset("point-goal", "gmps-latent"),
         rounds=2,
         train_tasks=4,
-        gmps_latent=GmpsLatentConfig(
+        settings=GmpsLatentConfig(
             latent=2,
             episodes=8,
             hidden=(16,),

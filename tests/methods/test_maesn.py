@@ -23,8 +23,8 @@ from gmps.methods.latent import Latent, LatentActor, LatentPolicy, prior, prior_
 from gmps.methods.maesn import LOG_STD_RANGE, Maesn, MaesnParams, adapted, inner_step, learned
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.outer import trpo_step
+from gmps.presets import preset
 from gmps.tasks import make_family
-from gmps.training.config import preset
 from gmps.worlds.factory import make_world
 
 
@@ -215,7 +215,7 @@ def test_a_runaway_deviation_is_stopped():
 
 
 def test_presets():
-    push, paper = preset("sawyer-push").maesn, preset("sawyer-push", "paper").maesn
+    push, paper = (preset("sawyer-push", "maesn", n).settings for n in ("default", "paper"))
     assert push.std == 0.3
     assert (paper.episodes, paper.step_size, paper.kl_weight) == (50, 1.0, 0.1)
     assert (paper.latent, paper.std, paper.normalise) == (2, 1.0, False)

@@ -9,8 +9,8 @@ import pytest
 from gmps.commands.cli import main
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.presets import preset
 from gmps.runs.run import Run
-from gmps.training.config import preset
 
 QUICK = [
     "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
@@ -85,18 +85,13 @@ def test_settings_of_another_method_are_refused(capsys):
 
 
 def test_presets_reach_the_baselines():
-    push = preset("sawyer-push")
-    assert {
-        push.gmps.std,
-        push.maml.std,
-        push.maesn.std,
-        push.multitask.std,
-        push.multitask_bc.std,
-    } == {0.3}
-    paper = preset("sawyer-push", "paper")
-    assert (paper.pearl.latent, paper.pearl.kl_weight, paper.pearl.sac.polyak) == (5, 0.1, 0.005)
-    assert preset("ant-goal", "paper").pearl.kl_weight == 1.0
-    assert (paper.maml.sampling, paper.maml.normalise, paper.multitask.std) == ("none", False, 1.0)
+    methods = ("gmps", "maml", "maesn", "multitask", "multitask-bc", "pearl")
+    assert {preset("sawyer-push", method).settings.std for method in methods} == {0.3}
+    paper = {m: preset("sawyer-push", m, "paper").settings for m in methods}
+    pearl, maml = paper["pearl"], paper["maml"]
+    assert (pearl.latent, pearl.kl_weight, pearl.sac.polyak) == (5, 0.1, 0.005)
+    assert preset("ant-goal", "pearl", "paper").settings.kl_weight == 1.0
+    assert (maml.sampling, maml.normalise, paper["multitask"].std) == ("none", False, 1.0)
 
 
 @pytest.mark.parametrize(

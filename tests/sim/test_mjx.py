@@ -1,7 +1,7 @@
 """The simulator in JAX against the native one, and what it refuses."""
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
@@ -13,10 +13,10 @@ from test_sim import CART, Cart, ConstantActor, Line, LinearActor
 
 from gmps.core.types import Shared
 from gmps.experts.base import ExpertActor
+from gmps.presets import preset
 from gmps.sim import mjx as simulator
 from gmps.sim.mjx import MjxSimulator
 from gmps.tasks import make_family
-from gmps.training.config import TrainConfig
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
 
@@ -152,7 +152,7 @@ def test_families_that_cannot_run_are_refused_before_anything_starts(monkeypatch
         make_world(Line(), sim="mjx")
     assert str(error.value) == "line has no MuJoCo model for MJX; leave out --sim mjx."
     with pytest.raises(ValueError, match="--sim mjx runs on this machine; leave out --on ray"):
-        TrainConfig("ant-goal", sim="mjx", on="ray")
+        replace(preset("ant-goal"), sim="mjx", on="ray")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert simulator.missing() == "MJX is not installed; install gmps[mjx]."
 

@@ -2,24 +2,25 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from gmps.commands.cli import main
 from gmps.methods.gmps_settings import GmpsConfig
+from gmps.presets import preset
 from gmps.report.certificate import picture
 from gmps.report.runs import load_run
 from gmps.runs.run import Run
 from gmps.theory.certificate import CERTIFICATE, in_words, read_certificate
-from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
 from gmps.training.train import train
 
-CONFIG = TrainConfig(
-    "point-goal",
+CONFIG = replace(
+    preset("point-goal"),
     rounds=2,
     train_tasks=3,
-    gmps=GmpsConfig(episodes=4, pretrain_steps=20, outer_steps=2),
+    settings=GmpsConfig(episodes=4, pretrain_steps=20, outer_steps=2),
 )
 SMALL = ("--tasks=2", "--history=2", "--adaptation-episodes=4", "--sampling.repeats=2")
 SMALL += ("--sampling.states=4", "--sampling.pairs=2", "--sampling.continuations=2")

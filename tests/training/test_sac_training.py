@@ -11,10 +11,10 @@ import pytest
 from gmps.commands.cli import main
 from gmps.experts.sac import SacConfig
 from gmps.experts.score import score_expert
+from gmps.presets import expert_preset
 from gmps.runs.run import Run
 from gmps.tasks import make_family
 from gmps.tasks.point_goal import PointGoal
-from gmps.training.config import expert_preset
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertConfig, ExpertTraining, train_expert
 from gmps.worlds.factory import make_world

@@ -63,7 +63,7 @@ def test_grids_that_are_none(capsys):
         parse_grid(["gmps.std=1", "gmps.std=2"])
     assert parse_grid(["--gmps.step_size=0.1,0.5"]) == {"gmps.step-size": ("0.1", "0.5")}
     assert main(["sweep", "point-goal", "--method", "pear"]) == 2
-    assert "There is no method 'pear' to sweep" in capsys.readouterr().err
+    assert "There is no method 'pear'. Did you mean 'pearl'?" in capsys.readouterr().err
     assert main(["sweep", "point-goal", "--method", "multitask-bc"]) == 2
     assert "Appendix D has no sweep of multitask-bc" in capsys.readouterr().err
 

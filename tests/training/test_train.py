@@ -11,8 +11,8 @@ from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.methods import gmps as gmps_method
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.plain_settings import PlainConfig
+from gmps.presets import preset
 from gmps.runs.run import Run
-from gmps.training.config import TrainConfig, preset
 from gmps.training.experiment import prepare
 from gmps.training.train import _start, evaluate_run, train
 from places import DATA
@@ -23,7 +23,7 @@ SMALL = replace(
     rounds=4,
     train_tasks=5,
     expert_episodes=2,
-    gmps=GmpsConfig(
+    settings=GmpsConfig(
         episodes=6, hidden=(16,), outer_steps=3, labels=20, pretrain_steps=50, capacity=100
     ),
     evaluation=EvaluationConfig(episodes=6, steps=1, repeats=2, evaluation_episodes=1, tasks=3),
@@ -56,7 +56,7 @@ def whole(tmp_path_factory) -> Iterator[Run]:
 def test_a_run_logs_every_round_and_counts_steps(whole: Run):
     rows = whole.metrics()
     assert [r["round"] for r in rows] == [0, 1, 2, 3]
-    per_round = 5 * (SMALL.gmps.episodes + SMALL.gmps.visit_episodes) * 20
+    per_round = 5 * (SMALL.settings.episodes + SMALL.settings.visit_episodes) * 20
     assert [r["steps/meta"] for r in rows] == [per_round * (i + 1) for i in range(4)]
     assert {r["steps/expert"] for r in rows} == {5 * 2 * 20}
     assert {r["steps/demonstration"] for r in rows} == {0}
@@ -111,9 +111,15 @@ def test_evaluation_writes_scores_and_paths(whole: Run):
 
 def test_presets_name_their_family_and_refuse_nonsense():
     assert preset("ant-goal").family == "ant-goal"
-    assert preset("ant-goal", "paper").gmps.weight_clip is None
+    assert preset("ant-goal", name="paper").settings.weight_clip is None
     with pytest.raises(ValueError, match=r"rounds is 0; it must be at least 1\."):
-        TrainConfig("point-goal", rounds=0)
+        replace(SMALL, rounds=0)
+    with pytest.raises(ValueError, match=r"^There is no preset 'papers'; there are default and p"):
+        preset("ant-goal", name="papers")
+    with pytest.raises(ValueError, match=r"^There is no method 'mamml'\. Did you mean 'maml'\? M"):
+        preset("ant-goal", "mamml")
+    with pytest.raises(ValueError, match="settings are a GmpsConfig, but the method is maml, wh"):
+        replace(SMALL, method="maml")
 
 
 def test_random_training_tasks_come_from_the_seed():

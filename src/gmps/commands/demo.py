@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gmps.commands.cli import console, parse
 from gmps.commands.session import train_and_judge
+from gmps.presets import preset
 from gmps.runs.run import CONFIG, Run
-from gmps.training.config import TrainConfig, preset
+from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare
 
 

@@ -1,7 +1,7 @@
 """`gmps expert train FAMILY` and `gmps expert eval SOURCE ...`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,13 +12,14 @@ from rich.table import Table
 
 from gmps.cluster import Place
 from gmps.commands.cli import console, leading, parse
+from gmps.commands.options import Help, first_stage, second_stage
 from gmps.core.types import Task, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
+from gmps.presets import expert_preset
 from gmps.runs.run import Run
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import TaskFamily
-from gmps.training.config import expert_preset
 from gmps.training.expert_curves import draw_curve
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import (
@@ -33,6 +34,8 @@ from gmps.training.sac_training import (
 from gmps.worlds.factory import make_world
 
 CURVE = "curve.png"
+#: The first page of help of `expert train`.
+PAGE = ("run", "on", "address", "kind", "rounds", "seed", "tasks", "threads")
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,17 @@ class Train:
       gmps expert train sawyer-push --run runs/push-expert
       gmps expert train sawyer-push --kind per-task --tasks 5 --on ray
       gmps train sawyer-push --expert runs/push-expert
+
+    `--help-all` lists every option.
     """
 
+    config: Annotated[ExpertConfig, tyro.conf.arg(name="")]
     run: str | None = None
     """Folder of the run, by default runs/FAMILY-KIND-expert-seedS."""
     on: Place = "here"
     """Where to train per-task experts: side by side here, or each as a task of a Ray cluster."""
     address: str | None = None
     """The cluster, HOST:PORT; by default one of this machine alone, started for this."""
-    config: Annotated[ExpertConfig, tyro.conf.arg(name="")] = field(
-        default_factory=lambda: ExpertConfig("")
-    )
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def run(argv: Sequence[str]) -> int:
     family, options = leading(options, f"expert {word}", "FAMILY", rule)
     make_family(family)  # an unknown one is said before anything else
     if word == "train":
-        default = Train(config=expert_preset(family))
-        command = parse(Train, options, f"expert train {family}", default)
+        prog = f"expert train {family}"
+        wanted, options = first_stage(Help, options, prog)
+        command = second_stage(options, prog, Train(expert_preset(family)), wanted, PAGE)
         config = command.config
         if command.on == "ray" and config.kind != "per-task":
             raise GmpsError("Only per-task experts are trained on a cluster; add --kind per-task.")

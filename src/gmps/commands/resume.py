@@ -1,14 +1,16 @@
 """`gmps resume RUN`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
-from gmps.commands.cli import leading, parse
+from gmps.commands.cli import leading
+from gmps.commands.options import Choice, first_stage, second_stage
 from gmps.commands.session import train_and_judge
 from gmps.commands.train import two_phases
+from gmps.errors import GmpsError
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import prepare, trains_expert
@@ -26,11 +28,11 @@ class Resume:
     example:
       gmps resume runs/push
       gmps resume runs/push --rounds 100
+
+    `--help-all` lists every option.
     """
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
-        default_factory=lambda: TrainConfig("")
-    )
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 
 
 def run(argv: Sequence[str]) -> int:
@@ -38,7 +40,15 @@ def run(argv: Sequence[str]) -> int:
     folder, options = leading(argv, "resume", "RUN", "RUN is a folder that `gmps train` wrote.")
     opened = Run.open(folder)
     stored = opened.load_config(TrainConfig)
-    config = parse(Resume, options, "resume RUN", Resume(stored)).config
+    choice, options = first_stage(Choice, options, "resume RUN")
+    if choice.preset is not None or choice.config is not None:
+        raise GmpsError("A run goes on with its own settings; leave --preset and --config out.")
+    if choice.method not in (None, stored.method):
+        raise GmpsError(
+            f"The run {folder} was started with method {stored.method}, not {choice.method}; "
+            "resume it unchanged, or start a new run with another --run."
+        )
+    config = second_stage(options, "resume RUN", Resume(stored), choice, FREE).config
     opened.check_config(config, FREE)
     with Run.open(folder, config.keep) as opened:
         if trains_expert(config):

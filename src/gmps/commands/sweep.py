@@ -11,11 +11,11 @@ from rich.table import Table
 
 from gmps.commands.cli import console, leading, main, parse
 from gmps.errors import GmpsError
-from gmps.methods.registry import METHODS
+from gmps.methods.registry import option_prefix, settings_class
+from gmps.presets import Preset
 from gmps.runs.checkpoint import write_atomically
 from gmps.runs.run import Run
 from gmps.tasks import family_names, make_family
-from gmps.training.config import Preset
 from gmps.training.sac_training import EXPERT_FILE
 from gmps.training.sweep import (
     Cell,
@@ -70,19 +70,22 @@ def run(argv: Sequence[str]) -> int:
     name, options = leading(argv, "sweep", "FAMILY", f"Families: {', '.join(family_names())}.")
     command = parse(Sweep, options, f"sweep {name}")
     family = make_family(name)
-    if command.method != "sac" and command.method not in METHODS:
-        known = ", ".join((*METHODS, "sac"))
-        raise GmpsError(f"There is no method {command.method!r} to sweep; there are {known}.")
+    if command.method != "sac":
+        try:
+            settings_class(command.method)
+        except GmpsError as error:
+            raise GmpsError(f"{error} Or sac, for the contextual expert.") from None
     if not command.seeds:
         raise GmpsError("--seeds is empty; name at least one seed.")
     grid = parse_grid(command.grid) or appendix_grid(command.method, family)
-    folder = Path(command.runs or f"runs/sweep-{family.name}-{command.method}")
+    folder = Path(command.runs or f"runs/sweep-{family.name}-{option_prefix(command.method)}")
     everything = cells(grid, command.seeds, folder)
     mine = shard(everything, command.shard)
     extra = shlex.split(command.options)
     if command.dry_run:
         for cell in mine:
-            console.print(shlex.join(["gmps", *_command(name, command, cell, extra)]), markup=False)
+            # Not by the console, which breaks lines.
+            print(shlex.join(["gmps", *_command(name, command, cell, extra)]))
         console.print(f"{len(mine)} of {len(everything)} runs.")
         return 0
     shared = {"family": name, "preset": command.preset, "options": extra}

@@ -1,20 +1,29 @@
 """`gmps train FAMILY`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import tyro
 
-from gmps.commands.cli import console, leading, parse
+from gmps.commands.cli import console, leading
 from gmps.commands.expert import train_in
+from gmps.commands.options import Choice, first_stage, second_stage
 from gmps.commands.session import train_and_judge
 from gmps.errors import GmpsError
-from gmps.methods.registry import METHODS
+from gmps.methods.registry import option_prefix
+from gmps.presets import Preset, preset
+from gmps.presets.files import load_settings
 from gmps.runs.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
-from gmps.training.config import PRESETS, Preset, TrainConfig, preset
+from gmps.training.config import TrainConfig
 from gmps.training.experiment import OWN_EXPERT, prepare, require_fit, trains_expert
+
+#: What most people set: the first page of help. A method that was named adds its settings.
+PAGE = (
+    *("run", "preset", "file", "method", "demos", "expert", "rounds", "seed"),
+    *("train_tasks", "random_tasks"),
+)
 
 
 @dataclass(frozen=True)
@@ -23,30 +32,34 @@ class Train:
 
     example:
       gmps train sawyer-push --rounds 60 --seed 0 --run runs/push
-      gmps train ant-goal
       gmps train ant-goal --expert runs/ant-expert
       gmps train ant-goal --demos ant-goal-demos.npz --gmps.std 0.5
       gmps train sawyer-push --method maml --maml.outer ppo
+
+    `--method NAME --help` adds the settings of a method, `--help-all` everything.
     """
 
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     run: str | None = None
     """Folder of the run, by default runs/FAMILY-METHOD-seedS. It must not exist yet."""
-    preset: Preset = "default"
-    """Defaults of all other options: tuned for the family, or the paper's recipe."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
-        default_factory=lambda: TrainConfig("")
-    )
+    preset: Preset | None = None
+    """Defaults of all other options: tuned for the family (default), or the paper's recipe."""
+    file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
+    """Defaults from a run's config.json, or from YAML; other options change them."""
 
 
 def run(argv: Sequence[str]) -> int:
     """Train, evaluate, report."""
     family, options = leading(argv, "train", "FAMILY", f"Families: {', '.join(family_names())}.")
     name_of_family = make_family(family).name  # an unknown one is said before anything else
-    name = _preset_of(options)
-    command = parse(Train, options, f"train {family}", Train(None, name, preset(family, name)))
+    prog = f"train {family}"
+    choice, options = first_stage(Choice, options, prog)
+    default = Train(defaults(family, choice), None, choice.preset, choice.config)
+    page = (*PAGE, "settings") if choice.method else PAGE
+    command = second_stage(options, prog, default, choice, page)
     config = command.config
-    refuse_others(options, config.method)
-    folder = command.run or f"runs/{name_of_family}-{config.method}-seed{config.seed}"
+    method = option_prefix(config.method)
+    folder = command.run or f"runs/{name_of_family}-{method}-seed{config.seed}"
     refuse_taken(folder)
     require_fit(config)
     if trains_expert(config):
@@ -60,16 +73,23 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def refuse_others(options: Sequence[str], method: str) -> None:
-    """Raise GmpsError if an option sets something of a method that is not trained."""
-    others = {e.settings: name for name, e in METHODS.items() if name != method}
-    for word in options:
-        owner = word.removeprefix("--").partition(".")[0].replace("-", "_")
-        if word.startswith("--") and "." in word and owner in others:
-            raise GmpsError(
-                f"{word.partition('=')[0]} is a setting of {others[owner]}, but the method is "
-                f"{method}: leave it out, or choose --method {others[owner]}."
-            )
+def defaults(family: str, choice: Choice) -> TrainConfig:
+    """The settings that the options change: from a file, or else those of a preset.
+
+    Raises:
+        GmpsError: the choices do not go together.
+    """
+    if choice.config is None:
+        return preset(family, choice.method, choice.preset or "default")
+    if choice.preset is not None:
+        raise GmpsError("--config and --preset both say what the defaults are; leave one out.")
+    config = load_settings(choice.config, family)
+    if choice.method not in (None, config.method):
+        raise GmpsError(
+            f"{choice.config} holds settings of {config.method}, not of {choice.method}; leave "
+            "--method out."
+        )
+    return config
 
 
 def two_phases(run: Run, config: TrainConfig) -> None:
@@ -78,12 +98,3 @@ def two_phases(run: Run, config: TrainConfig) -> None:
     train_in(run.path / OWN_EXPERT, replace(config.sac, threads=config.threads))
     console.print("Phase 2 of 2: the meta-learner imitates them.")
     train_and_judge(run, config, prepare(config, run.path))
-
-
-def _preset_of(options: Sequence[str]) -> Preset:
-    """The preset decides the defaults, so it is read before the other options."""
-    for i, word in enumerate(options):
-        value = word.partition("=")[2] or (options[i + 1] if i + 1 < len(options) else "")
-        if word.partition("=")[0] == "--preset" and value in PRESETS:
-            return value  # pyright: ignore[reportReturnType]
-    return "default"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gmps.errors import GmpsError
-from gmps.settings import SettingError, check, checks_wait
+from gmps.settings import SettingError, Settings, check, checks_wait
 
 Config = TypeVar("Config")
 
@@ -134,6 +134,8 @@ def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
             f"The stored setting {f'{name}.{unknown}'[1:]} is not known; the run was made by "
             "another version of gmps."
         )
+    if issubclass(cls, Settings):
+        kinds |= cls.kinds(values)
     stored = [f for f in fields if f in values]
     return cls(**{f: _decode(kinds[f], values[f], f"{name}.{f}") for f in stored})
 

@@ -26,6 +26,7 @@ from gmps.runs.checkpoint import Checkpoints, write_atomically
 from gmps.runs.config_json import decode_config, encode_config, flatten_config
 from gmps.runs.jsonl import RoundLog
 from gmps.runs.versions import collect_versions
+from gmps.settings import Settings
 
 Config = TypeVar("Config")
 CONFIG, VERSIONS = "config.json", "versions.json"
@@ -122,9 +123,9 @@ class Run:
         old, new = (flatten_config(encode_config(x)) for x in (stored, config))
         names = [n for n in {**old, **new} if n not in free and old.get(n) != new.get(n)]
         if names:
-            name, more = names[0], len(names) - 1
-            others = f" ({more} more: {', '.join(names[1:])})" if more else ""
-            was, now = (json.dumps(x.get(name, "absent")) for x in (old, new))
+            was, now = (json.dumps(x.get(names[0], "absent")) for x in (old, new))
+            name, *more = (_called(config, name) for name in names)
+            others = f" ({len(more)} more: {', '.join(more)})" if more else ""
             raise GmpsError(
                 f"The run {self.path} was started with {name} = {was}, not {now}{others}; resume "
                 "it unchanged, or start a new run with another --run."
@@ -332,6 +333,12 @@ def refuse_taken(path: str | Path) -> None:
         )
     if path.is_dir() and any(path.iterdir()):
         raise GmpsError(f"{path} is not empty; choose another folder with --run.")
+
+
+def _called(config: Any, name: str) -> str:
+    """What the user calls a setting."""
+    first, dot, rest = name.partition(".")
+    return f"{config.called(first) if isinstance(config, Settings) else first}{dot}{rest}"
 
 
 def _json(value: Any) -> bytes:

@@ -105,10 +105,10 @@ def require_fit(config: TrainConfig) -> None:
             f"{config.method} learns from states, and {config.family} shows pictures; choose "
             f"{seeing}, or the family without a camera."
         )
-    if config.method == "gmps-latent" and config.gmps_latent.augment and family.augment is None:
+    if getattr(config.settings, "augment", False) and family.augment is None:
         raise GmpsError(
-            f"gmps_latent.augment is True, but {config.family} knows no other observations to act "
-            "alike in; leave it out."
+            f"{config.called('settings')}.augment is True, but {config.family} knows no other "
+            "observations to act alike in; leave it out."
         )
 
 
@@ -172,10 +172,9 @@ def prepare(config: TrainConfig, folder: Path | None = None, question: bool = Fa
         # Then the expert is the yardstick of the evaluation and nothing else.
         steps["evaluation"] += steps["expert"] + steps["demonstration"]
         steps["expert"] = steps["demonstration"] = 0
-    settings = getattr(config, wanted.settings)
     return Experiment(
         world=world,
-        method=make_method(config.method, settings, world, tasks, labeller),
+        method=make_method(config.method, config.settings, world, tasks, labeller),
         tasks={"train": tasks, "heldout": heldout},
         demos=demos,
         expert=expert,

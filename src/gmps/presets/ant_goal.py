@@ -1,0 +1,11 @@
+"""Tuned settings of ant-goal."""
+
+from gmps.presets.base import FamilyPreset
+
+PRESET = FamilyPreset(
+    expert={"rounds": 350},
+    methods={
+        # 200 steps an episode: a few tasks a round, or nothing but simulation happens.
+        "pearl": {"collect": 8, "prior_episodes": 1, "posterior_episodes": 1, "capacity": 60},
+    },
+)

@@ -1,0 +1,22 @@
+"""Tuned settings of pictures: what a core trains and judges within twenty minutes."""
+
+from gmps.presets.base import FamilyPreset
+
+PRESET = FamilyPreset(
+    method="gmps-latent",
+    training={
+        "rounds": 20,
+        "checkpoint_every": 5,
+        "keep": 1,
+        "evaluation": {"steps": 1, "repeats": 2, "evaluation_episodes": 2},
+        "plain": {
+            "steps": 1000,
+            "labels": 20,
+            "stds": (0.3,),
+            "step_sizes": (0.01, 0.03, 0.1, 0.3),
+            "measure_episodes": 1,
+            "baseline": "time",
+        },
+    },
+    methods={"gmps-latent": {"labels": 30, "pretrain_steps": 1500, "capacity": 1500}},
+)
