@@ -6,12 +6,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-# On CPUs JAX may run a program in its pool of threads, where an expert that is a Python function
-# waits for a copy of its arguments which the pool is to make: for ever, where there is one
-# core (jax issues 24255, 25861). In the caller's thread there is nothing to wait for. This is here
-# because it must come before the first computation, and all of gmps imports this module.
-jax.config.update("jax_cpu_enable_async_dispatch", False)
-
 #: One task: any pytree of arrays. A batch of tasks has a leading `task` axis on every leaf.
 Task = Any
 #: Parameters of an actor: any pytree of arrays, with a leading `task` axis in a rollout unless

@@ -7,11 +7,14 @@
 The function runs on the host; closed loops call it once a step for all episodes.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float
 
 from gmps.core.types import Task
@@ -54,11 +57,31 @@ def from_function(function: BatchFunction, family: TaskFamily, name: str | None 
         return act.reshape(*lead, size)
 
     def controller(task: Task, obs: Float[Array, " obs"]) -> Float[Array, " act"]:
-        shape = jax.ShapeDtypeStruct((size,), jnp.float32)
-        context = family.context(task)
-        return jax.pure_callback(ask, shape, context, obs, vmap_method="broadcast_all")
+        return _on_host(ask, size, family.context(task), obs)
 
     return Expert(controller, f"the function {called}", faults=faults)
+
+
+def _on_host(
+    ask: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    size: int,
+    context: Float[Array, " ctx"],
+    obs: Float[Array, " obs"],
+) -> Float[Array, " act"]:
+    """What the function answers, as a JAX computation.
+
+    On CPUs it reads JAX's own buffers. `jax.pure_callback` gives it copies, which JAX's pool of
+    threads makes; but the function is called by a thread of that pool, and so waits for ever where
+    the pool has no other (jax issues 24255, 25861).
+    """
+
+    def fill(_: Any, act: Any, context: Any, obs: Any) -> None:
+        np.asarray(act)[...] = ask(np.asarray(context), np.asarray(obs))
+
+    shape = jax.ShapeDtypeStruct((size,), jnp.float32)
+    in_place = buffer_callback(fill, shape, vmap_method="broadcast_all")
+    by_copy = functools.partial(jax.pure_callback, ask, shape, vmap_method="broadcast_all")
+    return jax.lax.platform_dependent(context, obs, cpu=in_place, default=by_copy)
 
 
 def checked_actions(
