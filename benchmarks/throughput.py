@@ -29,7 +29,8 @@ from sampling import environment, line, measure
 
 from gmps.cores import usable_cores
 from gmps.tasks import make_family
-from gmps.tasks.ant_goal import AntGoal, _ant_xml
+from gmps.tasks.ant import _ant_xml
+from gmps.tasks.ant_goal import AntGoal
 from gmps.tasks.base import MujocoFamily
 
 

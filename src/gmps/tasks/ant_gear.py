@@ -1,6 +1,6 @@
 """An ant with hidden motors: the tasks differ in the gear of each leg, not in the goal.
 
-The ant of `gmps.tasks.ant_goal`, always with the same goal at 45 degrees; a task is four factors,
+The ant of `ant-goal`, always with the same goal at 45 degrees; a task is four factors,
 by which the gear of the motors of legs 1 to 4 differs from that of `ant-goal`. A policy must find
 out how its own body has changed. Beyond the paper, whose tasks differ in goals.
 """
@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Task
-from gmps.tasks.ant_goal import RADIUS, AntGoal
-from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.ant import Ant, dense_reward, distance_outcome
+from gmps.tasks.ant_goal import RADIUS
+from gmps.tasks.base import Spec, Split, State, Transition
 from gmps.tasks.lists import lattice, select_evenly
 
 #: The goal of all tasks, m.
@@ -26,8 +27,6 @@ GOAL = (RADIUS * math.cos(math.pi / 4), RADIUS * math.sin(math.pi / 4))
 FACTORS = (0.3, 1.5)
 #: Which leg, from 0, each of the 8 motors moves.
 LEG_OF_MOTOR = (3, 3, 0, 0, 1, 1, 2, 2)
-
-_ANT = AntGoal()
 
 
 def _train_factors() -> np.ndarray:
@@ -45,7 +44,7 @@ def _heldout_factors() -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class AntGear(MujocoFamily):
+class AntGear(Ant):
     """See the module docstring. A task is the factors of the legs' gear, `(4,)`.
 
     Observation, action, start, end and horizon are those of `ant-goal`.
@@ -55,8 +54,6 @@ class AntGear(MujocoFamily):
     spec: ClassVar[Spec] = Spec(
         obs_size=38, act_size=8, context_size=4, horizon=200, control_dt=0.01
     )
-    frame_skip: ClassVar[int] = 1
-    camera: ClassVar[Camera | None] = AntGoal.camera
     edits_model: ClassVar[bool] = True
 
     def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:
@@ -68,10 +65,6 @@ class AntGear(MujocoFamily):
         factors = _heldout_factors() if split == "heldout" else _train_factors()
         return select_evenly(self.name, jnp.asarray(factors, jnp.float32), n)
 
-    def model(self) -> mujoco.MjModel:
-        """The ant of `ant-goal`."""
-        return _ANT.model()
-
     def edit_model(self, model: mujoco.MjModel, task: Any) -> None:
         """Multiply each motor's gear by its leg's factor."""
         model.actuator_gear[:, 0] *= np.asarray(task)[list(LEG_OF_MOTOR)]
@@ -80,39 +73,17 @@ class AntGear(MujocoFamily):
         """The factors."""
         return task
 
-    def reset(self, key: Key[Array, ""], task: Task) -> State:
-        """As `ant-goal`."""
-        return _ANT.reset(key, task)
-
-    def observe(self, state: State) -> Float[Array, " 38"]:
-        """As `ant-goal`."""
-        return _ANT.observe(state)
-
-    def control(self, state: State, act: Float[Array, " 8"]) -> Control:
-        """Motor commands."""
-        return _ANT.control(state, act)
-
     def reward(self, task: Task, transition: Transition) -> dict[str, Float[Array, ""]]:
         """The dense reward of `ant-goal` with the goal at 45 degrees, whatever the task."""
         del task
-        return _ANT.reward(jnp.array(GOAL), transition)
-
-    def terminated(self, state: State) -> Bool[Array, ""]:
-        """As `ant-goal`."""
-        return _ANT.terminated(state)
+        return dense_reward(jnp.array(GOAL), transition.next_sensors[:2], transition.act)
 
     def outcome(
         self, task: Task, states: State, sensors: Float[Array, "t1 3"]
     ) -> dict[str, Float[Array, ""]]:
         """As `ant-goal`."""
-        del task
-        return _ANT.outcome(jnp.array(GOAL), states, sensors)
-
-    def paths(
-        self, states: State, sensors: Float[Array, "t1 3"]
-    ) -> dict[str, Float[Array, "t1 2"]]:
-        """The path of the `ant`'s centre of mass."""
-        return _ANT.paths(states, sensors)
+        del task, states
+        return distance_outcome(jnp.array(GOAL), sensors[-1, :2])
 
     def goal_point(self, task: Task) -> Float[Array, " 2"]:
         """The goal, the same in all tasks."""

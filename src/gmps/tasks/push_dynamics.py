@@ -15,10 +15,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.tasks import sawyer
-from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Split, State, Transition
 from gmps.tasks.lists import lattice, select_evenly
-from gmps.tasks.sawyer_push import SawyerPush, push_expert
+from gmps.tasks.sawyer_push import PushScene, block_outcome, dense_reward, push_expert
 
 #: The goal of all tasks, m.
 GOAL = (0.0, 0.75)
@@ -30,8 +29,6 @@ MASS = (0.01, 1.0)
 #: the hand does not follow its target at once.
 _DECELERATION = 4.0
 
-_PUSH = SawyerPush()
-
 
 def _spread(unit: np.ndarray) -> np.ndarray:
     """Tasks at points of the unit square, uniform in the logarithm."""
@@ -40,22 +37,13 @@ def _spread(unit: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class PushDynamics(MujocoFamily):
+class PushDynamics(PushScene):
     """See the module docstring. A task is `(friction, mass)`, the mass in kg.
 
     Observation, action, start, reward and horizon are those of `sawyer-push`.
     """
 
     name: ClassVar[str] = "push-dynamics"
-    spec: ClassVar[Spec] = Spec(
-        obs_size=6,
-        act_size=3,
-        context_size=2,
-        horizon=50,
-        control_dt=sawyer.TIMESTEP * sawyer.FRAME_SKIP,
-    )
-    frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
-    camera: ClassVar[Camera | None] = SawyerPush.camera
     edits_model: ClassVar[bool] = True
 
     def tasks(
@@ -72,10 +60,6 @@ class PushDynamics(MujocoFamily):
         tasks = _spread(grid if split == "heldout" else lattice(20, 2))
         return select_evenly(self.name, jnp.asarray(tasks, jnp.float32), n)
 
-    def model(self) -> mujoco.MjModel:
-        """The scene of `sawyer-push`."""
-        return _PUSH.model()
-
     def edit_model(self, model: mujoco.MjModel, task: Any) -> None:
         """Set the block's mass and its friction on the table."""
         friction, mass = task
@@ -89,37 +73,19 @@ class PushDynamics(MujocoFamily):
         low, high = (jnp.log(jnp.array([FRICTION[i], MASS[i]])) for i in (0, 1))
         return 2 * (jnp.log(task) - low) / (high - low) - 1
 
-    def reset(self, key: Key[Array, ""], task: Float[Array, " 2"]) -> State:
-        """As `sawyer-push`."""
-        return _PUSH.reset(key, task)
-
-    def control(self, state: State, act: Float[Array, " 3"]) -> Control:
-        """As `sawyer-push`."""
-        return _PUSH.control(state, act)
-
-    def observe(self, state: State) -> Float[Array, " 6"]:
-        """Hand xyz, block xyz (m)."""
-        return _PUSH.observe(state)
-
     def reward(
         self, task: Float[Array, " 2"], transition: Transition
     ) -> dict[str, Float[Array, ""]]:
         """The dense reward of `sawyer-push` with the one goal, whatever the task."""
         del task
-        return _PUSH.reward(jnp.array(GOAL), transition)
+        return dense_reward(jnp.array(GOAL), transition.next_state)
 
     def outcome(
         self, task: Float[Array, " 2"], states: State, sensors: Float[Array, "t1 0"]
     ) -> dict[str, Float[Array, ""]]:
         """As `sawyer-push`."""
-        del task
-        return _PUSH.outcome(jnp.array(GOAL), states, sensors)
-
-    def paths(
-        self, states: State, sensors: Float[Array, "t1 0"]
-    ) -> dict[str, Float[Array, "t1 2"]]:
-        """`hand` and `block`, seen from above, m."""
-        return _PUSH.paths(states, sensors)
+        del task, sensors
+        return block_outcome(jnp.array(GOAL), states)
 
     def goal_point(self, task: Float[Array, " 2"]) -> Float[Array, " 2"]:
         """The goal, the same in all tasks, m."""

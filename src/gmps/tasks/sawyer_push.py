@@ -74,21 +74,13 @@ AUTHORS_HELDOUT_GOALS: Goals = (
 # fmt: on
 
 
-@dataclass(frozen=True)
-class SawyerPush(MujocoFamily):
-    """Push the block to the goal.
+class PushScene(MujocoFamily):
+    """The table, the hand and the block: what the pushing families have in common.
 
     Observation: hand xyz, block xyz (m). Action: the move of the hand's target, 1 cm per unit.
-    Every episode starts in the same state and lasts 50 steps of 0.05 s.
+    Every episode starts in the same state and lasts 50 steps of 0.05 s. All tasks have 2 numbers.
     """
 
-    #: Which reward: see `reward`.
-    variant: Reward = "dense"
-    #: The published goals of each split, `(x, y)` in m.
-    train_goals: Goals = TRAIN_GOALS
-    heldout_goals: Goals = HELDOUT_GOALS
-
-    variant_of: ClassVar[str | None] = "sawyer-push"
     spec: ClassVar[Spec] = Spec(
         obs_size=6,
         act_size=3,
@@ -98,36 +90,6 @@ class SawyerPush(MujocoFamily):
     )
     frame_skip: ClassVar[int] = sawyer.FRAME_SKIP
     camera: ClassVar[Camera] = Camera((0.0, 0.64, 0.03), 0.75, 60.0, -40.0)
-
-    def __post_init__(self) -> None:
-        """Raises GmpsError for an unknown reward, or goals that are not finite pairs."""
-        if self.variant not in get_args(Reward):
-            raise GmpsError(
-                f"sawyer-push: there is no reward {self.variant!r}; choose one of "
-                f"{', '.join(get_args(Reward))}"
-            )
-        for name in ("train_goals", "heldout_goals"):
-            goals = getattr(self, name)
-            if not goals or not all(len(g) == 2 and np.isfinite(g).all() for g in goals):
-                raise GmpsError(
-                    f"sawyer-push: {name} must be one or more finite pairs (x, y) in m, but is "
-                    f"{goals!r}; give for example ((0.0, 0.75),)"
-                )
-
-    @property
-    def name(self) -> str:
-        """`sawyer-push`, `sawyer-push-sparse` or `sawyer-push-appendix`."""
-        return "sawyer-push" if self.variant == "dense" else f"sawyer-push-{self.variant}"
-
-    @property
-    def summary(self) -> str:
-        """The variant in words."""
-        rewards = {
-            "dense": "reward of the released code",
-            "sparse": "rewarded only near it",
-            "appendix": "reward as the paper prints it",
-        }
-        return f"A robot hand pushes a block to a hidden goal; {rewards[self.variant]}."
 
     def model(self) -> mujoco.MjModel:
         """`qpos`: hand xyz, block xyz (m). The block does not rotate, as in the original, where
@@ -166,6 +128,96 @@ class SawyerPush(MujocoFamily):
         )
         return spec.compile()
 
+    def reset(self, key: Key[Array, ""], task: Float[Array, " 2"]) -> State:
+        """The one start state: settled hand behind the block, everything at rest."""
+        del key, task
+        hand, target = sawyer.start(HAND_START)
+        block = jnp.array(BLOCK_START, jnp.float32)
+        return State(jnp.concatenate([hand, block]), jnp.zeros(6, jnp.float32), target)
+
+    def control(self, state: State, act: Float[Array, " 3"]) -> Control:
+        """Moves the hand's target; there is no actuator, the gripper stays as it is."""
+        return Control(jnp.zeros(0, jnp.float32), sawyer.move_target(state.mocap_pos, act))
+
+    def observe(self, state: State) -> Float[Array, " 6"]:
+        """Hand xyz, block xyz (m)."""
+        return state.qpos
+
+    def recorded_state(self, obs: Float[Array, " 6"]) -> State:
+        """The positions, with which rewards are content; at rest, the target at the hand."""
+        return State(obs, jnp.zeros(6, jnp.float32), obs[:3])
+
+    def paths(
+        self, states: State, sensors: Float[Array, "t1 0"]
+    ) -> dict[str, Float[Array, "t1 2"]]:
+        """`hand` and `block`, seen from above, m."""
+        del sensors
+        return {"hand": states.qpos[:, :2], "block": states.qpos[:, 3:5]}
+
+
+def dense_reward(goal: Float[Array, " 2"], state: State) -> dict[str, Float[Array, ""]]:
+    """`reach`, minus the distance from the block to the fingers' centre, and `progress`, 100
+    max(0, d0 - d), where d is the distance in the plane from the block to the goal and d0 its value
+    at the start, m."""
+    hand, block = jnp.split(state.qpos, 2)
+    fingers = hand + jnp.array(sawyer.FINGER_CENTRE)
+    progress = 100.0 * jnp.maximum(0.0, _start_distance(goal) - jnp.linalg.norm(block[:2] - goal))
+    return {"reach": -jnp.linalg.norm(block - fingers), "progress": progress}
+
+
+def _start_distance(goal: Float[Array, " 2"]) -> Float[Array, ""]:
+    return jnp.linalg.norm(jnp.array(BLOCK_START[:2]) - goal)
+
+
+def block_outcome(goal: Float[Array, " 2"], states: State) -> dict[str, Float[Array, ""]]:
+    """`final_error`: distance from the block to the goal at the end, m; `success`: 1 if that is
+    below 0.05 m."""
+    error = jnp.linalg.norm(states.qpos[-1, 3:5] - goal)
+    return {"success": (error < SUCCESS_RADIUS).astype(jnp.float32), "final_error": error}
+
+
+@dataclass(frozen=True)
+class SawyerPush(PushScene):
+    """Push the block to the goal. A task is the goal, `(2,)` in m."""
+
+    #: Which reward: see `reward`.
+    variant: Reward = "dense"
+    #: The published goals of each split, `(x, y)` in m.
+    train_goals: Goals = TRAIN_GOALS
+    heldout_goals: Goals = HELDOUT_GOALS
+
+    variant_of: ClassVar[str | None] = "sawyer-push"
+
+    def __post_init__(self) -> None:
+        """Raises GmpsError for an unknown reward, or goals that are not finite pairs."""
+        if self.variant not in get_args(Reward):
+            raise GmpsError(
+                f"sawyer-push: there is no reward {self.variant!r}; choose one of "
+                f"{', '.join(get_args(Reward))}"
+            )
+        for name in ("train_goals", "heldout_goals"):
+            goals = getattr(self, name)
+            if not goals or not all(len(g) == 2 and np.isfinite(g).all() for g in goals):
+                raise GmpsError(
+                    f"sawyer-push: {name} must be one or more finite pairs (x, y) in m, but is "
+                    f"{goals!r}; give for example ((0.0, 0.75),)"
+                )
+
+    @property
+    def name(self) -> str:
+        """`sawyer-push`, `sawyer-push-sparse` or `sawyer-push-appendix`."""
+        return "sawyer-push" if self.variant == "dense" else f"sawyer-push-{self.variant}"
+
+    @property
+    def summary(self) -> str:
+        """The variant in words."""
+        rewards = {
+            "dense": "reward of the released code",
+            "sparse": "rewarded only near it",
+            "appendix": "reward as the paper prints it",
+        }
+        return f"A robot hand pushes a block to a hidden goal; {rewards[self.variant]}."
+
     def tasks(
         self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None
     ) -> Float[Array, "n 2"]:
@@ -188,25 +240,6 @@ class SawyerPush(MujocoFamily):
         """The goal, m."""
         return task
 
-    def reset(self, key: Key[Array, ""], task: Float[Array, " 2"]) -> State:
-        """The one start state: settled hand behind the block, everything at rest."""
-        del key, task
-        hand, target = sawyer.start(HAND_START)
-        block = jnp.array(BLOCK_START, jnp.float32)
-        return State(jnp.concatenate([hand, block]), jnp.zeros(6, jnp.float32), target)
-
-    def control(self, state: State, act: Float[Array, " 3"]) -> Control:
-        """Moves the hand's target; there is no actuator, the gripper stays as it is."""
-        return Control(jnp.zeros(0, jnp.float32), sawyer.move_target(state.mocap_pos, act))
-
-    def observe(self, state: State) -> Float[Array, " 6"]:
-        """Hand xyz, block xyz (m)."""
-        return state.qpos
-
-    def recorded_state(self, obs: Float[Array, " 6"]) -> State:
-        """The positions, with which rewards are content; at rest, the target at the hand."""
-        return State(obs, jnp.zeros(6, jnp.float32), obs[:3])
-
     def reward(
         self, task: Float[Array, " 2"], transition: Transition
     ) -> dict[str, Float[Array, ""]]:
@@ -219,16 +252,16 @@ class SawyerPush(MujocoFamily):
         - `appendix` (as printed): `reach`, and `progress` 100 |d0 - p| with the fingers' distance
           p to the goal in the plane in place of the block's. It can be earned without the block.
         """
-        hand, block = jnp.split(transition.next_state.qpos, 2)
-        fingers = hand + jnp.array(sawyer.FINGER_CENTRE)
-        start_distance = jnp.linalg.norm(jnp.array(BLOCK_START[:2]) - task)
-        distance = jnp.linalg.norm(block[:2] - task)
-        progress = 100.0 * jnp.maximum(0.0, start_distance - distance)
+        state = transition.next_state
+        terms = dense_reward(task, state)
         if self.variant == "sparse":
-            return {"progress": jnp.where(distance <= SPARSE_RADIUS, progress, 0.0)}
+            near = jnp.linalg.norm(state.qpos[3:5] - task) <= SPARSE_RADIUS
+            return {"progress": jnp.where(near, terms["progress"], 0.0)}
         if self.variant == "appendix":
-            progress = 100.0 * jnp.abs(start_distance - jnp.linalg.norm(fingers[:2] - task))
-        return {"reach": -jnp.linalg.norm(block - fingers), "progress": progress}
+            fingers = state.qpos[:2] + jnp.array(sawyer.FINGER_CENTRE[:2])
+            apart = jnp.linalg.norm(fingers - task)
+            terms["progress"] = 100.0 * jnp.abs(_start_distance(task) - apart)
+        return terms
 
     def outcome(
         self, task: Float[Array, " 2"], states: State, sensors: Float[Array, "t1 0"]
@@ -236,15 +269,7 @@ class SawyerPush(MujocoFamily):
         """`final_error`: distance from the block to the goal at the end, m; `success`: 1 if
         that is below 0.05 m."""
         del sensors
-        error = jnp.linalg.norm(states.qpos[-1, 3:5] - task)
-        return {"success": (error < SUCCESS_RADIUS).astype(jnp.float32), "final_error": error}
-
-    def paths(
-        self, states: State, sensors: Float[Array, "t1 0"]
-    ) -> dict[str, Float[Array, "t1 2"]]:
-        """`hand` and `block`, seen from above, m."""
-        del sensors
-        return {"hand": states.qpos[:, :2], "block": states.qpos[:, 3:5]}
+        return block_outcome(task, states)
 
     def goal_point(self, task: Float[Array, " 2"]) -> Float[Array, " 2"]:
         """The goal, m."""
