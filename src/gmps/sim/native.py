@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float
 from gmps.core.types import Task, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.tasks.base import MujocoFamily
+from gmps.tasks.check import cause
 
 #: Magnitude at which MuJoCo itself calls a position, velocity or acceleration bad.
 MAX_VALUE = 1e10
@@ -72,7 +73,7 @@ def edited_models(family: MujocoFamily, model: mujoco.MjModel, tasks: Task) -> l
             models.append(edited_model(model, edit))
         except Exception as error:
             raise GmpsError(
-                f"{family.name}: edit_model failed in task {i}: {type(error).__name__}: {error}"
+                f"{family.name}: edit_model failed in task {i}: {cause(error, family)}"
             ) from error
     return models
 

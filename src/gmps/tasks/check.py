@@ -156,7 +156,15 @@ def _traced(
 
 
 def _failed(family: TaskFamily, name: str, error: Exception) -> GmpsError:
-    return GmpsError(f"{family.name}: {name} failed: {type(error).__name__}: {_first_line(error)}")
+    return GmpsError(f"{family.name}: {name} failed: {cause(error, family)}")
+
+
+def cause(error: Exception, family: TaskFamily) -> str:
+    """What went wrong in a function of the family: the sentence of a GmpsError, else the kind of
+    error and its first line."""
+    if isinstance(error, GmpsError):
+        return str(error).removeprefix(f"{family.name}: ")
+    return f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
