@@ -21,8 +21,15 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 from reports import write_report
+from sampling import environment
+
+from gmps.core.nets import PolicyActor, init_policy
+from gmps.methods.base import stack
+from gmps.tasks import make_family
+from gmps.worlds.factory import make_world
 
 TASKS = 20
 
@@ -32,8 +39,6 @@ def main() -> None:
     if args.only:
         print(json.dumps({"steps_per_second": ours(args) if args.only == "ours" else theirs(args)}))
         return
-    from sampling import environment
-
     load, rows = os.getloadavg(), []
     for kind in args.kinds:
         speeds: dict[str, list[float]] = {"ours": [], "async": []}
@@ -89,13 +94,6 @@ def measured(name: str, kind: str, args: argparse.Namespace) -> list[float]:
 
 
 def ours(args: argparse.Namespace) -> list[float]:
-    import jax
-
-    from gmps.core.nets import PolicyActor, init_policy
-    from gmps.methods.base import stack
-    from gmps.tasks import make_family
-    from gmps.worlds.factory import make_world
-
     family = make_family(f"ml1-{args.kinds[0]}@{args.horizon}")
     world, tasks = make_world(family), family.tasks("train", TASKS)
     policies = stack(init_policy(jax.random.key(0), 39, 4), TASKS)
@@ -109,7 +107,7 @@ def ours(args: argparse.Namespace) -> list[float]:
 
 
 def theirs(args: argparse.Namespace) -> list[float]:
-    import metaworld
+    import metaworld  # noqa: PLC0415 - an extra
 
     envs = metaworld.make_ml_envs_train(
         args.kinds[0],

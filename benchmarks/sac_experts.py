@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from matplotlib.figure import Figure
 from reports import write_report
 
 from gmps.commands.expert import train_in
@@ -29,6 +30,7 @@ from gmps.presets import expert_preset
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family
+from gmps.tasks.ant_goal import goal_at
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertTraining
 from gmps.worlds.factory import make_world
@@ -62,8 +64,6 @@ AUTHORS = {"ant-goal": 539, "sawyer-push": 670}
 
 
 def draw(settings: Experts) -> None:
-    from matplotlib.figure import Figure
-
     assert settings.out and settings.picture
     figure = Figure(figsize=(8, 3), layout="constrained")
     for axes, family in zip(figure.subplots(1, 2), AUTHORS, strict=True):
@@ -105,8 +105,6 @@ def task_sets(name: str) -> dict[str, Task]:
     family = make_family(name)
     sets = {"train": family.tasks("train"), "heldout": family.tasks("heldout")}
     if name == "ant-goal":
-        from gmps.tasks.ant_goal import goal_at
-
         sets["the authors' 40 angles"] = goal_at(jnp.linspace(0, np.pi / 2, 40))
     sets["200 random"] = family.tasks("train", 200, jax.random.key(7))
     return sets

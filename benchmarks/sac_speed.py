@@ -60,7 +60,7 @@ def ours(data: Trajectories, steps: int):
 
 
 def sbx(data: Trajectories, steps: int):
-    from sbx import SAC
+    from sbx import SAC  # noqa: PLC0415 - optional
 
     model = SAC(
         "MlpPolicy",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from matplotlib.figure import Figure
 from reports import write_report
 
 from gmps.theory.certificate import read_certificate
@@ -42,8 +43,6 @@ def gather(folder: str) -> dict[str, Any]:
 
 
 def plot(certificates: list[dict[str, Any]], file: str) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(3.6 * len(certificates), 5.2), layout="constrained")
     rows = figure.subplots(2, len(certificates), squeeze=False, height_ratios=(3, 2))
     for column, certificate in enumerate(certificates):

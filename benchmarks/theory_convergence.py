@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import tyro
+from matplotlib.figure import Figure
 from reports import write_report
 
 from gmps.theory.bounds import imitation_bounds
@@ -159,8 +160,6 @@ def study(settings: Convergence) -> dict[str, Any]:
 
 
 def plot(results: dict[str, Any], file: str) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     sizes = np.array([int(n) for n in results["estimates"]])

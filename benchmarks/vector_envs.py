@@ -18,7 +18,9 @@ import statistics
 import time
 from typing import Any
 
+import gymnasium
 import numpy as np
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def parse() -> argparse.Namespace:
 def make(args: argparse.Namespace) -> Any:
     """The vector environment; physics steps of 0.01 s, no frame skip, episodes of 200 steps."""
     if args.library == "envpool":
-        import envpool
+        import envpool  # noqa: PLC0415 - optional
 
         return envpool.make_gymnasium(
             "Ant-v5",
@@ -93,8 +95,6 @@ def make(args: argparse.Namespace) -> Any:
             frame_skip=1,
             max_episode_steps=200,
         )
-    import gymnasium
-    from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
     def ant() -> gymnasium.Env:
         return gymnasium.make(

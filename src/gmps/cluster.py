@@ -8,7 +8,7 @@ from gmps.forks import expected_fork
 from gmps.user_code import loaded_files
 
 #: Where work runs: in this process, or on a Ray cluster.
-Place = Literal["here", "ray"]
+Executor = Literal["here", "ray"]
 
 #: Ray's own switch between clusters of several machines and of one, on loopback, if that is "0".
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -33,7 +33,7 @@ def connect(address: str | None = None) -> Any:
         # Read when Ray is imported; otherwise it listens on all of the machine's addresses.
         os.environ.setdefault(_LOOPBACK, "0")
     try:
-        import ray
+        import ray  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise GmpsError(
             "Work on a cluster needs the package ray, which is not installed; install gmps[ray]."

@@ -3,6 +3,7 @@ import os
 import re
 from pathlib import Path
 
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -123,8 +124,6 @@ def test_damaged_datasets(tmp_path, path):
 
 
 def test_dataset_without_tasks(tmp_path, path):
-    import h5py
-
     out = tmp_path / "toy"
     import_demos(path, FAMILY, out)
     with h5py.File(out / "data" / "main_data.hdf5", "a") as file:

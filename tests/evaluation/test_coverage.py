@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from gmps.errors import GmpsError
 from gmps.evaluation.stats import iqm, rate_interval, seed_task_interval
@@ -95,8 +96,6 @@ def test_a_worked_interval():
     variance = 1 + 1 / 3
     freedom = variance**2 / (1 + (1 / 3) ** 2 / 2)
     assert (low + high) / 2 == pytest.approx(2)
-    from scipy.stats import t
-
     assert high - 2 == pytest.approx(t.ppf(0.975, freedom) * variance**0.5)
 
 

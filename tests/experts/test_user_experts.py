@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmps.experts.base import Expert, label
+from gmps.experts.base import Expert, ExpertActor, label
 from gmps.experts.score import ExpertThreshold, complaints, score_expert
 from gmps.experts.user import from_function, load_function
 from gmps.tasks import make_family
@@ -41,8 +41,6 @@ def test_a_function_acts_in_a_closed_loop():
 
 def test_labels_are_those_of_the_function():
     expert = from_function(towards, FAMILY)
-    from gmps.experts.base import ExpertActor
-
     std = jnp.ones(3)
     actor = ExpertActor(expert.controller, FAMILY.spec.act_size)
     data = WORLD.rollout(actor, std, TASKS, 2, jax.random.key(1)).trajectories

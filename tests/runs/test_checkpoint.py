@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import safetensors.numpy
 
 from gmps.runs import checkpoint
 from gmps.runs.checkpoint import Checkpoints
@@ -174,8 +175,6 @@ def _same_content(path, whole, changed):
 def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(ValueError, match=r"^There is no checkpoint .*/none\.safetensors\.$"):
         checkpoint.verify(tmp_path / "none.safetensors")
-    import safetensors.numpy
-
     safetensors.numpy.save_file({"a": np.ones(2)}, tmp_path / "other")
     with pytest.raises(
         ValueError, match=r"other is not a checkpoint of gmps \(gmps-checkpoint-1\)\."

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from gmps.runs import run as run_module
 from gmps.runs.config_json import decode_config, encode_config
@@ -286,8 +287,6 @@ def test_tensorboard_events_hold_the_metrics(run):
 
 
 def events(run):
-    from tensorboardX.proto.event_pb2 import Event
-
     run.close()
     found = []
     for path in (run.path / "events").iterdir():

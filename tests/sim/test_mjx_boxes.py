@@ -34,7 +34,7 @@ def native(positions, quaternions, sizes, margin):
 
 def ours(positions, rotations, sizes, margins):
     """The same by `box_box`, for a batch."""
-    from mujoco.mjx._src.collision_types import GeomInfo
+    from mujoco.mjx._src.collision_types import GeomInfo  # noqa: PLC0415 - an extra
 
     with jax.enable_x64():
         boxes = [

@@ -142,7 +142,8 @@ def test_bad_edits_of_a_model_name_the_task():
             actor, jnp.zeros(2), jnp.array([[0.1, 0.1], [0.1, 1.0]]), 1, jax.random.key(0)
         )
     assert str(error.value) == (
-        "push-dynamics: edit_model failed in task 1: the time step may not change, but went from 0.01 to 0.5 s"
+        "push-dynamics: edit_model failed in task 1: the time step may not change, but went from "
+        "0.01 to 0.5 s"
     )
 
 

@@ -1,5 +1,8 @@
 """On a Ray cluster of this machine: the same numbers as here."""
 
+import builtins
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -80,8 +83,6 @@ def test_a_worker_that_does_not_see_the_folder_says_so(ray, tmp_path):
 
 
 def test_ray_is_asked_for_where_it_is_missing(monkeypatch):
-    import builtins
-
     real = builtins.__import__
 
     def without_ray(name, *rest, **named):
@@ -95,8 +96,5 @@ def test_ray_is_asked_for_where_it_is_missing(monkeypatch):
 
 
 def test_the_core_does_not_import_ray():
-    import subprocess
-    import sys
-
     code = "import sys, gmps.training.train, gmps.commands.train; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

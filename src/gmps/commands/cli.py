@@ -1,5 +1,8 @@
 """The `gmps` command."""
 
+import difflib
+import importlib
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,6 +11,8 @@ from typing import Any, TypeVar
 import tyro
 from rich.console import Console
 
+from gmps import __doc__ as about
+from gmps import __version__
 from gmps.errors import GmpsError
 from gmps.settings import SettingError, check, checks_wait
 
@@ -48,13 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _help()
         return 0
     if args[0] == "--version":
-        from gmps import __version__
-
         print(f"gmps {__version__}")
         return 0
     if args[0] not in COMMANDS:
-        import difflib
-
         close = difflib.get_close_matches(args[0], COMMANDS, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return _fail(f"There is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}.")
@@ -74,10 +75,8 @@ def _require_mujoco() -> None:
     Raises:
         GmpsError: it cannot be imported; names the variable.
     """
-    import os
-
     try:
-        import mujoco  # noqa: F401
+        import mujoco  # noqa: F401, PLC0415 - fails where its library is missing
     except Exception as error:  # whatever the OpenGL binding meets where its library is missing
         raise GmpsError(
             f"MuJoCo cannot be imported with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
@@ -131,14 +130,10 @@ def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[st
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    import importlib
-
     return importlib.import_module(f"gmps.commands.{name}").run
 
 
 def _help() -> None:
-    from gmps import __doc__ as about
-
     lines = [str(about), "", "usage: gmps COMMAND [options]", ""]
     lines += [f"  {name:<8} {text}" for name, text in COMMANDS.items()]
     print("\n".join([*lines, "", "`gmps COMMAND --help` explains a command.", "", EPILOG]))

@@ -10,7 +10,7 @@ import tyro
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gmps.cluster import Place
+from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.options import Help, first_stage, second_stage
 from gmps.core.types import Task, tree_index
@@ -22,6 +22,7 @@ from gmps.tasks import family_names, make_family
 from gmps.tasks.base import TaskFamily
 from gmps.training.expert_curves import draw_curve
 from gmps.training.expert_sources import find_expert
+from gmps.training.sac_apart import train_apart
 from gmps.training.sac_training import (
     EXPERT_FILE,
     ExpertConfig,
@@ -55,7 +56,7 @@ class Train:
     config: Annotated[ExpertConfig, tyro.conf.arg(name="")]
     run: str | None = None
     """Folder of the run, by default runs/FAMILY-KIND-expert-seedS."""
-    on: Place = "here"
+    on: Executor = "here"
     """Where to train per-task experts: side by side here, or each as a task of a Ray cluster."""
     address: str | None = None
     """The cluster, HOST:PORT; by default one of this machine alone, started for this."""
@@ -112,7 +113,7 @@ def _folder(config: ExpertConfig) -> str:
 
 
 def train_in(
-    folder: Path, config: ExpertConfig, place: Place = "here", address: str | None = None
+    folder: Path, config: ExpertConfig, on: Executor = "here", address: str | None = None
 ) -> None:
     """Train experts in a folder, or go on there; nothing is done where they are finished."""
     family = make_family(config.family)
@@ -125,7 +126,7 @@ def train_in(
     console.print(f"SAC experts ({who}) on {config.family}, seed {config.seed} -> {folder}")
     with opened:
         try:
-            if place == "ray":
+            if on == "ray":
                 _on_ray(folder, config, address)
                 return
             _with_progress(opened, ExpertTraining(config, make_world(family, config.threads)))
@@ -146,8 +147,6 @@ def _report(family: TaskFamily, folder: Path) -> None:
 
 
 def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
-    from gmps.training.sac_apart import train_apart
-
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f} of all"),
         BarColumn(6),

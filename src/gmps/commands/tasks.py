@@ -11,10 +11,12 @@ import tyro
 from gmps.commands.cli import console, parse
 from gmps.core.types import task_count
 from gmps.metaworld.family import METAWORLD
+from gmps.sim.mjx import missing
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.check import reward_names
 from gmps.tasks.pixels import PixelFamily
+from gmps.worlds.mjx_world import refusal
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,6 @@ def _backend(family: TaskFamily) -> str:
 
 def _mjx(family: MujocoFamily) -> str:
     """Whether --sim mjx can simulate the family."""
-    from gmps.sim.mjx import missing
-    from gmps.worlds.mjx_world import refusal
-
     if missing():
         return "mjx: not installed"
     return "not mjx" if refusal(family) else "mjx: in JAX"

@@ -47,7 +47,7 @@ def kinds_of(benchmark: str) -> dict[Split, tuple[str, ...]]:
     if benchmark.startswith("ml1-"):
         env = benchmark.removeprefix("ml1-")
         return {"train": (env,), "heldout": (env,)}
-    from metaworld import env_dict
+    from metaworld import env_dict  # noqa: PLC0415 - an extra
 
     kinds = getattr(env_dict, f"{benchmark.upper()}_V3")
     return {"train": tuple(kinds["train"]), "heldout": tuple(kinds["test"])}

@@ -191,7 +191,7 @@ def run_harness(
         raise GmpsError(
             f"With seed {config.seed} the harness tests on the goals of training; choose another."
         )
-    import metaworld
+    import metaworld  # noqa: PLC0415 - an extra
 
     figures: dict[str, Any] = {}
     for split in config.splits:
@@ -226,7 +226,7 @@ def _judge(
     envs: Any,
     evals: int,
 ) -> dict[str, Any]:
-    from metaworld import evaluation
+    from metaworld import evaluation  # noqa: PLC0415 - an extra
 
     figures = {}
     for condition, steps in (("before", 0), ("after", config.adaptation_steps)):

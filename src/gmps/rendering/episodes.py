@@ -114,8 +114,8 @@ def _plane_frames(
     family: TaskFamily, task: Task, states: State, chosen: list[int], width: int, height: int
 ) -> Frames:
     """The family's paths in the plane, up to each frame, with the goal."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - 0.4 s
+    from matplotlib.figure import Figure  # noqa: PLC0415 - 0.4 s
 
     sensors = jnp.zeros((len(states.qpos), 0), jnp.float32)
     paths = {k: np.asarray(v) for k, v in family.paths(states, sensors).items()}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from tensorboardX import SummaryWriter
 
 from gmps.errors import GmpsError
 from gmps.runs.checkpoint import Checkpoints, write_atomically
@@ -294,9 +295,6 @@ class Run:
 
     def _to_tensorboard(self, row: Mapping[str, Any]) -> None:
         if self._events is None:
-            # Imported late: it costs a third of a second that most commands need not pay.
-            from tensorboardX import SummaryWriter
-
             self._events = SummaryWriter(str(self.path / EVENTS))
         for name, value in row.items():
             if name != "round" and value is not None:

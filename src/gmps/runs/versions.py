@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from gmps import __version__
 from gmps.cores import usable_cores
 
 PACKAGES = (
@@ -39,9 +40,7 @@ def collect_versions() -> dict[str, Any]:
 
 def _version(name: str) -> str | None:
     if name == "gmps":
-        import gmps
-
-        return gmps.__version__
+        return __version__
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

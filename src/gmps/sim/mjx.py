@@ -61,7 +61,7 @@ class MjxSimulator:
         _refuse_accelerations(model)
         self.model = markov_model(model)
         self.frame_skip = frame_skip
-        from mujoco import mjx
+        from mujoco import mjx  # noqa: PLC0415 - an extra
 
         try:
             with mujoco_contacts():
@@ -110,7 +110,7 @@ class MjxSimulator:
         Returns the next state, NaN where a number went beyond `MAX_VALUE`, and the sensor data of
         `state`.
         """
-        from mujoco import mjx
+        from mujoco import mjx  # noqa: PLC0415 - an extra
 
         model = self._edited(edits)
 
@@ -128,7 +128,7 @@ class MjxSimulator:
 
     def sense(self, state: State, edits: dict[str, Array]) -> Float[Array, " sensor"]:
         """The sensor data of a state."""
-        from mujoco import mjx
+        from mujoco import mjx  # noqa: PLC0415 - an extra
 
         if not self.model.nsensordata:
             return jnp.zeros(0)
@@ -145,7 +145,7 @@ class MjxSimulator:
         return self._data.replace(qpos=qpos, qvel=qvel, mocap_pos=mocap)
 
     def _put(self, model: mujoco.MjModel) -> Any:
-        from mujoco import mjx
+        from mujoco import mjx  # noqa: PLC0415 - an extra
 
         put = mjx.put_model(model)
         tighter = {

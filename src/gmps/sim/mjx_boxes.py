@@ -78,7 +78,7 @@ def box_box(
         one, two: boxes with `pos` (m), `mat` and `size` (half extents, m), as MJX's `GeomInfo`.
         margin: contacts at a greater distance are left out, m.
     """
-    from mujoco.mjx._src.math import make_frame
+    from mujoco.mjx._src.math import make_frame  # noqa: PLC0415 - an extra
 
     rotation = one.mat.T @ two.mat
     offset, back = one.mat.T @ (two.pos - one.pos), two.mat.T @ (one.pos - two.pos)

@@ -30,8 +30,8 @@ def mujoco_contacts() -> Iterator[None]:
 
     Models and data are put on the device in here too: the number of contacts is part of them.
     """
-    from mujoco.mjx._src import collision_driver
-    from mujoco.mjx._src.types import GeomType
+    from mujoco.mjx._src import collision_driver  # noqa: PLC0415 - an extra
+    from mujoco.mjx._src.types import GeomType  # noqa: PLC0415 - an extra
 
     # MJX has no public place for a collision function of one's own.
     table = collision_driver._COLLISION_FUNC
@@ -49,14 +49,14 @@ def mujoco_contacts() -> Iterator[None]:
 
 @functools.cache
 def _collider(count: int, function: Any) -> Any:
-    from mujoco.mjx._src.collision_primitive import collider
+    from mujoco.mjx._src.collision_primitive import collider  # noqa: PLC0415 - an extra
 
     return collider(ncon=count)(function)
 
 
 @functools.cache
 def _box_collider() -> Any:
-    from mujoco.mjx._src.collision_types import GeomInfo
+    from mujoco.mjx._src.collision_types import GeomInfo  # noqa: PLC0415 - an extra
 
     def collide(model: Any, data: Any, _: Any, geoms: Int[Array, "pair 2"]) -> Contact:
         boxes = [

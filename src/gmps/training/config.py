@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from gmps.cluster import Place
+from gmps.cluster import Executor
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.experts.score import ExpertThreshold
@@ -59,7 +59,7 @@ class TrainConfig(Settings):
     """Checkpoints kept beside the best one."""
     threads: int | None = setting(None, at_least=1)
     """Threads of the simulation; by default all that this process may use."""
-    on: Place = "here"
+    on: Executor = "here"
     """Where rollouts run: here, or spread over a Ray cluster, a few tasks to a piece. The episodes
     of the two differ by their random numbers."""
     address: str | None = None

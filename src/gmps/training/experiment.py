@@ -31,6 +31,7 @@ from gmps.training.demonstrated import demonstrated
 from gmps.training.expert_sources import find_expert
 from gmps.worlds.base import World
 from gmps.worlds.factory import make_world
+from gmps.worlds.ray_world import RayWorld
 
 #: The folder of the experts that a run trains for itself, inside the run.
 OWN_EXPERT = "expert"
@@ -189,8 +190,6 @@ def prepare(config: TrainConfig, folder: Path | None = None, question: bool = Fa
 
 def _world(config: TrainConfig, family: TaskFamily) -> World:
     if config.on == "ray":
-        from gmps.worlds.ray_world import RayWorld
-
         return RayWorld(family, config.address)
     return make_world(family, config.threads, config.sim)
 

@@ -5,6 +5,7 @@ checkpoint, wherever it is started again, so that every expert equals one that w
 """
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,8 +70,6 @@ def train_piece(folder: str, config: ExpertConfig) -> None:
     """Train one task's expert in its folder, or go on there; runs on a worker."""
     whole = Path(folder)
     if not (whole / CONFIG).is_file():
-        import socket
-
         raise GmpsError(
             f"The worker on {socket.gethostname()} does not see {folder}; give --run a folder on "
             "storage that all nodes share."

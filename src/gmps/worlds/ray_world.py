@@ -77,7 +77,7 @@ def run_piece(
 def _load(reference: Any) -> tuple[Any, Actor]:
     """The world and the actor stored there; the same objects each time, so that what was compiled
     for them is used again."""
-    import ray
+    import ray  # noqa: PLC0415 - an extra
 
     family, actor = ray.get(reference)
     return make_world(family, 1), actor

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gmps.data.readers import folder, lerobot, minari
+from gmps.data.readers import folder, lerobot, minari, robomimic
 from gmps.data.readers.hdf5 import one_line, opened
 from gmps.data.readers.options import Wanted
 from gmps.data.recording import Sink
@@ -58,8 +58,6 @@ def read(kind: str, source: Path, out: Path, wanted: Wanted) -> None:
 
 
 def _hdf5(path: Path, sink: Sink, wanted: Wanted) -> None:
-    from gmps.data.readers import robomimic
-
     with opened(path) as file:
         if not robomimic.is_robomimic(file):
             found = ", ".join(list(file)[:5]) or "nothing"
@@ -84,7 +82,7 @@ def sentence(kind: str, source: str, error: Exception) -> str:
 def bound_memory(size: int) -> None:
     """Let this process have so many bytes, where the system can say so."""
     try:
-        import resource
+        import resource  # noqa: PLC0415 - not on Windows
     except ImportError:  # Windows
         return
     try:

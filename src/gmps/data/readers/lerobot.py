@@ -141,8 +141,8 @@ def opened(path: Path) -> Any:
         GmpsError: pyarrow is missing, or the file is damaged.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise GmpsError("Parquet takes the package pyarrow: pip install 'gmps[data]'.") from error
     try:
@@ -158,7 +158,7 @@ def opened(path: Path) -> Any:
 
 
 def _rows(folder: Path, parts: list[Any]) -> _Rows:
-    import pyarrow as pa
+    import pyarrow as pa  # noqa: PLC0415 - an extra
 
     table = pa.Table.from_batches(parts)
     numbers: dict[str, np.ndarray] = {}
@@ -183,7 +183,7 @@ def _rows(folder: Path, parts: list[Any]) -> _Rows:
 
 def _numbers(folder: Path, name: str, column: Any) -> np.ndarray:
     """A column of numbers, or of lists of as many numbers, as `(row, ...)` without the shape."""
-    import pyarrow as pa
+    import pyarrow as pa  # noqa: PLC0415 - an extra
 
     if isinstance(column, pa.ExtensionArray):
         column = column.storage

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from gmps.data.readers.options import Wanted
 from gmps.errors import GmpsError
@@ -23,7 +24,7 @@ def resized(frames: np.ndarray, wanted: Wanted) -> np.ndarray:
     frames = np.ascontiguousarray(frames[..., :3])
     if wanted.picture_size in (None, frames.shape[1:3]):
         return frames
-    return np.stack([_resize(_pillow().fromarray(frame), wanted) for frame in frames])
+    return np.stack([_resize(Image.fromarray(frame), wanted) for frame in frames])
 
 
 def decoded(data: bytes, wanted: Wanted) -> np.ndarray:
@@ -33,7 +34,7 @@ def decoded(data: bytes, wanted: Wanted) -> np.ndarray:
         GmpsError: it is neither, damaged, or larger than any camera's.
     """
     try:
-        picture = _pillow().open(io.BytesIO(data), formats=("PNG", "JPEG"))
+        picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         if picture.width * picture.height > _PIXELS:
             raise ValueError(f"{picture.width} x {picture.height} pixels")
         return _resize(picture.convert("RGB"), wanted)
@@ -45,14 +46,8 @@ def _resize(picture: Any, wanted: Wanted) -> np.ndarray:
     if wanted.picture_size is not None:
         height, width = wanted.picture_size
         if (picture.height, picture.width) != (height, width):
-            picture = picture.resize((width, height), _pillow().Resampling.BOX)
+            picture = picture.resize((width, height), Image.Resampling.BOX)
     return np.asarray(picture)
-
-
-def _pillow() -> Any:
-    from PIL import Image
-
-    return Image
 
 
 def video_frames(
@@ -70,8 +65,8 @@ def video_frames(
         GmpsError: PyAV is missing, the file is damaged, or it has no frame at one of the times.
     """
     try:
-        import av
-        from av.error import FFmpegError
+        import av  # noqa: PLC0415 - an extra
+        from av.error import FFmpegError  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise GmpsError("Videos take the package av: pip install 'gmps[data]'.") from error
     done = 0
