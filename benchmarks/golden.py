@@ -40,8 +40,8 @@ CELLS = {
     "--pearl.collect 2 --sac.rounds 2",
     "vision-latent": "train sawyer-push-vision --method gmps-latent --train-tasks 4 "
     "--gmps-latent.pretrain-steps 50 --gmps-latent.outer-steps 5",
-    "vision-gmps": "train sawyer-push-vision --method gmps-vision --train-tasks 4 "
-    "--gmps-vision.pretrain-steps 50",
+    "vision-gmps": "train sawyer-push-vision --method gmps --train-tasks 4 "
+    "--gmps.pretrain-steps 50",
     "reach-latent": "train ml1-reach-v3@150 --method gmps-latent --train-tasks 6",
     "push-demos": "train sawyer-push --method gmps-latent --demos {data}/sawyer-push-sac-demos.npz",
     "ant-demos": "train ant-goal --method gmps --demos {data}/ant-goal-demos.npz "

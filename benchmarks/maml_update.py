@@ -35,7 +35,7 @@ from reports import write_report
 from gmps.core.adapt import init_step_sizes
 from gmps.core.losses import InnerBatch, log_probs
 from gmps.core.meta_gradient import MetaParams
-from gmps.core.nets import GaussianPolicy, init_policy
+from gmps.core.nets import GaussianPolicy, init_head
 from gmps.core.surrogates import ratio_loss
 from gmps.methods.maml import adapted, learned
 from gmps.methods.maml_settings import MamlConfig
@@ -116,7 +116,7 @@ def make_problem(family: str, tasks: int, episodes: int, seed: int) -> Problem:
     """Random states and advantages; the actions are drawn from the policies that act."""
     obs_size, act_size, horizon = FAMILIES[family]
     rng = np.random.default_rng(seed)
-    policy = init_policy(
+    policy = init_head(
         jax.random.key(seed),
         obs_size,
         act_size,

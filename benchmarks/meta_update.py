@@ -39,7 +39,7 @@ from reports import write_report
 from gmps.core.adapt import init_step_sizes
 from gmps.core.losses import InnerBatch
 from gmps.core.meta_gradient import MetaParams, meta_loss, meta_value_and_grad
-from gmps.core.nets import GaussianPolicy, init_policy
+from gmps.core.nets import GaussianPolicy, init_head
 from gmps.core.types import Demonstrations
 
 OBS, ACT, BIAS, HIDDEN = 38, 8, 4, (100, 100)
@@ -115,9 +115,7 @@ def parse() -> argparse.Namespace:
 def make_problem(tasks: int, episodes: int, steps: int, seed: int) -> Problem:
     """Random samples; the arithmetic does not depend on where they come from."""
     rng = np.random.default_rng(seed)
-    policy = init_policy(
-        jax.random.key(seed), OBS, ACT, hidden=HIDDEN, bias_size=BIAS, bias_init=0.1
-    )
+    policy = init_head(jax.random.key(seed), OBS, ACT, hidden=HIDDEN, bias_size=BIAS, bias_init=0.1)
     params = MetaParams(policy, init_step_sizes(policy, "parameter", 0.1))
     shape = (tasks, episodes, steps)
 

@@ -26,8 +26,8 @@ import numpy as np
 from reports import write_report
 from sampling import environment
 
-from gmps.core.nets import PolicyActor, init_policy
-from gmps.methods.base import stack
+from gmps.core.policy import PolicyActor, init_policy
+from gmps.core.types import stack
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
 

@@ -81,7 +81,7 @@ class Methods:
 
     family: tyro.conf.Positional[str]
     """Task family."""
-    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "gmps-vision")
+    methods: tuple[str, ...] = tuple(METHODS)
     """Methods."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds."""

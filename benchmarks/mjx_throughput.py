@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from reports import write_report
 from sampling import environment
 
-from gmps.core.nets import PolicyActor, init_policy
+from gmps.core.policy import PolicyActor, init_policy
 from gmps.sim.episodes import draw_noise, draw_starts, state_sizes, unpack
 from gmps.tasks import make_family
 from gmps.tasks.base import Sim, TaskFamily

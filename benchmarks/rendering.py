@@ -34,10 +34,10 @@ import numpy as np
 from reports import write_report
 from sampling import environment
 
-from gmps.core.vision import VisionActor, encode, init_vision_policy
+from gmps.core.policy import PolicyActor, init_policy
+from gmps.core.types import stack
 from gmps.cores import usable_cores
 from gmps.experts.base import ExpertActor
-from gmps.methods.base import stack
 from gmps.sim.cameras import Cameras
 from gmps.sim.episodes import pack
 from gmps.sim.gl import free_camera
@@ -199,8 +199,9 @@ def loop(name: str, args: argparse.Namespace) -> dict[str, Any]:
     family = world.family
     assert isinstance(family, PixelFamily)
     tasks = family.tasks("train", args.tasks)
-    policy = init_vision_policy(jax.random.key(0), family.hand_size, family.spec.act_size)
-    actor = VisionActor(family.spec.act_size, family.hand_size)
+    shown, act_size = family.proprioception_size, family.spec.act_size
+    policy = init_policy(jax.random.key(0), shown, act_size, camera=True)
+    actor = PolicyActor(act_size, needs_frames=True)
     count = args.tasks * args.episodes * family.spec.horizon
 
     def roll() -> None:
@@ -253,14 +254,14 @@ def network(args: argparse.Namespace) -> dict[str, Any]:
     """Pictures per second through the convolutions, forwards and for a gradient."""
     frames = np.random.default_rng(0).integers(0, 256, (args.frames, 48, 64, 3), dtype=np.uint8)
     hand = np.zeros((args.frames, 3), np.float32)
-    encoder = init_vision_policy(jax.random.key(0), 3, 3).encoder
-    forward = jax.jit(encode)
-    gradient = jax.jit(jax.grad(lambda e, f, h: (encode(e, f, h) ** 2).sum()))
+    encoder = init_policy(jax.random.key(0), 3, 3, camera=True).encoder
+    forward = jax.jit(lambda e, obs, f: e(obs, f))
+    gradient = jax.jit(jax.grad(lambda e, obs, f: (e(obs, f) ** 2).sum()))
     rows = {}
     for name, function in (("forward", forward), ("gradient", gradient)):
-        jax.block_until_ready(function(encoder, frames, hand))
+        jax.block_until_ready(function(encoder, hand, frames))
         rows[name] = clocked(
-            lambda f=function: jax.block_until_ready(f(encoder, frames, hand)), args.frames
+            lambda f=function: jax.block_until_ready(f(encoder, hand, frames)), args.frames
         )
     return rows
 

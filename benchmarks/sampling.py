@@ -27,7 +27,7 @@ import mujoco.rollout
 import numpy as np
 from reports import write_report
 
-from gmps.core.nets import PolicyActor, init_policy
+from gmps.core.policy import PolicyActor, init_policy
 from gmps.cores import usable_cores
 from gmps.sim.episodes import draw_starts, state_sizes, unpack
 from gmps.sim.native import markov_model

@@ -24,7 +24,7 @@ import numpy as np
 from reports import write_report
 from sampling import commanded, environment, open_loop, timed
 
-from gmps.core.nets import PolicyActor, init_policy
+from gmps.core.policy import PolicyActor, init_policy
 from gmps.cores import usable_cores
 from gmps.sim.episodes import draw_starts
 from gmps.sim.native import NativeSimulator, markov_model

@@ -9,7 +9,9 @@ from jaxtyping import config, install_import_hook
 import gmps.runs.versions
 from places import ROOT
 
-CORE = ("dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient", "vision")
+CORE = (
+    "dist", "nets", "returns", "losses", "columns", "adapt", "meta_gradient", "encoders", "policy",
+)  # fmt: skip
 install_import_hook([f"gmps.core.{name}" for name in CORE], "beartype.beartype")
 
 

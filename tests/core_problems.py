@@ -116,5 +116,6 @@ def spoil(x: jax.Array, keep: jax.Array) -> jax.Array:
 def spoil_batch(batch: InnerBatch) -> InnerBatch:
     """The same batch with garbage in every field of padded steps."""
     fields = batch._asdict()
-    alive = fields.pop("alive")
-    return InnerBatch(**{name: spoil(x, alive) for name, x in fields.items()}, alive=alive)
+    alive, frames = fields.pop("alive"), fields.pop("frames")
+    spoilt = {name: spoil(x, alive) for name, x in fields.items()}
+    return InnerBatch(**spoilt, alive=alive, frames=frames)

@@ -17,7 +17,6 @@ from gmps.experts.score import ExpertThreshold
 from gmps.metaworld.harness import HarnessConfig
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
-from gmps.methods.gmps_vision_settings import GmpsVisionConfig
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
@@ -33,7 +32,7 @@ from gmps.training.sac_training import ExpertConfig
 
 EXAMPLES: list[Settings] = [
     *(TrustRegionConfig(), DiagnoseConfig(), EvaluationConfig(), SacConfig(), ExpertThreshold()),
-    *(HarnessConfig(), GmpsLatentConfig(), GmpsConfig(), GmpsVisionConfig(), MaesnConfig()),
+    *(HarnessConfig(), GmpsLatentConfig(), GmpsConfig(), MaesnConfig()),
     *(MamlConfig(), MultitaskBcConfig(), MultitaskConfig(), PpoConfig(), PearlConfig()),
     *(PlainConfig(), CertifyConfig(), SamplingConfig()),
     *(preset("point-goal"), ExpertConfig("point-goal", "per-task")),
@@ -113,7 +112,7 @@ def test_a_number_without_a_bound_below_is_meant():
         and f.metadata.get("above") is None
     }
     assert unbounded == {
-        *(f"{method}Config.bias_init" for method in ("Gmps", "GmpsVision", "Maml")),
+        *(f"{method}Config.bias_init" for method in ("Gmps", "Maml")),
         *("ExpertThreshold.mean_return", "SacConfig.target_entropy"),
     }
 

@@ -8,7 +8,6 @@ import pytest
 from test_render import needs_gl
 
 from gmps.commands.cli import main
-from gmps.core.vision import VisionPolicy
 from gmps.data.demos import load_demos
 from gmps.data.episodes import Episodes
 from gmps.data.minari_io import write_dataset
@@ -24,7 +23,7 @@ QUICK = [
     "--plain.episodes", "2",
 ]  # fmt: skip
 SMALL = {
-    "gmps-vision": "--episodes 2 --hidden 8 --outer-steps 1 --labels 5 --pretrain-steps 3"
+    "gmps": "--episodes 2 --hidden 8 --outer-steps 1 --labels 5 --pretrain-steps 3"
     " --pretrain-labels 5 --visit-episodes 1 --capacity 20",
     "gmps-latent": "--episodes 2 --hidden 8 --outer-steps 1 --labels 5 --pretrain-steps 3"
     " --latent 1 --own-episodes 1 --visit-episodes 1 --capacity 20",
@@ -37,9 +36,7 @@ def quick(method: str) -> list[str]:
     return ["--method", method, *own.split(), *QUICK]
 
 
-@pytest.mark.parametrize(
-    "method", ["gmps-vision", pytest.param("gmps-latent", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("method", ["gmps", pytest.param("gmps-latent", marks=pytest.mark.slow)])
 def test_train_report_and_adapt(method: str, tmp_path: Path):
     folder = tmp_path / "run"
     assert main(["train", "sawyer-push-vision", *quick(method), "--run", str(folder)]) == 0
@@ -65,16 +62,16 @@ def test_train_report_and_adapt(method: str, tmp_path: Path):
     adapt = ["adapt", str(folder), "--task", "0.05", "0.75", "--episodes", "2", "--out", str(out)]
     assert main(adapt) == 0
     policy, facts = load_policy(out)
-    assert isinstance(policy, VisionPolicy)
+    assert policy.encoder.needs_frames
     assert facts["family"] == "sawyer-push-vision"
-    mean, _ = policy(arrays["frames/before"][0, 0], jnp.zeros(3))
+    mean, _ = policy(jnp.zeros(3), arrays["frames/before"][0, 0])
     assert mean.shape == (3,)
 
 
-def test_other_methods_say_that_they_do_not_see(capsys):
+def test_methods_of_states_say_that_they_do_not_learn_from_pictures(capsys):
     assert main(["train", "sawyer-push-vision", "--method", "maml"]) == 2
     text = capsys.readouterr().err
-    assert "maml learns from states, and sawyer-push-vision shows pictures" in text
+    assert "Maml learns from states, and sawyer-push-vision shows pictures" in text
 
 
 def test_demonstrations_keep_their_frames(tmp_path: Path):

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from core_problems import ACT, BIAS, OBS, random_policy
-from gmps.core.nets import MIN_STD, GaussianPolicy, PolicyActor, init_policy, subset_mask
+from gmps.core.encoders import Identity
+from gmps.core.nets import MIN_STD, GaussianPolicy, init_head, subset_mask
+from gmps.core.policy import Policy, PolicyActor
 
 MOVING = {
     "all": {"weights", "biases", "bias_transform", "log_std"},
@@ -48,7 +50,7 @@ def test_tanh_by_hand():
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_activation():
     with pytest.raises(ValueError, match=r"^activation is 'elu'; it must be 'relu' or 'tanh'\.$"):
-        init_policy(jax.random.key(0), OBS, ACT, activation="elu")  # pyright: ignore[reportArgumentType]
+        init_head(jax.random.key(0), OBS, ACT, activation="elu")  # pyright: ignore[reportArgumentType]
 
 
 def test_bias_transformation_is_part_of_the_observation():
@@ -62,7 +64,7 @@ def test_bias_transformation_is_part_of_the_observation():
 
 
 def test_no_bias_transformation():
-    policy = init_policy(jax.random.key(0), OBS, ACT, hidden=(4,), bias_size=0)
+    policy = init_head(jax.random.key(0), OBS, ACT, hidden=(4,), bias_size=0)
     assert policy.weights[0].shape == (OBS, 4)
     assert policy(jnp.ones(OBS))[0].shape == (ACT,)
 
@@ -81,7 +83,7 @@ def test_normalisation_gets_no_gradient():
 
 
 def test_initial_policy():
-    policy = init_policy(jax.random.key(0), 38, 8, bias_size=BIAS, bias_init=0.3, std=0.5)
+    policy = init_head(jax.random.key(0), 38, 8, bias_size=BIAS, bias_init=0.3, std=0.5)
     assert [w.shape for w in policy.weights] == [(38 + BIAS, 100), (100, 100), (100, 8)]
     for weight in policy.weights:
         limit = np.sqrt(6 / sum(weight.shape))
@@ -113,11 +115,26 @@ def test_unknown_subset():
 
 @pytest.mark.parametrize("stochastic", [True, False])
 def test_actor(stochastic):
-    policy, obs = random_policy(0), jnp.ones(OBS)
+    policy, obs = Policy(Identity(), random_policy(0)), jnp.ones(OBS)
     actor = PolicyActor(ACT, stochastic)
     assert actor.noise_size == ACT
     noise = jnp.array([1.0, -2.0])
     act, log_prob = actor(policy, None, obs, noise)
     mean, log_std = policy(obs)
     np.testing.assert_allclose(act, mean + jnp.exp(log_std) * noise * stochastic, rtol=1e-6)
-    np.testing.assert_allclose(log_prob, policy.log_prob(obs, act), rtol=1e-6)
+    np.testing.assert_allclose(log_prob, policy.head.log_prob(obs, act), rtol=1e-6)
+
+
+def test_a_network_is_a_function_that_can_be_compiled():
+    head, obs = random_policy(0), jnp.ones(OBS)
+    compiled = jax.jit(head)
+    np.testing.assert_allclose(compiled(obs)[0], head(obs)[0], rtol=1e-6)
+    # Another network of the same shapes is another function.
+    other = random_policy(1)
+    np.testing.assert_allclose(jax.jit(other)(obs)[0], other(obs)[0], rtol=1e-6)
+    assert head != other and head == head  # noqa: PLR0124
+    # As an argument it is data: one program for all.
+    act = jax.jit(lambda head, obs: head(obs)[0])
+    for one in (head, other):
+        np.testing.assert_allclose(act(one, obs), one(obs)[0], rtol=1e-6)
+    assert act._cache_size() == 1

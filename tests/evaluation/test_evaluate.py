@@ -6,21 +6,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmps.core.nets import init_policy
+from gmps.core.policy import init_policy
 from gmps.evaluation import evaluate
 from gmps.evaluation.evaluate import EvaluationConfig, Evaluator, Levels, Measured
-from gmps.methods.gaussian import GaussianMethod
+from gmps.methods.base import policy_actor
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
 
 CONFIG = EvaluationConfig(episodes=4, steps=2, repeats=3, evaluation_episodes=2)
 
 
-class Knows(GaussianMethod):
+class Knows:
     """A method whose first step writes the task's mean return into the last layer's bias."""
 
     def __init__(self, world: Any):
         self.world = world
+
+    def actor(self, stochastic: bool = True) -> Any:
+        return policy_actor(self.world.family, stochastic)
 
     def policy(self, state: Any) -> Any:
         return state
@@ -28,9 +31,10 @@ class Knows(GaussianMethod):
     def adapt(self, state: Any, policies: Any, data: Any) -> Any:
         del state
         shift = jnp.arange(1.0, 1.0 + data.reward.shape[0])[:, None]
-        biases = (*policies.biases[:-1], policies.biases[-1] + shift)
-        policies = eqx.tree_at(lambda p: p.biases, policies, biases)
-        return eqx.tree_at(lambda p: p.log_std, policies, policies.log_std - 10.0)
+        policies = eqx.tree_at(
+            lambda p: p.head.biases[-1], policies, policies.head.biases[-1] + shift
+        )
+        return eqx.tree_at(lambda p: p.head.log_std, policies, policies.head.log_std - 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +77,30 @@ def test_zero_step_differs_from_before_by_noise_alone(result):
     assert abs(before.mean() - zero.mean()) < 4 * before.std() / np.sqrt(before.size)
 
 
-def test_all_conditions_act_with_the_noise_before_the_update():
+def test_all_conditions_act_with_the_noise_before_the_update(monkeypatch):
+    # The method's update quietens its policies by ten nats.
+    world, stds = make_world(make_family("point-goal")), []
     policy = init_policy(jax.random.key(0), 2, 2, std=0.3)
-    quiet = eqx.tree_at(lambda p: p.log_std, policy, policy.log_std - 10)
-    stacked = jax.tree.map(lambda x: jnp.stack([x, x]), quiet)
-    equal = GaussianMethod().with_noise_of(stacked, policy)
-    assert jnp.allclose(jnp.exp(equal.log_std), 0.3)
+    run = Evaluator._run
+
+    def note(self, actor, params, *rest):
+        if not isinstance(params, jax.Array):
+            stds.append(np.asarray(params.action_std))
+        return run(self, actor, params, *rest)
+
+    monkeypatch.setattr(Evaluator, "_run", note)
+    Evaluator(world, CONFIG).split(
+        Knows(world),  # pyright: ignore[reportArgumentType]
+        policy,
+        world.family.tasks("heldout", 2),
+        jax.random.key(1),
+        untrained=policy,
+        controller=world.family.expert,
+        demonstrated=None,
+        plain=None,
+    )
+    assert len(stds) == 2 * 6 + 1
+    np.testing.assert_allclose(np.stack(stds), 0.3, rtol=1e-6)
 
 
 def test_a_derangement_moves_every_task():

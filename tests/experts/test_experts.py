@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gmps.core.nets import PolicyActor, init_policy
+from gmps.core.policy import PolicyActor, init_policy
+from gmps.core.types import stack
 from gmps.experts.base import ExpertActor, MixtureActor
-from gmps.methods.base import stack
 from gmps.methods.gmps import expert_share
 from gmps.methods.gmps_settings import GmpsConfig
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmps.core.nets import PolicyActor, init_policy
+from gmps.core.policy import PolicyActor, init_policy
 from gmps.core.types import Shared
 from gmps.experts.score import ExpertScore, ExpertThreshold, exclusions, meets, only
 from gmps.metaworld.environments import AnyKind, environments, official_task
@@ -282,7 +282,7 @@ def test_metaworlds_harness_judges_unmodified(monkeypatch):
     assert not np.array_equal(first.act, second.act)
     spread = np.asarray(first.act).std()
     assert 0.05 < spread < 0.5
-    log_prob = jax.vmap(jax.vmap(jax.vmap(still.log_prob)))(first.obs, first.act)
+    log_prob = jax.vmap(jax.vmap(jax.vmap(still.head.log_prob)))(first.obs, first.act)
     np.testing.assert_allclose(first.log_prob, log_prob, rtol=1e-4)
     with pytest.raises(ValueError, match="tests on the goals of training"):
         run_harness(method, None, family(seed=1), HarnessConfig())

@@ -111,10 +111,10 @@ def test_a_block_ends_when_its_weights_have_worn_out(method: Gmps, start: GmpsSt
 
 def test_collapse_returns_to_the_last_good_state(method: Gmps, trained):
     state, _ = trained
-    wrecked = jax.tree.map(lambda x: x * 5, state.params.policy.weights)
+    wrecked = jax.tree.map(lambda x: x * 5, state.params.policy.head.weights)
     bad = state._replace(
         params=state.params._replace(
-            policy=eqx.tree_at(lambda p: p.weights, state.params.policy, wrecked)
+            policy=eqx.tree_at(lambda p: p.head.weights, state.params.policy, wrecked)
         )
     )
     bad, gathered = method.gather(bad, jax.random.key(1))

@@ -11,9 +11,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from core_problems import array
-from gmps.core.types import Demonstrations
+from gmps.core.types import Demonstrations, stack
 from gmps.experts.base import ExpertActor, label
-from gmps.methods.base import stack
 from gmps.methods.episode_advantage import (
     RewardScale,
     SoftmaxAdvantage,
@@ -24,8 +23,8 @@ from gmps.methods.gmps_latent import (
     Explored,
     GmpsLatent,
     GmpsLatentState,
-    imitation_at,
     inner_step,
+    latent_bc_loss,
 )
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.latent import spread_evenly
@@ -200,7 +199,7 @@ def test_the_gradient_through_the_inner_step(x64, kind):
 
     def loss(x: jax.Array) -> jax.Array:
         z = inner_step(unravel(x), state.scale, explored)
-        return imitation_at(state.params.net, z, demos, "mse")
+        return latent_bc_loss(state.params.net.head, z, demos, "mse")
 
     loss = jax.jit(loss)
     gradient = jax.grad(loss)(flat)
@@ -216,7 +215,7 @@ def test_the_standard_deviation_and_the_labels_stay_in_an_update(kind):
     method, state = started(config=replace(QUICK, advantage=kind, activation="tanh"))
     state, gathered = method.gather(state, jax.random.key(1))
     new, metrics = method.update(state, gathered, jax.random.key(2))
-    assert np.array_equal(new.params.net.log_std, state.params.net.log_std)
+    assert np.array_equal(new.params.net.head.log_std, state.params.net.head.log_std)
     assert np.array_equal(new.data.count, state.data.count)
     for part in ("net", "latents", "advantage"):
         pairs = zip(

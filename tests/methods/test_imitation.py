@@ -1,13 +1,12 @@
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from gmps.core.nets import init_policy
+from gmps.core.policy import init_policy
 from gmps.core.types import Demonstrations
 from gmps.data.aggregate import start_aggregate
-from gmps.methods.imitation import MIN_OBS_STD, imitate, normalised
+from gmps.methods.imitation import imitate
+from gmps.methods.normalisation import MIN_OBS_STD, normalised, renormalised
 from gmps.methods.plain import fit_plain
 from gmps.methods.plain_settings import PlainConfig
 from gmps.tasks import make_family
@@ -27,8 +26,14 @@ def test_normalisation_by_hand_and_its_floor():
     obs = jnp.asarray([[[0.0, 1.0], [2.0, 1.0], [9.0, 9.0]]])
     demos = Demonstrations(obs, obs, jnp.asarray([[True, True, False]]))
     policy = normalised(init_policy(KEY, 2, 2), demos)
-    assert policy.obs_mean.tolist() == [1.0, 1.0]
-    assert policy.obs_std.tolist() == pytest.approx([1.0, MIN_OBS_STD])
+    assert policy.head.obs_mean.tolist() == [1.0, 1.0]
+    assert policy.head.obs_std.tolist() == pytest.approx([1.0, MIN_OBS_STD])
+
+
+def test_observations_that_nothing_learns_to_encode_are_scaled_once():
+    demos = Demonstrations(jnp.ones((1, 3, 2)), jnp.ones((1, 3, 2)), jnp.ones((1, 3), bool))
+    policy = init_policy(KEY, 2, 2)
+    assert renormalised(policy, demos) is policy
 
 
 def test_a_clone_that_sees_the_task_reproduces_a_linear_expert():
@@ -52,7 +57,7 @@ def test_blind_imitation_finds_the_mean_expert():
         KEY,
         steps=800,
         learning_rate=1e-3,
-        labels=30,
+        batch_size=30,
         kind="mse",
     )
     spread = float(jnp.mean((0.3 * (tasks - tasks.mean(0))) ** 2))
@@ -72,12 +77,14 @@ def test_plain_control_takes_the_best_candidate_and_counts_its_steps():
     demos = linear_demos(tasks)
     untrained = init_policy(KEY, 2, 2)
     plain = fit_plain(config, world, tasks, untrained, start_aggregate(demos, 0), KEY)
-    assert len(plain.candidates) == 6
-    best = max(plain.candidates, key=lambda c: c.score)
-    assert (plain.step_size, np.exp(plain.policy.log_std[0])) == pytest.approx(
-        (best.step_size, best.std)
-    )
+    found = plain.tuned
+    assert len(found.candidates) == 6
+    best = max(found.candidates, key=lambda c: c.score)
+    assert found.step_size == best.step_size
+    # What was found is what acts and adapts.
+    policy = plain.method.policy(plain.state)
+    assert float(policy.action_std[0]) == pytest.approx(best.std)
+    assert float(plain.state.step_size) == pytest.approx(best.step_size)
     # A huge step destroys the policy: the search has to see that.
-    assert plain.step_size < 50.0
-    assert plain.env_steps == 2 * 4 * 20 * (6 + 3 * 2)
-    assert eqx.is_array(plain.policy.log_std)
+    assert found.step_size < 50.0
+    assert found.env_steps == 2 * 4 * 20 * (6 + 3 * 2)

@@ -14,12 +14,20 @@ from jaxtyping import Array
 from test_maml import SignBandit
 
 from core_problems import ACT, BIAS, OBS, array, quick_jit, random_batch, random_policy
+from gmps.core.encoders import Identity
 from gmps.core.losses import InnerBatch, log_probs
+from gmps.core.policy import Policy
 from gmps.core.surrogates import ratio_loss
 from gmps.core.trust_region import TrustRegionConfig
-from gmps.core.types import Demonstrations
-from gmps.methods.base import stack
-from gmps.methods.latent import Latent, LatentActor, LatentPolicy, prior, prior_kl
+from gmps.core.types import Demonstrations, stack
+from gmps.methods.latent import (
+    Latent,
+    LatentActor,
+    LatentPolicy,
+    given_noise,
+    prior,
+    prior_kl,
+)
 from gmps.methods.maesn import LOG_STD_RANGE, Maesn, MaesnParams, adapted, inner_step, learned
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.outer import trpo_step
@@ -34,21 +42,21 @@ def random_latents(seed: int, *shape: int) -> Latent:
 
 
 def latent_policy(seed: int = 0) -> LatentPolicy:
-    return LatentPolicy(random_policy(seed), random_latents(seed + 10, BIAS))
+    return LatentPolicy(Policy(Identity(), random_policy(seed)), random_latents(seed + 10, BIAS))
 
 
 def test_z_stands_behind_the_observation():
     # By hand: s = (1, 2, 3), e = (0.5, -1), so z = (1 + 2 * 0.5, -1 + 0.5 * -1) = (2, -1.5).
     latent = Latent(array([1.0, -1.0]), array(np.log([2.0, 0.5])))
-    policy = LatentPolicy(random_policy(0), latent)
-    want = replace(policy.net, bias_transform=array([2.0, -1.5]))(array([1.0, 2.0, 3.0]))
+    policy = LatentPolicy(Policy(Identity(), random_policy(0)), latent)
+    want = replace(policy.net.head, bias_transform=array([2.0, -1.5]))(array([1.0, 2.0, 3.0]))
     given = policy.given_noise()
     got = given(array([1.0, 2.0, 3.0, 0.5, -1.0]))
     assert given.bias_transform.shape == (0,)
     np.testing.assert_allclose(got[0], want[0], atol=1e-5)
     np.testing.assert_allclose(got[1], want[1])
     # At e = 0 it is the policy that is handed on.
-    mean, _ = policy.at_mean()(array([1.0, 2.0, 3.0]))
+    mean, _ = policy.export()(array([1.0, 2.0, 3.0]))
     np.testing.assert_allclose(given(array([1.0, 2.0, 3.0, 0.0, 0.0]))[0], mean, atol=1e-5)
 
 
@@ -62,7 +70,7 @@ def test_the_actor_takes_means_without_noise():
         density, -0.5 * (noise[BIAS:] ** 2 + np.log(2 * np.pi)).sum() - log_std.sum(), rtol=1e-5
     )
     quiet, _ = LatentActor(ACT, BIAS, stochastic=False)(policy, None, obs, noise)
-    np.testing.assert_allclose(quiet, policy.at_mean()(obs)[0], atol=1e-5)
+    np.testing.assert_allclose(quiet, policy.export()(obs)[0], atol=1e-5)
 
 
 def test_the_recorded_noise_is_the_one_that_acted():
@@ -70,7 +78,7 @@ def test_the_recorded_noise_is_the_one_that_acted():
     tasks = world.family.tasks("train", 3)
     method = Maesn(MaesnConfig(hidden=(8,), latent=3), world, tasks)
     state = method.init(jax.random.key(0), NOTHING)
-    policies = LatentPolicy(stack(state.params.net, 3), state.params.latents)
+    policies = LatentPolicy(stack(method.policy(state).net, 3), state.params.latents)
     data = world.rollout(method.actor(), policies, tasks, 4, jax.random.key(1)).trajectories
     assert data.held.shape == (3, 4, 3)
     assert len(np.unique(np.asarray(data.held))) == data.held.size
@@ -142,7 +150,7 @@ def test_the_inner_step_moves_the_latent_alone():
 
     def loss(mean: Array) -> float:
         latent = Latent(mean, params.latents.log_std[0])
-        return float(ratio_loss(LatentPolicy(params.net, latent).given_noise(), batch))
+        return float(ratio_loss(given_noise(params.net, latent), batch))
 
     for i in range(BIAS):
         shift = array(size * np.eye(BIAS)[i])

@@ -22,7 +22,7 @@ from core_problems import (
 )
 from gmps.core.losses import InnerBatch, policy_gradient_loss
 from gmps.core.meta_gradient import MetaParams
-from gmps.core.nets import GaussianPolicy, init_policy, subset_mask
+from gmps.core.nets import GaussianPolicy, init_head, subset_mask
 from gmps.core.surrogates import action_distributions, mean_kl, ratio_loss
 from gmps.core.trust_region import TrustRegionConfig
 from gmps.core.types import Demonstrations
@@ -65,7 +65,7 @@ def test_the_meta_gradient_against_central_differences(sampling: Any, steps: int
 def test_the_ratio_keeps_the_second_derivative_of_the_expected_return():
     # One action a ~ N(b, 1) with reward -(a - 1)^2: J(b) = -(b - 1)^2 - 1, so -J'' = 2.
     n = 200_000
-    policy = init_policy(jax.random.key(0), 1, 1, hidden=(), bias_size=0)
+    policy = init_head(jax.random.key(0), 1, 1, hidden=(), bias_size=0)
     policy = jax.tree.map(array, policy)
     act = np.random.default_rng(0).normal(size=(n, 1, 1))
     advantage = 2.0 - (act[..., 0] - 1) ** 2

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmps.core.types import Demonstrations, Trajectories
+from gmps.core.types import Demonstrations, Trajectories, stack
 from gmps.experts.replay import Batch
 from gmps.experts.sac import SacConfig
-from gmps.methods.base import stack
 from gmps.methods.latent import Latent, prior
 from gmps.methods.pearl import Pearl
 from gmps.methods.pearl_learner import (
@@ -157,7 +156,7 @@ def random_policy() -> PearlPolicy:
 
 def test_z_is_drawn_once_for_an_episode_and_recorded():
     world, policy = make_world(PointGoal()), random_policy()
-    actor = PearlActor(3, 2)
+    actor = PearlActor(2, 3)
     tasks = world.family.tasks("train", 2)
     data: Trajectories = world.rollout(
         actor, stack(policy, 2), tasks, 4, jax.random.key(0)
@@ -176,18 +175,16 @@ def test_z_is_drawn_once_for_an_episode_and_recorded():
 
 def test_without_noise_the_means_of_z_and_of_the_action_are_taken():
     policy = random_policy()
-    shifted = PearlPolicy(policy.net, jnp.asarray([1.0, -1, 2]), policy.latent_log_std, policy.std)
+    shifted = replace(policy, latent=policy.latent._replace(mean=jnp.asarray([1.0, -1, 2])))
     obs = jnp.asarray([0.3, 0.1])
-    act, _ = PearlActor(3, 2, stochastic=False)(shifted, jnp.zeros(2), obs, numbers(0, 5))
-    mean, _ = policy.net(jnp.concatenate([obs, shifted.latent_mean]))
+    act, _ = PearlActor(2, 3, stochastic=False)(shifted, jnp.zeros(2), obs, numbers(0, 5))
+    mean, _ = policy.net(jnp.concatenate([obs, shifted.latent.mean]))
     assert np.allclose(act, jnp.tanh(mean), atol=1e-6)
 
 
 def test_it_is_not_written_as_a_gaussian_policy():
-    world = make_world(PointGoal())
-    method = Pearl(SMALL, world, world.family.tasks("train", 2))
     with pytest.raises(ValueError, match=r"^A policy of pearl is not Gaussian, "):
-        method.export(random_policy())
+        random_policy().export()
 
 
 def test_it_finds_out_which_sign_is_paid():
@@ -209,7 +206,7 @@ def test_it_finds_out_which_sign_is_paid():
     assert abs(data.returns.mean()) < 0.3
     assert known.returns.mean(1).min() > 0.6
     std = np.sqrt(((known.act - known.act.mean(1, keepdims=True)) ** 2).mean((0, 1, 2)))
-    assert np.all(np.asarray(method.action_std(method.policy(state))) < 3 * std + 0.3)
+    assert np.all(np.asarray(method.policy(state).action_std) < 3 * std + 0.3)
 
 
 def test_a_round_in_some_tasks_leaves_the_buffers_of_the_others():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gmps.core.trust_region import TrustRegionConfig
+from gmps.core.types import stack
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
-from gmps.methods.base import stack
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.maesn_settings import MaesnConfig
@@ -52,8 +52,7 @@ SETTINGS: dict[str, tuple[Any, int, float | None]] = {
 
 
 def test_no_method_is_left_out():
-    # But for what needs a camera, which these have not.
-    assert list(SETTINGS) == [name for name in METHODS if name != "gmps-vision"]
+    assert list(SETTINGS) == list(METHODS)
 
 
 @pytest.mark.parametrize("family", [SignBandit(), TwoSteps()], ids=lambda f: f.name)

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import norm
 
 from gmps.core.dist import gaussian_kl
-from gmps.core.nets import init_policy
-from gmps.methods.base import stack
+from gmps.core.policy import init_policy
+from gmps.core.types import stack
 from gmps.tasks import make_family
 from gmps.theory.certify import CertifyConfig
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv, gaussian_tv
@@ -119,7 +119,7 @@ def test_values_are_those_of_the_given_action_and_then_the_expert():
     # A policy that stands still for one step pays 1 for it and then the same.
     family = make_family("point-goal")
     still = jax.tree.map(jnp.zeros_like, init_policy(jax.random.key(0), 2, 2))
-    still = eqx.tree_at(lambda p: p.obs_std, still, jnp.ones(2))
+    still = eqx.tree_at(lambda p: p.head.obs_std, still, jnp.ones(2))
     samples, _ = collect(
         make_world(family),
         family.expert,

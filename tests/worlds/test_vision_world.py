@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from test_render import needs_gl
 
-from gmps.core.types import Shared
-from gmps.core.vision import VisionActor, init_vision_policy
+from gmps.core.policy import PolicyActor, init_policy
+from gmps.core.types import Shared, stack
 from gmps.experts.base import ExpertActor
-from gmps.methods.base import stack
 from gmps.sim.cameras import Cameras
 from gmps.sim.episodes import pack
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
 
 pytestmark = needs_gl
+ACTOR = PolicyActor(3, needs_frames=True)
+QUIET = PolicyActor(3, stochastic=False, needs_frames=True)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def push():
 
 @pytest.fixture(scope="module")
 def policy():
-    return init_vision_policy(jax.random.key(0), 3, 3, hidden=(16,), std=0.3)
+    return init_policy(jax.random.key(0), 3, 3, camera=True, hidden=(16,), std=0.3)
 
 
 def pixels(frame, channel):
@@ -74,9 +75,9 @@ def test_a_door_picture_shows_how_far_it_is_open():
 
 
 def test_the_same_seed_gives_the_same_frames_whatever_the_threads(push, policy):
-    actor, tasks = VisionActor(3, 3), push.family.tasks("train", 3)
+    tasks = push.family.tasks("train", 3)
     first, again = (
-        world.rollout(actor, stack(policy, 3), tasks, 2, jax.random.key(4)).trajectories
+        world.rollout(ACTOR, stack(policy, 3), tasks, 2, jax.random.key(4)).trajectories
         for world in (push, make_world(push.family, 1))
     )
     assert first.frames.shape == (3, 2, 50, 48, 64, 3)
@@ -90,16 +91,16 @@ def test_the_same_seed_gives_the_same_frames_whatever_the_threads(push, policy):
 
 def test_the_policy_acts_on_the_frames_that_are_stored(push, policy):
     tasks = push.family.tasks("train", 2)
-    roll = push.rollout(VisionActor(3, 3, False), stack(policy, 2), tasks, 1, jax.random.key(0))
+    roll = push.rollout(QUIET, stack(policy, 2), tasks, 1, jax.random.key(0))
     data = roll.trajectories
-    mean, _ = policy(data.frames[1, 0, 30], data.obs[1, 0, 30, :3])
+    mean, _ = policy(data.obs[1, 0, 30], data.frames[1, 0, 30])
     np.testing.assert_allclose(mean, data.act[1, 0, 30], atol=1e-4)
 
 
 def test_the_goal_is_in_no_picture(push, policy):
     # Without noise one policy does the same in all tasks, for it is shown the same.
     tasks = push.family.tasks("heldout", 2)
-    roll = push.rollout(VisionActor(3, 3, False), Shared(policy), tasks, 1, jax.random.key(0))
+    roll = push.rollout(QUIET, Shared(policy), tasks, 1, jax.random.key(0))
     np.testing.assert_array_equal(roll.trajectories.frames[0], roll.trajectories.frames[1])
     assert (tasks[0] != tasks[1]).any()
 
@@ -117,7 +118,7 @@ def test_who_looks_needs_a_camera(policy):
     world = make_world(make_family("sawyer-push"), 1)
     with pytest.raises(ValueError, match="looks at pictures, but sawyer-push has none"):
         world.rollout(
-            VisionActor(3, 3), stack(policy, 2), world.family.tasks("train", 2), 1,
+            ACTOR, stack(policy, 2), world.family.tasks("train", 2), 1,
             jax.random.key(0),
         )  # fmt: skip
     with pytest.raises(ValueError, match="needs cameras, which MJX lacks"):

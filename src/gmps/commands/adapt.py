@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import tyro
 
 from gmps.commands.cli import console, leading, parse
-from gmps.core.types import tree_index
+from gmps.core.types import stack, tree_index
 from gmps.errors import GmpsError
-from gmps.methods.base import stack
 from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
@@ -66,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
     tasks = jnp.asarray([command.task], jnp.float32)
     actor = experiment.method.actor()
     start = experiment.method.policy(state)
-    experiment.method.export(start)  # what cannot be written is not worth simulating
+    start.export()  # what cannot be written is not worth simulating
     policies = stack(start, 1)
     keys = jax.random.split(jax.random.key(command.seed), command.steps + 1)
     console.print(f"{config.family}, {world.family.describe(tasks[0])}")
@@ -78,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     console.print(f"  return after {command.steps} steps: {float(last.returns.mean()):8.1f}")
     save_policy(
         out,
-        experiment.method.export(tree_index(policies, 0)),
+        tree_index(policies, 0).export(),
         {
             "family": config.family,
             "task": list(command.task),

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import tyro
 
 from gmps.commands.cli import console, leading, parse
-from gmps.core.types import Rollout
+from gmps.core.types import Rollout, stack
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor
-from gmps.methods.base import stack
 from gmps.rendering.episodes import Frames, render_episode, steps_per_frame
 from gmps.rendering.files import require_writable, side_by_side, write_frames
 from gmps.runs.run import Run

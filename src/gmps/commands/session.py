@@ -8,7 +8,6 @@ from rich.table import Table
 from gmps.commands.cli import console
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
-from gmps.methods.registry import entry
 from gmps.report import write_report
 from gmps.runs.run import REPORT, Run
 from gmps.training.config import TrainConfig
@@ -36,7 +35,7 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
         console.print(f"  {note}.")
     if experiment.expert is None:
         console.print("Nobody labels the states that the learner visits.")
-    elif entry(config.method).needs == "answers":
+    elif experiment.method.needs == "answers":
         console.print(f"Expert, asked for labels (aggregation): {experiment.expert.source}.")
     else:
         console.print(f"Expert, never asked in visited states: {experiment.expert.source}.")

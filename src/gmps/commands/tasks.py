@@ -65,7 +65,7 @@ def _shown(family: TaskFamily) -> str:
     """What the learner sees."""
     if isinstance(family, PixelFamily):
         view = family.view
-        return f"frame {view.height} x {view.width} and hand {family.hand_size}"
+        return f"frame {view.height} x {view.width} and hand {family.proprioception_size}"
     return f"observation {family.spec.obs_size}"
 
 

@@ -15,6 +15,9 @@ class Actor(abc.ABC):
     Subclasses are frozen dataclasses.
     """
 
+    #: Whether it acts on pictures, which a world then draws for it.
+    needs_frames: bool = False
+
     @property
     @abc.abstractmethod
     def noise_size(self) -> int:
@@ -38,11 +41,6 @@ class Actor(abc.ABC):
         """What the episodes of one task hold, from independent draws: by default these."""
         return noise
 
-    @property
-    def needs_frames(self) -> bool:
-        """Whether it acts on pictures, which a world then draws for it."""
-        return False
-
     def shared_encoder(self, params: Params) -> Any:
         """What all tasks of a rollout encode observations with: a pytree of arrays; by default
         nothing. Called on the host."""
@@ -52,8 +50,8 @@ class Actor(abc.ABC):
     def encode(
         self,
         encoder: Any,
-        frames: UInt8[Array, "b height width 3"] | None,
         obs: Float[Array, "b obs"],
+        frames: UInt8[Array, "b height width 3"] | None,
     ) -> Float[Array, "b feature"]:
         """What the actor is given in place of the observations: by default these. Pure.
 

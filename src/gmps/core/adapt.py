@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from gmps.core.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.core.nets import GaussianPolicy, Subset, subset_mask
-from gmps.core.returns import Baseline, advantages
+from gmps.core.returns import Baseline, advantages, check_without_state
 from gmps.core.types import Trajectories
 from gmps.errors import GmpsError
 
@@ -35,7 +35,6 @@ def init_step_sizes(policy: GaussianPolicy, kind: StepSizeKind, value: float) ->
     raise GmpsError(f"step size kind is {kind!r}; it must be 'scalar', 'leaf' or 'parameter'.")
 
 
-@partial(jax.jit, static_argnames=("discount", "gae_lambda", "baseline"))
 def inner_batch(
     data: Trajectories,
     *,
@@ -43,9 +42,14 @@ def inner_batch(
     gae_lambda: float = 1.0,
     baseline: Baseline = "linear",
 ) -> InnerBatch:
-    """Trajectories of each task with their advantages, on-policy weights 1."""
-    settings = {"discount": discount, "gae_lambda": gae_lambda, "baseline": baseline}
-    advantage = jax.vmap(partial(advantages, **settings))(data)
+    """Trajectories of each task with their advantages, on-policy weights 1.
+
+    Raises:
+        GmpsError: the baseline reads the state, where the policy was shown pictures.
+    """
+    if data.frames is not None:
+        check_without_state(baseline)
+    advantage = _advantages(data._replace(frames=None), discount, gae_lambda, baseline)
     return InnerBatch(
         obs=data.obs,
         act=data.act,
@@ -53,7 +57,16 @@ def inner_batch(
         log_prob=data.log_prob,
         weight=jnp.ones_like(advantage),
         alive=data.alive,
+        frames=data.frames,
     )
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _advantages(
+    data: Trajectories, discount: float, gae_lambda: float, baseline: Baseline
+) -> Float[Array, "task ep t"]:
+    one_task = partial(advantages, discount=discount, gae_lambda=gae_lambda, baseline=baseline)
+    return jax.vmap(one_task)(data)
 
 
 def gradient_step(

@@ -4,7 +4,8 @@ from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
 
 from gmps.core.nets import GaussianPolicy
 from gmps.errors import GmpsError
@@ -32,6 +33,8 @@ class InnerBatch(NamedTuple):
     #: Importance weights; 1 on the policy's own data.
     weight: Float[Array, "ep t"]
     alive: Bool[Array, "ep t"]
+    #: What the camera shows beside `obs`; None where there is none, and once both are encoded.
+    frames: UInt8[Array | np.ndarray, "ep t height width 3"] | None = None
 
 
 def alive_mean(x: Float[Array, "*n"], alive: Bool[Array, "*n"]) -> Float[Array, ""]:

@@ -1,11 +1,10 @@
-"""The Gaussian policy network and the actor that runs it.
+"""The Gaussian policy network: the head of every policy.
 
-One policy acts on one observation; batch axes are added by `jax.vmap` outside.
+One network acts on one vector of features; batch axes are added by `jax.vmap` outside.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -13,9 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_log_prob
-from gmps.core.types import Task
 from gmps.errors import GmpsError
 
 #: Floor of the standard deviation (GMPS, released settings).
@@ -30,18 +27,20 @@ Activation = Literal["relu", "tanh"]
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
-@runtime_checkable
-class Gaussian(Protocol):
-    """A policy whose actions have a standard deviation of their own."""
+class Network(eqx.Module):
+    """A module that `jax.jit` takes as it takes a function: equal to itself and to nothing else.
 
-    @property
-    def log_std(self) -> Float[Array, "*task act"]: ...  # noqa: D102
+    Equinox compares modules by their arrays, and arrays cannot be hashed.
+    """
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
-Acting = TypeVar("Acting", bound=Gaussian)
-
-
-class GaussianPolicy(eqx.Module):
+class GaussianPolicy(Network):
     """MLP with a bias transformation and a state-independent standard deviation.
 
     The published network has ReLUs. With tanh its actions stay bounded in observations that are
@@ -101,8 +100,14 @@ class GaussianPolicy(eqx.Module):
         mean, log_std = self(obs)
         return gaussian_log_prob(act, mean, log_std)
 
+    def with_std(self, std: float | Float[Array, " act"]) -> "GaussianPolicy":
+        """The network, or stacked networks, acting with these standard deviations."""
+        log_std = jnp.log(jnp.asarray(std, self.log_std.dtype))
+        wanted = jnp.broadcast_to(log_std, self.log_std.shape)
+        return eqx.tree_at(lambda head: head.log_std, self, wanted)
 
-def init_policy(
+
+def init_head(
     key: Key[Array, ""],
     obs_size: int,
     act_size: int,
@@ -137,50 +142,16 @@ def init_policy(
     )
 
 
-def with_std(policies: Acting, std: float | Float[Array, " act"]) -> Acting:
-    """The policy, or stacked policies, acting with these standard deviations."""
-    log_std = jnp.log(jnp.asarray(std, policies.log_std.dtype))
-    wanted = jnp.broadcast_to(log_std, policies.log_std.shape)
-    return eqx.tree_at(lambda p: p.log_std, policies, wanted)
-
-
 def subset_mask(policy: GaussianPolicy, subset: Subset) -> PyTree[bool]:
     """A tree of booleans: which leaves of a policy the inner step moves."""
     none = jax.tree.map(lambda _: False, policy)
     everything = jax.tree.map(lambda _: True, policy)
-    fixed = lambda p: (p.obs_mean, p.obs_std)  # noqa: E731
+    learned = eqx.tree_at(lambda p: (p.obs_mean, p.obs_std), everything, (False, False))
     match subset:
         case "all":
-            return eqx.tree_at(fixed, everything, (False, False))
+            return learned
         case "mean":
-            mask = eqx.tree_at(fixed, everything, (False, False))
-            return eqx.tree_at(lambda p: p.log_std, mask, False)
+            return eqx.tree_at(lambda p: p.log_std, learned, False)
         case "bias":
             return eqx.tree_at(lambda p: p.bias_transform, none, True)
     raise GmpsError(f"subset is {subset!r}; it must be 'all', 'mean' or 'bias'.")
-
-
-@dataclass(frozen=True)
-class PolicyActor(Actor):
-    """Runs a `GaussianPolicy`; `stochastic=False` takes the mean."""
-
-    act_size: int
-    stochastic: bool = True
-
-    @property
-    def noise_size(self) -> int:
-        """One normal number for each action dimension."""
-        return self.act_size
-
-    def __call__(
-        self,
-        params: GaussianPolicy,
-        task: Task,
-        obs: Float[Array, " obs"],
-        noise: Float[Array, " noise"],
-    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
-        """The action and its log density under the stochastic policy."""
-        del task
-        mean, log_std = params(obs)
-        act = mean + jnp.exp(log_std) * noise if self.stochastic else mean
-        return act, gaussian_log_prob(act, mean, log_std)

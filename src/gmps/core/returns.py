@@ -21,8 +21,8 @@ def check_without_state(baseline: Baseline) -> None:
     """Raise GmpsError where the baseline reads the state, which a policy of pictures has not."""
     if baseline == "linear":
         raise GmpsError(
-            "baseline is 'linear', which reads the state; a policy that sees pictures needs 'time' "
-            "or 'zero'."
+            "baseline is 'linear', which reads the state; a policy of pictures needs 'time' or "
+            "'zero'."
         )
 
 

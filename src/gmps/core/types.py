@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
@@ -42,7 +43,7 @@ class Trajectories(NamedTuple):
     #: Normal numbers that the actor held for the whole episode (`Actor.held_noise`); mostly none.
     held: Float[Array, "task ep held"]
     #: What the camera shows when `act` is chosen, on the host; None where a family has no camera.
-    #: Then `obs` is what experts see, and of it the learner is shown the hand alone.
+    #: Then `obs` is what experts see, and of it the learner is shown proprioception alone.
     frames: UInt8[np.ndarray, "task ep t height width 3"] | None = None
 
     @property
@@ -54,7 +55,7 @@ class Trajectories(NamedTuple):
 class Demonstrations(NamedTuple):
     """Expert labels: states and the expert's action in each, per task."""
 
-    #: Observations, as the learner sees them (no task parameter).
+    #: Observations, without the task parameter.
     obs: Float[Array, "task n obs"]
     #: The expert's action, clipped to [-1, 1].
     act: Float[Array, "task n act"]
@@ -83,6 +84,11 @@ class Rollout(NamedTuple):
 def tree_index(tree: Any, index: Any) -> Any:
     """Index the leading axis of every leaf."""
     return jax.tree.map(lambda x: x[index], tree)
+
+
+def stack(tree: Any, n: int) -> Any:
+    """`n` copies of a policy along a leading `task` axis."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), tree)
 
 
 def task_count(tree: Any) -> int:

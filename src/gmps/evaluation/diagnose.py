@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.core.types import Task, env_steps, task_count
+from gmps.core.types import Task, env_steps, stack, task_count
 from gmps.errors import GmpsError
-from gmps.methods.base import Method, MethodState, Policy, stack
+from gmps.methods.adaptation import adaptation
+from gmps.methods.base import Method, MethodPolicy, MethodState
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 from gmps.worlds.base import World
@@ -150,9 +151,10 @@ def _row(
     many = jax.tree.map(lambda x: jnp.repeat(x, repeats, axis=0), tasks)
     before = stack(method.policy(state), n * repeats)
     gather_key, measure_key = jax.random.split(key)
-    data = world.rollout(method.actor(), before, many, episodes, gather_key).trajectories
-    after = method.adapt(state, before, data)
-    after = method.with_noise_of(after, method.policy(state))
+    [(data, after)] = adaptation(
+        world, method, state, before, many, episodes=episodes, keys=[gather_key]
+    )
+    after = after.with_std(method.policy(state).action_std)
     updates = _flat(after) - _flat(before)
     judge, returns, steps = method.actor(stochastic=False), {}, env_steps(data)
     for name, policies in (("before", before), ("after", after)):
@@ -163,7 +165,7 @@ def _row(
     return {"episodes": episodes, **figures._asdict(), **returns}, steps
 
 
-def _flat(policies: Policy) -> Float[np.ndarray, "n p"]:
+def _flat(policies: MethodPolicy) -> Float[np.ndarray, "n p"]:
     leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(policies)]
     return np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], -1)
 

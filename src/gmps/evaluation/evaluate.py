@@ -14,15 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
-from gmps.core.actors import Actor
-from gmps.core.nets import GaussianPolicy, with_std
-from gmps.core.types import Rollout, Task, env_steps, task_count, tree_index
-from gmps.core.vision import VisionPolicy
+from gmps.core.policy import Policy
+from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
 from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.base import Method, MethodState, Policy, stack
-from gmps.methods.gaussian import gaussian_actor
+from gmps.methods.adaptation import adaptation
+from gmps.methods.base import Method, MethodPolicy, MethodState, policy_actor
 from gmps.methods.plain import PlainControl
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
@@ -101,7 +99,7 @@ class Evaluator:
         tasks: Task,
         key: Key[Array, ""],
         *,
-        untrained: GaussianPolicy | VisionPolicy,
+        untrained: Policy,
         controller: Controller | None,
         demonstrated: Levels | None,
         plain: PlainControl | None,
@@ -127,8 +125,9 @@ class Evaluator:
             key, 6
         )
         policy = method.policy(state)
-        std = method.action_std(policy)
-        chain = self._adapted(method, state, stack(policy, n), tasks, key_adapt)
+        std = policy.action_std
+        keys = jax.random.split(key_adapt, self.config.steps)
+        chain = self._adapted(method, state, stack(policy, n), tasks, keys)
         before, after = chain[0], chain[1]
         wrong = tree_index(after, self._repeated_index(_derangement(key_wrong, n)))
         own = {
@@ -137,13 +136,13 @@ class Evaluator:
             "wrong_task": wrong,
             "random_update": _random_update(before, after, key_random),
         }
-        own = {name: method.with_noise_of(p, policy) for name, p in own.items()}
+        own = {name: p.with_std(std) for name, p in own.items()}
         controls = {}
         if plain is not None:
-            blind = stack(plain.policy, n * self.config.repeats)
-            data = self._collect(gaussian_actor(self.world.family, True), blind, tasks, key_plain)
-            controls = {"plain_before": blind, "plain": plain.adapt(data)}
-            controls = {name: with_std(p, std) for name, p in controls.items()}
+            cloned = stack(plain.state.policy, n)
+            *_, adapted = self._adapted(plain.method, plain.state, cloned, tasks, key_plain[None])
+            controls = {"plain_before": self._repeat(cloned), "plain": adapted}
+            controls = {name: p.with_std(std) for name, p in controls.items()}
         measured: dict[str, dict[str, Measured]] = {}
         for i, mode in enumerate(MODES):
             stochastic = mode == "stochastic"
@@ -151,7 +150,7 @@ class Evaluator:
             rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
             for name, p in controls.items():
                 rows[name] = self._run(
-                    gaussian_actor(self.world.family, stochastic), p, tasks, key_measure
+                    policy_actor(self.world.family, stochastic), p, tasks, key_measure
                 )
             # A step of size zero leaves the policy as it was: this shows the evaluation noise.
             fresh = jax.random.fold_in(key_measure, i + 1)
@@ -171,24 +170,32 @@ class Evaluator:
             assert demonstrated is not None
             expert, source = demonstrated.expert, demonstrated.source
         zeros = stack(untrained, n * self.config.repeats)
-        zero = self._run(gaussian_actor(self.world.family, True), zeros, tasks, key_level)
+        zero = self._run(policy_actor(self.world.family), zeros, tasks, key_level)
         levels = Levels(zero.figures["return"].mean(1), expert, source)
         return SplitResult(tasks, levels, measured, self.env_steps - start)
 
     def _adapted(
-        self, method: Method, state: MethodState, policies: Policy, tasks: Task, key: Key[Array, ""]
-    ) -> list[Policy]:
+        self,
+        method: Method,
+        state: MethodState,
+        policies: MethodPolicy,
+        tasks: Task,
+        keys: Key[Array, " step"],
+    ) -> list[Any]:
         """The policies before and after each step, one for each task and repeat."""
         chain = [self._repeat(policies)]
-        for step_key in jax.random.split(key, self.config.steps):
-            data = self._collect(method.actor(), chain[-1], tasks, step_key)
-            chain.append(method.adapt(state, chain[-1], data))
+        for step in adaptation(
+            self.world,
+            method,
+            state,
+            chain[0],
+            self._repeat(tasks),
+            episodes=self.config.episodes,
+            keys=keys,
+        ):
+            self.env_steps += env_steps(step.data)
+            chain.append(step.policies)
         return chain
-
-    def _collect(self, actor: Actor, policies: Policy, tasks: Task, key: Key[Array, ""]) -> Any:
-        roll = self.world.rollout(actor, policies, self._repeat(tasks), self.config.episodes, key)
-        self.env_steps += env_steps(roll.trajectories)
-        return roll.trajectories
 
     def _run(self, actor: Any, params: Any, tasks: Task, key: Key[Array, ""]) -> Measured:
         episodes = self.config.evaluation_episodes

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gmps.core.actors import Actor
-from gmps.core.types import Trajectories
+from gmps.core.types import Trajectories, stack
 from gmps.errors import GmpsError
 from gmps.metaworld.family import MetaWorld
-from gmps.methods.base import Method, MethodState, Policy, stack
+from gmps.methods.base import Method, MethodPolicy, MethodState
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 
@@ -85,7 +85,7 @@ class HarnessAgent:
 
     def init(self) -> None:
         """Forget all adaptation."""
-        self._policies: Policy = stack(self._method.policy(self._state), self._n)
+        self._policies: MethodPolicy = stack(self._method.policy(self._state), self._n)
         self._forget()
 
     def adapt_action(self, observations: Float[np.ndarray, "n obs"]) -> tuple[np.ndarray, dict]:
@@ -174,7 +174,7 @@ class HarnessAgent:
 
 
 @partial(jax.jit, static_argnames="actor")
-def _act_together(actor: Actor, policies: Policy, obs: Any, noise: Any) -> Any:
+def _act_together(actor: Actor, policies: MethodPolicy, obs: Any, noise: Any) -> Any:
     no_task = jnp.zeros((len(obs), 0), jnp.float32)
     return jax.vmap(actor)(policies, no_task, obs, noise)
 

@@ -1,97 +1,209 @@
-"""What every method offers to the training driver and to the evaluator."""
+"""What a method is: the contract between a meta-learner, the training driver and the evaluator."""
 
-from typing import Any, NamedTuple, Protocol
+import abc
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.core.actors import Actor
-from gmps.core.nets import GaussianPolicy
-from gmps.core.types import Demonstrations, Trajectories
-from gmps.core.vision import VisionPolicy
+from gmps.core.policy import Policy, PolicyActor, init_policy
+from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.data.aggregate import Aggregate
+from gmps.errors import GmpsError
+from gmps.experts.base import Controller
+from gmps.methods.normalisation import normalised, renormalised
+from gmps.tasks.base import TaskFamily
+from gmps.worlds.base import World
 
-#: A method's training state: a named tuple of arrays. Its field `round` counts finished rounds.
-MethodState = Any
-#: A policy of a method, one task's or with a leading `task` axis: any pytree of arrays.
-Policy = Any
-
-
-class Gathered(NamedTuple):
-    """What one round's simulation yields."""
-
-    #: Input of `update`.
-    batches: Any
-    #: Figures for the log.
-    metrics: dict[str, float]
-    #: Environment steps by column: `meta`, `expert`, `demonstration`, `evaluation`.
-    steps: dict[str, int]
+#: What training takes from experts: nothing, their recorded actions, or their answers as well.
+Needs = Literal["nothing", "demonstrations", "answers"]
+Metrics = dict[str, Float[Array, ""]]
 
 
-class Method(Protocol):
-    """A meta-learner. `gather` simulates; everything else is pure.
+class NetworkSettings(Protocol):
+    """The settings of every method that say what its policy network is."""
 
-    The metrics of `gather` hold `return/before` and `return/after`: mean returns of the training
-    episodes before and after one adaptation step. The latter chooses the best checkpoint.
-    """
+    @property
+    def hidden(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def bias_size(self) -> int: ...  # noqa: D102
+    @property
+    def std(self) -> float: ...  # noqa: D102
+    @property
+    def normalise(self) -> bool: ...  # noqa: D102
 
-    def init(self, key: Key[Array, ""], demos: Demonstrations) -> MethodState:
-        """The state before the first round. Only methods that learn from experts use `demos`."""
+
+class MethodState(Protocol):
+    """A training state: a named tuple of arrays."""
+
+    @property
+    def round(self) -> Int[Array, ""]:
+        """Finished rounds."""
         ...
 
-    def untrained(
-        self, key: Key[Array, ""], demos: Demonstrations
-    ) -> GaussianPolicy | VisionPolicy:
-        """A policy that has learned nothing: the zero of the normalised score, and the start of the
-        plain control. Its inputs may be scaled to `demos`, whatever the method itself sees."""
+
+class MethodPolicy(Protocol):
+    """A policy of a method, one task's or with a leading `task` axis: a pytree of arrays."""
+
+    @property
+    def action_std(self) -> Float[Array, "*task act"]:
+        """The standard deviation of its actions, for others who are to act as noisily."""
         ...
 
-    def labels(self, state: MethodState) -> Aggregate | None:
-        """The expert labels that training has gathered; None where it gathers none."""
+    def with_std(self, std: Float[Array, " act"]) -> Self:
+        """The same, acting with this standard deviation: so no update looks good by acting with
+        less noise."""
         ...
 
-    def policy(self, state: MethodState) -> Policy:
-        """The policy before adaptation."""
-        ...
-
-    def adapt(self, state: MethodState, policies: Policy, data: Trajectories) -> Policy:
-        """One adaptation step of each task's policy on that task's trajectories, which that policy
-        collected."""
-        ...
-
-    def actor(self, stochastic: bool = True) -> Actor:
-        """What runs the method's policies. `stochastic=False` takes means, of latents too."""
-        ...
-
-    def action_std(self, policy: Policy) -> Float[Array, " act"]:
-        """The standard deviation of a policy's actions, for others who are to act as noisily."""
-        ...
-
-    def with_noise_of(self, policies: Policy, policy: Policy) -> Policy:
-        """The stacked policies, their actions as noisy as those of `policy`: so no update looks
-        good by acting with less noise."""
-        ...
-
-    def export(self, policy: Policy) -> GaussianPolicy | VisionPolicy:
-        """One adapted policy as it is handed on: it needs nothing but observations.
+    def export(self) -> Policy:
+        """One policy as it is handed on: it needs nothing but what the learner is shown.
 
         Raises:
             GmpsError: this method's policies are of no such form.
         """
         ...
 
-    def gather(self, state: MethodState, key: Key[Array, ""]) -> tuple[MethodState, Gathered]:
+
+Config = TypeVar("Config", bound=NetworkSettings)
+State = TypeVar("State", bound=MethodState)
+P = TypeVar("P", bound=MethodPolicy)
+
+
+class Gathered(NamedTuple):
+    """What one round's simulation yields."""
+
+    #: What `Method.learn` consumes: a pytree of arrays, of the same shapes in every round.
+    batches: PyTree
+    #: Figures for the log.
+    metrics: dict[str, float]
+    #: Environment steps by column: `meta`, `expert`, `demonstration`, `evaluation`.
+    steps: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Method(abc.ABC, Generic[Config, State, P]):
+    """A meta-learner on the training tasks of a world. `gather` simulates; all else is pure.
+
+    A method derives from `Method[its settings, its state, its policies]` and says how it starts,
+    collects, learns and adapts. The metrics of `gather` hold `return/before` and `return/after`:
+    mean returns of the training episodes before and after one adaptation step. The latter chooses
+    the best checkpoint.
+    """
+
+    #: The class of its settings.
+    Settings: ClassVar[type]
+    needs: ClassVar[Needs] = "nothing"
+    #: Whether it can learn from pictures.
+    pictures: ClassVar[bool] = False
+
+    config: Config
+    world: World
+    #: The stacked training tasks.
+    tasks: Task
+    #: The expert that answers in visited states, if anybody does.
+    controller: Controller | None = None
+
+    def __post_init__(self):
+        self.require_fit(self.config, self.world.family)
+
+    @classmethod
+    def require_fit(cls, config: Config, family: TaskFamily) -> None:
+        """That the method can learn in the family with these settings.
+
+        Raises:
+            GmpsError: it cannot; by default, the family shows pictures and the method needs states.
+        """
+        del config
+        if family.has_camera and not cls.pictures:
+            raise GmpsError(
+                f"{cls.__name__} learns from states, and {family.name} shows pictures; choose a "
+                "method that learns from pictures, such as gmps-latent, or the family without a "
+                "camera."
+            )
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> State:
+        """The state before the first round. Only methods that learn from experts use `demos`."""
+
+    @abc.abstractmethod
+    def policy(self, state: State) -> P:
+        """The policy before adaptation."""
+
+    @abc.abstractmethod
+    def adapt(self, state: State, policies: P, data: Trajectories) -> P:
+        """One adaptation step of each task's policy on that task's trajectories, which that policy
+        collected."""
+
+    def actor(self, stochastic: bool = True) -> Actor:
+        """What runs the method's policies; `stochastic=False` takes means, of latents too. By
+        default they are `Policy`s."""
+        return policy_actor(self.world.family, stochastic)
+
+    @abc.abstractmethod
+    def gather(self, state: State, key: Key[Array, ""]) -> tuple[State, Gathered]:
         """Collect the experience of one round."""
-        ...
+
+    @abc.abstractmethod
+    def learn(self, state: State, batches: PyTree, key: Key[Array, ""]) -> tuple[State, Metrics]:
+        """Learn from `Gathered.batches`; returns figures for the log. Pure: `update` compiles it,
+        once for all rounds."""
 
     def update(
-        self, state: MethodState, gathered: Gathered, key: Key[Array, ""]
-    ) -> tuple[MethodState, dict[str, Float[Array, ""]]]:
-        """Learn from it; returns figures for the log."""
-        ...
+        self, state: State, gathered: Gathered, key: Key[Array, ""]
+    ) -> tuple[State, Metrics]:
+        """Learn from what was gathered; returns figures for the log."""
+        return self.compiled_learn(state, gathered.batches, key)
+
+    @functools.cached_property
+    def compiled_learn(self) -> Callable[..., tuple[State, Metrics]]:
+        """`learn`, compiled."""
+        return jax.jit(self.learn)
+
+    def aggregate(self, state: State) -> Aggregate | None:
+        """What experts did in the states that training has gathered; None where it asks nobody."""
+        del state
+
+    def random_policy(self, key: Key[Array, ""]) -> Policy:
+        """A random policy of what the family shows the learner.
+
+        Its bias transformation starts at `bias_init`, where there is that setting, or else at 0.
+        """
+        config, family = self.config, self.world.family
+        return init_policy(
+            key,
+            family.proprioception_size,
+            family.spec.act_size,
+            camera=family.has_camera,
+            hidden=config.hidden,
+            bias_size=config.bias_size,
+            bias_init=getattr(config, "bias_init", 0.0),
+            std=config.std,
+            activation=getattr(config, "activation", "relu"),
+        )
+
+    def untrained(self, key: Key[Array, ""], demos: Demonstrations) -> Policy:
+        """A policy that has learned nothing: the zero of the normalised score, and the start of the
+        plain control. Its inputs are scaled to `demos` if `normalise`, whatever the method itself
+        is shown."""
+        policy = self.random_policy(key)
+        if not self.config.normalise:
+            return policy
+        scale = renormalised if self.world.family.has_camera else normalised
+        return scale(policy, demos)
 
 
-def stack(policy: Any, n: int) -> Any:
-    """`n` copies of a policy along a leading `task` axis."""
-    return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), policy)
+def mean_returns(before: Trajectories, after: Trajectories) -> dict[str, float]:
+    """The two figures that every method logs."""
+    return {
+        "return/before": float(before.returns.mean()),
+        "return/after": float(after.returns.mean()),
+    }
+
+
+def policy_actor(family: TaskFamily, stochastic: bool = True) -> PolicyActor:
+    """Runs the `Policy`s of a family: on pictures where it has a camera."""
+    return PolicyActor(family.spec.act_size, stochastic, family.has_camera)

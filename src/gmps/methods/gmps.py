@@ -11,13 +11,18 @@ for each round:
         phi_i   <- theta - alpha * grad L_PG(theta, D_i_tr, w)
         theta, alpha <- Adam on mean_i L_imitation(phi_i, batch of D_i_val)
     until `outer_steps` are done, or the weights have worn out
+
+theta are an encoder and a head; the inner step moves the head alone. On pictures (section 5.3 and
+appendix C) experts label states, and the learner imitates from pictures of these. In each outer
+step the features of every D_i_tr are computed anew, once for all tasks, and are data to the inner
+step as observations are: a gradient reaches the convolutions through the features of the labels
+alone, that is through the outer loss.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -25,86 +30,114 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.core.adapt import init_step_sizes, inner_batch, reweight
+from gmps.core.adapt import StepSizes, init_step_sizes, inner_batch, reweight
 from gmps.core.losses import InnerBatch, alive_mean, log_probs
-from gmps.core.meta_gradient import MetaParams, meta_value_and_grad
+from gmps.core.meta_gradient import MetaParams, meta_value_and_grads
 from gmps.core.nets import GaussianPolicy
 from gmps.core.optimise import descend
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
+from gmps.core.policy import Policy, encoded
+from gmps.core.returns import check_without_state
+from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.errors import GmpsError
-from gmps.experts.base import Controller, MixtureActor
-from gmps.methods.base import Gathered, stack
-from gmps.methods.gaussian import GaussianMethod, adapt_step, head_of, mean_step_size
+from gmps.experts.base import MixtureActor
+from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns
 from gmps.methods.gmps_settings import GmpsConfig
-from gmps.methods.imitation import add_labels, blind_loss, elsewhere, imitate, rescaled
-from gmps.worlds.base import World
+from gmps.methods.imitation import head_bc_loss, imitate, label_visits, shifted_visits
+from gmps.methods.inner_step import adapt_step, mean_step_size
+from gmps.methods.normalisation import renormalised
+from gmps.tasks.base import TaskFamily
+
+
+class GmpsParams(NamedTuple):
+    """What the outer loop learns."""
+
+    policy: Policy
+    #: Of the inner step, which moves the head.
+    step_sizes: StepSizes
+
+    @property
+    def inner(self) -> MetaParams:
+        """What the inner step concerns: the head and its step sizes."""
+        return MetaParams(self.policy.head, self.step_sizes)
 
 
 class GmpsState(NamedTuple):
     """Everything that training carries from round to round."""
 
-    params: MetaParams
+    params: GmpsParams
     opt_state: optax.OptState
     data: Aggregate
     #: Parameters and optimiser at the start of the last round whose loss was in order.
-    good: tuple[MetaParams, optax.OptState]
+    good: tuple[GmpsParams, optax.OptState]
     #: Lowest running mean of the imitation loss on fresh episodes; infinite before the first.
     mean_loss: Float[Array, ""]
     round: Int[Array, ""]
 
 
-@dataclass(frozen=True)
-class Gmps(GaussianMethod):
+@dataclass(frozen=True, eq=False)
+class Gmps(Method[GmpsConfig, GmpsState, Policy]):
     """GMPS on the training tasks of a world."""
 
-    config: GmpsConfig
-    world: World
-    tasks: Task
-    #: The expert that labels visited states; None where there are only demonstrations.
-    controller: Controller | None
+    Settings: ClassVar[type] = GmpsConfig
+    needs: ClassVar[Needs] = "answers"
+    pictures: ClassVar[bool] = True
+
+    @classmethod
+    def require_fit(cls, config: GmpsConfig, family: TaskFamily) -> None:
+        """That nothing reads the state where the learner is shown pictures."""
+        if not family.has_camera:
+            return
+        check_without_state(config.baseline)
+        if config.beta != "zero":
+            raise GmpsError(
+                f"beta is {config.beta!r}; an expert does not act in turn with a policy of "
+                "pictures: leave it at 'zero'."
+            )
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> GmpsState:
         """Meta-parameters, pretrained by plain imitation of `demos`."""
         config = self.config
         key_init, key_pretrain = jax.random.split(key)
-        data = start_aggregate(demos, config.capacity if self._labels else 0)
+        data = start_aggregate(demos, config.capacity if self._asks else 0)
         policy, _ = imitate(
             self.untrained(key_init, demos),
             data,
             key_pretrain,
             steps=config.pretrain_steps,
             learning_rate=config.learning_rate,
-            labels=config.pretrain_labels,
+            batch_size=config.pretrain_labels,
             kind=config.imitation,
         )
         if config.normalise:
-            policy = rescaled(policy, demos)
-        sizes = init_step_sizes(head_of(policy), config.step_sizes, config.step_size)
-        params = MetaParams(policy, sizes)
+            policy = renormalised(policy, demos)
+        sizes = init_step_sizes(policy.head, config.step_sizes, config.step_size)
+        params = GmpsParams(policy, sizes)
         opt_state = optax.adam(config.learning_rate).init(params)  # pyright: ignore[reportArgumentType]
         infinite = jnp.full((), jnp.inf, jnp.float32)
         zero = jnp.zeros((), jnp.int32)
         return GmpsState(params, opt_state, data, (params, opt_state), infinite, zero)
 
-    def policy(self, state: GmpsState) -> GaussianPolicy:
+    def policy(self, state: GmpsState) -> Policy:
         """The policy before adaptation."""
         return state.params.policy
 
-    def labels(self, state: GmpsState) -> Aggregate:
+    def aggregate(self, state: GmpsState) -> Aggregate:
         """The experts' own trajectories, and the labels of visited states."""
         return state.data
 
-    def adapt(
-        self, state: GmpsState, policies: GaussianPolicy, data: Trajectories
-    ) -> GaussianPolicy:
+    def adapt(self, state: GmpsState, policies: Policy, data: Trajectories) -> Policy:
         """One inner step of each task's policy on its own trajectories."""
-        return self._inner_step(state, policies, data)[0]
+        return adapt_step(state.params.inner, policies, self._batch(data), self.config.subset)
 
-    def _inner_step(self, state: GmpsState, policies: Any, data: Trajectories) -> tuple[Any, Any]:
-        """The adapted policies, and the batch that they were adapted on."""
-        batch = inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
-        return adapt_step(state.params, policies, batch, self.config.subset), batch
+    def _batch(self, data: Trajectories) -> InnerBatch:
+        config = self.config
+        return inner_batch(
+            data,
+            discount=config.discount,
+            gae_lambda=config.gae_lambda,
+            baseline=config.baseline,
+        )
 
     def gather(self, state: GmpsState, key: Key[Array, ""]) -> tuple[GmpsState, Gathered]:
         """Episodes before and after the inner step; the expert labels the latter."""
@@ -116,20 +149,17 @@ class Gmps(GaussianMethod):
         for inner_key in inner_keys:
             roll = self.world.rollout(actor, policies, self.tasks, config.episodes, inner_key)
             collected.append(roll.trajectories)
-            policies, batch = self._inner_step(state, policies, roll.trajectories)
-            batches.append(batch)
+            batches.append(self._batch(roll.trajectories))
+            policies = adapt_step(state.params.inner, policies, batches[-1], config.subset)
 
         visited = self._visit(policies, expert_share(config, int(state.round)), visit_key)
         steps = {"meta": sum(map(env_steps, collected)), "evaluation": 0}
         # Where nobody labels them the visits only measure.
-        steps["meta" if self._labels else "evaluation"] += env_steps(visited)
-        if self._labels:
-            state = state._replace(
-                data=self._aggregate(state.data, collected[0], visited, label_key)
-            )
+        steps["meta" if self._asks else "evaluation"] += env_steps(visited)
+        if self._asks:
+            state = state._replace(data=self._label(state.data, collected[0], visited, label_key))
         metrics = {
-            "return/before": float(collected[0].returns.mean()),
-            "return/after": float(visited.returns.mean()),
+            **mean_returns(collected[0], visited),
             "data/labels": float(state.data.count.sum()),
             # In states that others visited; the expert's own steps are counted as steps.
             "queries/expert": float(state.data.offered.sum()),
@@ -137,36 +167,36 @@ class Gmps(GaussianMethod):
         return state, Gathered(tuple(batches), metrics, steps)
 
     @property
-    def _labels(self) -> bool:
-        """Whether visited states are labelled."""
+    def _asks(self) -> bool:
+        """Whether the expert labels visited states."""
         return self.controller is not None and self.config.aggregate
 
-    def _visit(self, policies: GaussianPolicy, share: float, key: Key[Array, ""]) -> Trajectories:
+    def _visit(self, policies: Policy, share: float, key: Key[Array, ""]) -> Trajectories:
         """Episodes of `share * expert + (1 - share) * adapted policy`."""
         actor, episodes = self.actor(), self.config.visit_episodes
-        if self.controller is None or not self._labels or share == 0:
+        if self.controller is None or not self._asks or share == 0:
             return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
         mixture = MixtureActor(self.controller, actor)
-        beta = jnp.full(policies.log_std.shape[0], share, jnp.float32)
+        beta = jnp.full(task_count(self.tasks), share, jnp.float32)
         return self.world.rollout(mixture, (beta, policies), self.tasks, episodes, key).trajectories
 
-    def _aggregate(
+    def _label(
         self, data: Aggregate, before: Trajectories, visited: Trajectories, key: Key[Array, ""]
     ) -> Aggregate:
         """Add the experts' labels of the visited states."""
         config, episodes = self.config, visited.alive.shape[1]
-        sources = [visited, *elsewhere(visited, config.label_others, key)]
+        sources = [visited, *shifted_visits(visited, config.label_others, key)]
         if config.label_before:
             sources.append(jax.tree.map(lambda x: x[:, :episodes], before))
         for source in sources:
-            data = add_labels(data, source, self.tasks, self.controller)
+            data = label_visits(data, source, self.tasks, self.controller)
         return data
 
-    def update(
-        self, state: GmpsState, gathered: Gathered, key: Key[Array, ""]
-    ) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
-        """A block of outer steps on the gathered episodes."""
-        return _update(state, gathered.batches, key, self.config)
+    def learn(
+        self, state: GmpsState, batches: tuple[InnerBatch, ...], key: Key[Array, ""]
+    ) -> tuple[GmpsState, Metrics]:
+        """A block of outer steps on the same episodes."""
+        return run_block(state, batches, key, self.config)
 
 
 def expert_share(config: GmpsConfig, round_: int) -> float:
@@ -182,9 +212,9 @@ def expert_share(config: GmpsConfig, round_: int) -> float:
 
 
 class _Block(NamedTuple):
-    """Carry of the outer loop: parameters, and the episodes weighted for them."""
+    """Carry of the outer loop: parameters, and the episodes encoded and weighted by them."""
 
-    params: MetaParams
+    params: GmpsParams
     opt_state: optax.OptState
     batches: tuple[InnerBatch, ...]
     step: Int[Array, ""]
@@ -194,61 +224,28 @@ class _Block(NamedTuple):
     loss: Float[Array, ""]
 
 
-Weigh = Callable[[MetaParams], tuple[tuple[InnerBatch, ...], Array, Array]]
-Outer = Callable[[MetaParams, tuple[InnerBatch, ...], Demonstrations], tuple[Array, MetaParams]]
-
-
-@partial(jax.jit, static_argnames="config")
-def _update(
-    state: GmpsState, batches: tuple[InnerBatch, ...], key: Key[Array, ""], config: GmpsConfig
-) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
-    """A block of outer steps on the same episodes."""
-
-    def weigh(params: MetaParams) -> tuple[tuple[InnerBatch, ...], Array, Array]:
-        return weigh_batches(params, batches, config)
-
-    def outer(
-        params: MetaParams, batches: tuple[InnerBatch, ...], labels: Demonstrations
-    ) -> tuple[Array, MetaParams]:
-        (loss, _), gradient = meta_value_and_grad(
-            params,
-            batches,
-            labels,
-            subset=config.subset,
-            first_order=config.first_order,
-            imitation=config.imitation,
-        )
-        if config.blind_weight:
-            blind = jax.grad(blind_loss)(params.policy, labels, config.imitation)
-            add = lambda g, b: g + config.blind_weight * b  # noqa: E731
-            gradient = gradient._replace(policy=jax.tree.map(add, gradient.policy, blind))
-        return loss, gradient
-
-    return run_block(state, key, config, weigh, outer)
-
-
 def run_block(
-    state: GmpsState, key: Key[Array, ""], config: GmpsConfig, weigh: Weigh, outer: Outer
-) -> tuple[GmpsState, dict[str, Float[Array, ""]]]:
+    state: GmpsState, batches: tuple[InnerBatch, ...], key: Key[Array, ""], config: GmpsConfig
+) -> tuple[GmpsState, Metrics]:
     """Outer steps until the block is done, its weights have worn out, or the loss collapsed.
 
     Args:
         state: where to start from.
+        batches: the episodes before each inner step.
         key: draws the labels of each step.
         config: settings.
-        weigh: from parameters to the episodes weighted for them, the effective sample size and the
-            KL from the collecting policy.
-        outer: from parameters, weighted episodes and labels to the outer loss and its gradient.
     """
     optimiser = optax.adam(config.learning_rate)
 
     def step(block: _Block) -> _Block:
-        labels = sample(state.data, config.labels, jax.random.fold_in(key, block.step))
-        loss, gradient = outer(block.params, block.batches, labels)
+        labelled = sample(state.data, config.labels, jax.random.fold_in(key, block.step))
+        loss, gradient = outer_gradient(block.params, block.batches, labelled, config)
         if not config.learn_std:
-            gradient = eqx.tree_at(lambda g: g.policy.log_std, gradient, replace_fn=jnp.zeros_like)
+            gradient = eqx.tree_at(
+                lambda g: g.policy.head.log_std, gradient, replace_fn=jnp.zeros_like
+            )
         params, opt_state = descend(optimiser, gradient, block.opt_state, block.params)
-        weighted, ess, kl = weigh(params)
+        weighted, ess, kl = weigh_batches(params, batches, config)
         first = jnp.where(block.step == 0, loss, block.first_loss)
         return _Block(params, opt_state, weighted, block.step + 1, ess, kl, first, loss)
 
@@ -259,7 +256,7 @@ def run_block(
     def collapsed(first_loss: Array) -> Array:
         return ~(first_loss <= config.collapse_factor * state.mean_loss)
 
-    weighted, ess, kl = weigh(state.params)
+    weighted, ess, kl = weigh_batches(state.params, batches, config)
     zero = jnp.zeros((), jnp.float32)
     start = _Block(
         state.params, state.opt_state, weighted, jnp.zeros((), jnp.int32), ess, kl, zero, zero
@@ -271,7 +268,7 @@ def run_block(
     good = choose(state.good, (state.params, state.opt_state))
     params, opt_state = choose(state.good, (block.params, block.opt_state))
     moved = 0.9 * state.mean_loss + 0.1 * block.first_loss
-    # The mean only falls: otherwise it would follow a slow decline and never see it.
+    # The mean never rises: otherwise it would follow a slow decline and never notice.
     mean = jnp.where(
         jnp.isinf(state.mean_loss), block.first_loss, jnp.minimum(state.mean_loss, moved)
     )
@@ -282,7 +279,7 @@ def run_block(
         "block/ess": block.ess,
         "block/kl": block.kl,
         "block/collapsed": bad,
-        "policy/std": jnp.exp(params.policy.log_std).mean(),
+        "policy/std": params.policy.action_std.mean(),
         "policy/step_size": mean_step_size(params.step_sizes),
     }
     state = GmpsState(
@@ -296,16 +293,53 @@ def run_block(
     return state, metrics
 
 
+def outer_gradient(
+    params: GmpsParams,
+    batches: tuple[InnerBatch, ...],
+    labelled: Demonstrations,
+    config: GmpsConfig,
+) -> tuple[Float[Array, ""], GmpsParams]:
+    """Imitation loss after the inner steps, and the gradient of the whole outer loss.
+
+    Args:
+        params: where.
+        batches: inner batches of features.
+        labelled: what experts did in observations, and pictures where there is a camera.
+        config: settings.
+    """
+    policy = params.policy
+    shown, pull_back = jax.vjp(lambda encoder: encoded(encoder, labelled).obs, policy.encoder)
+    shown = labelled._replace(obs=shown, frames=None)
+    (loss, _), (head, step_sizes), towards = meta_value_and_grads(
+        params.inner,
+        batches,
+        shown,
+        subset=config.subset,
+        first_order=config.first_order,
+        imitation=config.imitation,
+    )
+    if config.blind_weight:
+        before = jax.grad(
+            lambda head, obs: head_bc_loss(head, shown._replace(obs=obs), config.imitation), (0, 1)
+        )(policy.head, shown.obs)
+        head, towards = jax.tree.map(
+            lambda g, b: g + config.blind_weight * b, (head, towards), before
+        )
+    (encoder,) = pull_back(towards)
+    return loss, GmpsParams(Policy(encoder, head), step_sizes)
+
+
 def weigh_batches(
-    params: MetaParams, batches: tuple[InnerBatch, ...], config: GmpsConfig
+    params: GmpsParams, batches: tuple[InnerBatch, ...], config: GmpsConfig
 ) -> tuple[tuple[InnerBatch, ...], Float[Array, ""], Float[Array, ""]]:
-    """The batches of all tasks with the weights of the present policy; their least effective sample
-    size; the KL from the collecting policy."""
+    """The batches of all tasks with features and weights of the present policy; their least
+    effective sample size; the KL from the collecting policy."""
+    shown = tuple(encoded(params.policy.encoder, batch) for batch in batches)
     weighted = jax.vmap(
-        lambda b: reweight(*params, b, subset=config.subset, clip=config.weight_clip)
-    )(batches)
+        lambda b: reweight(*params.inner, b, subset=config.subset, clip=config.weight_clip)
+    )(shown)
     ess = jnp.stack([effective_sample_size(b) for b in weighted]).min()
-    return weighted, ess, _collect_kl(params.policy, batches[0])
+    return weighted, ess, _collect_kl(params.policy.head, shown[0])
 
 
 def effective_sample_size(batch: InnerBatch) -> Float[Array, ""]:
@@ -316,7 +350,7 @@ def effective_sample_size(batch: InnerBatch) -> Float[Array, ""]:
     return jnp.mean(weight.sum(axes) ** 2 / (n * jnp.maximum((weight**2).sum(axes), 1e-30)))
 
 
-def _collect_kl(policy: GaussianPolicy, batch: InnerBatch) -> Float[Array, ""]:
+def _collect_kl(head: GaussianPolicy, batch: InnerBatch) -> Float[Array, ""]:
     """KL(collecting policy || policy) in nats: the mean of w - 1 - log w, never negative."""
-    log_ratio = jax.vmap(partial(log_probs, policy))(batch.obs, batch.act) - batch.log_prob
+    log_ratio = jax.vmap(partial(log_probs, head))(batch.obs, batch.act) - batch.log_prob
     return alive_mean(jnp.expm1(log_ratio) - log_ratio, batch.alive)

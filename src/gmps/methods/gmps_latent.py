@@ -16,9 +16,9 @@ natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z =
 advantage A_psi of an episode is learned: see `EpisodeAdvantage` and `SoftmaxAdvantage`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,11 +29,11 @@ from jaxtyping import Array, Float, Int, Key
 from gmps.core.losses import Imitation, imitation_loss
 from gmps.core.nets import GaussianPolicy
 from gmps.core.optimise import descend
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
-from gmps.core.vision import VisionPolicy, perceive
+from gmps.core.policy import Policy, encoded
+from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
-from gmps.experts.base import Controller
-from gmps.methods.base import Gathered, stack
+from gmps.errors import GmpsError
+from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns, policy_actor
 from gmps.methods.episode_advantage import (
     Advantage,
     EpisodeAdvantage,
@@ -42,30 +42,26 @@ from gmps.methods.episode_advantage import (
     init_advantage,
     segment,
 )
-from gmps.methods.gaussian import gaussian_actor
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
-from gmps.methods.imitation import add_labels, blind_loss, elsewhere, rescaled
+from gmps.methods.imitation import head_bc_loss, label_visits, shifted_visits
 from gmps.methods.latent import (
     Latent,
-    LatentMethod,
     LatentPolicy,
-    SeeingLatentActor,
     SpreadLatentActor,
-    at,
     prior,
     prior_kl,
+    with_latent,
 )
-from gmps.tasks.base import Augment
-from gmps.tasks.pixels import PixelFamily
-from gmps.worlds.base import World
+from gmps.methods.normalisation import renormalised
+from gmps.tasks.base import Augment, TaskFamily
 
 
 class LatentParams(NamedTuple):
     """What the outer loop learns."""
 
-    #: The policy of the observation, or picture, and z; z takes the place of its bias
+    #: The policy of what the learner is shown and z, which takes the place of its bias
     #: transformation.
-    net: GaussianPolicy | VisionPolicy
+    net: Policy
     #: The latent of each training task, leaves `(task, z)`: what its expert does, in a word.
     latents: Latent
     #: The advantage of an episode, one for each number of z.
@@ -92,15 +88,22 @@ class Explored(NamedTuple):
     noise: Float[Array, "task ep z"]
 
 
-@dataclass(frozen=True)
-class GmpsLatent(LatentMethod):
+@dataclass(frozen=True, eq=False)
+class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
     """GMPS with a latent, on the training tasks of a world."""
 
-    config: GmpsLatentConfig
-    world: World
-    tasks: Task
-    #: The expert that labels visited states; None where there are only demonstrations.
-    controller: Controller | None
+    Settings: ClassVar[type] = GmpsLatentConfig
+    needs: ClassVar[Needs] = "answers"
+    pictures: ClassVar[bool] = True
+
+    @classmethod
+    def require_fit(cls, config: GmpsLatentConfig, family: TaskFamily) -> None:
+        """That the family knows other observations to act alike in, where these are wanted."""
+        if config.augment and family.augment is None:
+            raise GmpsError(
+                f"gmps-latent.augment is True, but {family.name} knows no other observations to "
+                "act alike in; leave it out."
+            )
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> GmpsLatentState:
         """A policy and latents that imitate `demos`; the advantage of an episode is its return."""
@@ -120,7 +123,7 @@ class GmpsLatent(LatentMethod):
         data = start_aggregate(demos, config.capacity if self.controller else 0)
         params = _imitate(params, data, imitate_key, config, self._augment)
         if config.normalise:
-            params = params._replace(net=rescaled(params.net, demos))
+            params = params._replace(net=renormalised(params.net, demos))
         optimiser = _optimiser(config)
         return GmpsLatentState(
             params,
@@ -130,7 +133,7 @@ class GmpsLatent(LatentMethod):
             jnp.zeros((), jnp.int32),
         )
 
-    def labels(self, state: GmpsLatentState) -> Aggregate:
+    def aggregate(self, state: GmpsLatentState) -> Aggregate:
         """The experts' own trajectories, and the labels of visited states."""
         return state.data
 
@@ -147,10 +150,9 @@ class GmpsLatent(LatentMethod):
     def actor(self, stochastic: bool = True) -> SpreadLatentActor:
         """Draws one z an episode; `stochastic=False` takes its mean, and that of the action."""
         family = self.world.family
-        sizes = (family.spec.act_size, self.config.latent)
-        if isinstance(family, PixelFamily):
-            return SeeingLatentActor(*sizes, stochastic, hand_size=family.hand_size)
-        return SpreadLatentActor(*sizes, stochastic)
+        return SpreadLatentActor(
+            family.spec.act_size, self.config.latent, stochastic, family.has_camera
+        )
 
     def gather(
         self, state: GmpsLatentState, key: Key[Array, ""]
@@ -169,35 +171,34 @@ class GmpsLatent(LatentMethod):
         if self.controller is not None:
             data = state.data
             first = jax.tree.map(lambda x: x[:, : config.visit_episodes], before)
-            others = elsewhere(after, config.label_others, label_key)
+            others = shifted_visits(after, config.label_others, label_key)
             for source in (after, own, first, *others):
-                data = add_labels(data, source, self.tasks, self.controller)
+                data = label_visits(data, source, self.tasks, self.controller)
             state = state._replace(data=data)
         metrics = {
-            "return/before": float(before.returns.mean()),
-            "return/after": float(after.returns.mean()),
+            **mean_returns(before, after),
             "return/own": float(own.returns.mean()),
             "data/labels": float(state.data.count.sum()),
             "queries/expert": float(state.data.offered.sum()),
         }
-        seen = env_steps(after) + env_steps(own)
+        visited = env_steps(after) + env_steps(own)
         steps = {"meta": env_steps(before), "evaluation": 0}
         # Where nobody labels them these visits only measure.
-        steps["meta" if self.controller else "evaluation"] += seen
+        steps["meta" if self.controller else "evaluation"] += visited
         return state, Gathered(Explored(rewards, before.held), metrics, steps)
 
     def _visit(
         self, state: GmpsLatentState, z: Float[Array, "task z"], episodes: int, key: Key[Array, ""]
     ) -> Trajectories:
-        actor = gaussian_actor(self.world.family)
-        policies = jax.vmap(at, (None, 0))(state.params.net, z)
+        actor = policy_actor(self.world.family)
+        policies = jax.vmap(with_latent, (None, 0))(state.params.net, z)
         return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
 
-    def update(
-        self, state: GmpsLatentState, gathered: Gathered, key: Key[Array, ""]
-    ) -> tuple[GmpsLatentState, dict[str, Float[Array, ""]]]:
+    def learn(
+        self, state: GmpsLatentState, batches: Explored, key: Key[Array, ""]
+    ) -> tuple[GmpsLatentState, Metrics]:
         """A block of outer steps on the gathered episodes."""
-        return _update(state, gathered.batches, key, self.config, self._augment)
+        return _outer_steps(state, batches, key, self.config, self._augment)
 
     @property
     def _augment(self) -> Augment | None:
@@ -235,9 +236,9 @@ def _adapt(
 
 
 def own_loss(
-    net: GaussianPolicy,
+    head: GaussianPolicy,
     latents: Latent,
-    labels: Demonstrations,
+    labelled: Demonstrations,
     key: Key[Array, ""],
     config: GmpsLatentConfig,
 ) -> Float[Array, ""]:
@@ -245,15 +246,19 @@ def own_loss(
     mean, log_std = latents
     z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
     kl = jax.vmap(prior_kl)(latents).mean()
-    return imitation_at(net, z, labels, config.imitation) + config.kl_weight * kl
+    return latent_bc_loss(head, z, labelled, config.imitation) + config.kl_weight * kl
 
 
-def imitation_at(
-    net: GaussianPolicy, z: Float[Array, "task z"], labels: Demonstrations, kind: Imitation
+def latent_bc_loss(
+    head: GaussianPolicy, z: Float[Array, "task z"], labelled: Demonstrations, kind: Imitation
 ) -> Float[Array, ""]:
-    """Imitation loss with a latent for each task."""
-    one_task = lambda z, d: imitation_loss(at(net, z), d.obs, d.act, d.valid, kind)  # noqa: E731
-    return jax.vmap(one_task)(z, labels).mean()
+    """Imitation loss of one head with a latent for each task, on labelled features."""
+
+    def one_task(z: Float[Array, " z"], labelled: Demonstrations) -> Float[Array, ""]:
+        own = replace(head, bias_transform=z)
+        return imitation_loss(own, labelled.obs, labelled.act, labelled.valid, kind)
+
+    return jax.vmap(one_task)(z, labelled).mean()
 
 
 @partial(jax.jit, static_argnames=("config", "augment"))
@@ -267,15 +272,17 @@ def _imitate(
     """The start: imitation with each task's own latent. The advantage is left as it is."""
     optimiser = _optimiser(config)
 
-    def loss(params: LatentParams, labels: Demonstrations, key: Key[Array, ""]) -> Float[Array, ""]:
-        net, labels = perceive(params.net, labels)
-        return own_loss(net, params.latents, labels, key, config)
+    def loss(
+        params: LatentParams, labelled: Demonstrations, key: Key[Array, ""]
+    ) -> Float[Array, ""]:
+        shown = encoded(params.net.encoder, labelled)
+        return own_loss(params.net.head, params.latents, shown, key, config)
 
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, None]:
         params, opt_state = carry
         sample_key, noise_key = jax.random.split(key)
-        labels = _labels(data, sample_key, config, augment)
-        gradient = _fixed_std(jax.grad(loss)(params, labels, noise_key))
+        labelled = _labelled(data, sample_key, config, augment)
+        gradient = _fixed_std(jax.grad(loss)(params, labelled, noise_key))
         return descend(optimiser, gradient, opt_state, params), None
 
     start: Any = (params, optimiser.init(params))  # pyright: ignore[reportArgumentType]
@@ -283,33 +290,33 @@ def _imitate(
     return carry[0]
 
 
-@partial(jax.jit, static_argnames=("config", "augment"))
-def _update(
+def _outer_steps(
     state: GmpsLatentState,
     explored: Explored,
     key: Key[Array, ""],
     config: GmpsLatentConfig,
     augment: Augment | None,
-) -> tuple[GmpsLatentState, dict[str, Float[Array, ""]]]:
+) -> tuple[GmpsLatentState, Metrics]:
     optimiser = _optimiser(config)
 
     def loss(
-        params: LatentParams, labels: Demonstrations, key: Key[Array, ""]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        params: LatentParams, labelled: Demonstrations, key: Key[Array, ""]
+    ) -> tuple[Float[Array, ""], Metrics]:
         # Pictures are encoded once, for all three losses.
-        net, labels = perceive(params.net, labels)
+        head, shown = params.net.head, encoded(params.net.encoder, labelled)
         z = inner_step(params.advantage, state.scale, explored)
-        adapted = imitation_at(net, z, labels, config.imitation)
-        own = own_loss(net, params.latents, labels, key, config)
-        blind = blind_loss(at(net, jnp.zeros(z.shape[1])), labels, config.imitation)
-        parts = {"loss/imitation": adapted, "loss/own": own, "loss/blind": blind}
-        return adapted + own + config.blind_weight * blind, parts
+        adapted = latent_bc_loss(head, z, shown, config.imitation)
+        own = own_loss(head, params.latents, shown, key, config)
+        at_prior = replace(head, bias_transform=jnp.zeros(z.shape[1]))
+        before = head_bc_loss(at_prior, shown, config.imitation)
+        parts = {"loss/imitation": adapted, "loss/own": own, "loss/blind": before}
+        return adapted + own + config.blind_weight * before, parts
 
-    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, dict[str, Float[Array, ""]]]:
+    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Metrics]:
         params, opt_state = carry
         sample_key, noise_key = jax.random.split(key)
-        labels = _labels(state.data, sample_key, config, augment)
-        gradient, parts = jax.grad(loss, has_aux=True)(params, labels, noise_key)
+        labelled = _labelled(state.data, sample_key, config, augment)
+        gradient, parts = jax.grad(loss, has_aux=True)(params, labelled, noise_key)
         return descend(optimiser, _fixed_std(gradient), opt_state, params), parts
 
     start = (state.params, state.opt_state)
@@ -324,18 +331,18 @@ def _update(
         "latent/spread": jnp.sqrt(params.latents.mean.var(0).mean()),
         "latent/std": jnp.exp(params.latents.log_std).mean(),
         "latent/move": jnp.sqrt((move**2).sum(-1).mean()),
-        "policy/std": jnp.exp(params.net.log_std).mean(),
+        "policy/std": params.net.action_std.mean(),
     }
     return state._replace(params=params, opt_state=opt_state, round=state.round + 1), metrics
 
 
-def _labels(
+def _labelled(
     data: Aggregate, key: Key[Array, ""], config: GmpsLatentConfig, augment: Augment | None
 ) -> Demonstrations:
-    labels = sample(data, config.labels, key)
+    labelled = sample(data, config.labels, key)
     if augment is None:
-        return labels
-    return labels._replace(obs=augment(labels.obs, jax.random.fold_in(key, 1)))
+        return labelled
+    return labelled._replace(obs=augment(labelled.obs, jax.random.fold_in(key, 1)))
 
 
 def _optimiser(config: GmpsLatentConfig) -> optax.GradientTransformation:
@@ -353,5 +360,5 @@ def _optimiser(config: GmpsLatentConfig) -> optax.GradientTransformation:
 
 def _fixed_std(gradient: LatentParams) -> LatentParams:
     """The gradient, leaving the standard deviation alone: imitation says nothing about it."""
-    net = eqx.tree_at(lambda p: p.log_std, gradient.net, jnp.zeros_like(gradient.net.log_std))
+    net = eqx.tree_at(lambda p: p.head.log_std, gradient.net, replace_fn=jnp.zeros_like)
     return gradient._replace(net=net)

@@ -6,6 +6,7 @@ from typing import Literal
 from gmps.core.adapt import StepSizeKind
 from gmps.core.losses import Imitation
 from gmps.core.nets import Activation, Subset
+from gmps.core.returns import Baseline
 from gmps.settings import Settings, setting
 
 
@@ -41,6 +42,9 @@ class GmpsConfig(Settings):
     """Discount of the inner step's returns."""
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """Lambda of generalised advantage estimation."""
+    baseline: Baseline = "linear"
+    """What the inner step subtracts from returns: a linear function of observation and time, a
+    cubic of time, or nothing (zero). On pictures time, or zero as published."""
     imitation: Imitation = "huber"
     """Outer loss: squared error of the mean (mse, released code), that made linear for large errors
     (huber), or negative log likelihood (nll, the paper's text)."""
@@ -76,7 +80,7 @@ class GmpsConfig(Settings):
     """Episodes of each adapted policy in a round; the expert, where there is one, labels them."""
     label_others: int = setting(1, at_least=0)
     """The expert of each task also labels the states visited in this many other tasks. On its own
-    path a state betrays the goal, and imitating needs no adaptation; elsewhere it does not."""
+    path a state betrays the goal, and imitating needs no adaptation; on others' it does not."""
     label_before: bool = True
     """The expert also labels episodes of the policy before the update, as many."""
     capacity: int = setting(10_000, at_least=1)

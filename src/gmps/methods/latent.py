@@ -1,22 +1,20 @@
 """Policies with a Gaussian latent, drawn once for an episode, and the actor that runs them."""
 
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+import abc
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_kl, gaussian_log_prob
+from gmps.core.encoders import Encoder
 from gmps.core.losses import InnerBatch
-from gmps.core.nets import GaussianPolicy, with_std
-from gmps.core.types import Demonstrations, Task, Trajectories
-from gmps.core.vision import Looks, VisionPolicy
-from gmps.methods.gaussian import PolicySettings, head_of, untrained_policy
-from gmps.worlds.base import World
-
-Net = TypeVar("Net", bound=GaussianPolicy | VisionPolicy)
+from gmps.core.nets import GaussianPolicy
+from gmps.core.policy import EncodingActor, Policy
+from gmps.core.types import Task, Trajectories
 
 
 class Latent(NamedTuple):
@@ -27,45 +25,53 @@ class Latent(NamedTuple):
 
 
 class LatentPolicy(eqx.Module):
-    """A Gaussian policy of `[observation, z]`, and the distribution of its `z`.
-
-    Where the policy looks at pictures, the observation is what its encoder makes of them.
-    """
+    """A policy of `[features, z]`, and the distribution of its `z`."""
 
     #: `z` takes the place of its bias transformation, whose own value has no effect.
-    net: GaussianPolicy | VisionPolicy
+    net: Policy
     latent: Latent
 
     def given_noise(self) -> GaussianPolicy:
-        """The policy of `[observation, e]`, where `z = mean + exp(log_std) e`.
+        """The head of `[features, e]`: see `given_noise`."""
+        return given_noise(self.net.head, self.latent)
 
-        The first layer is linear in `z`, so the noise is one more input of an ordinary policy:
-        `[s, z] @ [U; V] = [s, e] @ [U; diag(exp(log_std)) V] + mean @ V`. Losses and outer steps
-        take it as it is, and their gradients reach the latent's mean and deviation.
-        """
-        net, (mean, log_std) = head_of(self.net), self.latent
-        size = net.obs_mean.shape[0]
-        of_obs, of_z = net.weights[0][:size], net.weights[0][size:]
-        return replace(
-            net,
-            weights=(
-                jnp.concatenate([of_obs, jnp.exp(log_std)[:, None] * of_z]),
-                *net.weights[1:],
-            ),
-            biases=(net.biases[0] + mean @ of_z, *net.biases[1:]),
-            bias_transform=net.bias_transform[:0],
-            obs_mean=jnp.concatenate([net.obs_mean, jnp.zeros_like(mean)]),
-            obs_std=jnp.concatenate([net.obs_std, jnp.ones_like(mean)]),
-        )
+    @property
+    def action_std(self) -> Float[Array, "*task act"]:
+        """The standard deviation of the actions, given `z`."""
+        return self.net.action_std
 
-    def at_mean(self) -> GaussianPolicy | VisionPolicy:
-        """The policy of observations or pictures alone that has the latent's mean for `z`."""
-        return at(self.net, self.latent.mean)
+    def with_std(self, std: Float[Array, " act"]) -> Self:
+        """The same, its actions given `z` with this standard deviation."""
+        return replace(self, net=self.net.with_std(std))
+
+    def export(self) -> Policy:
+        """The policy at the mean of its latent, which becomes its bias transformation."""
+        return with_latent(self.net, self.latent.mean)
 
 
-def at(net: Net, z: Float[Array, " z"]) -> Net:
-    """The policy of observations or pictures alone that has `z`."""
-    return eqx.tree_at(lambda p: head_of(p).bias_transform, net, z)
+def with_latent(net: Policy, z: Float[Array, " z"]) -> Policy:
+    """The policy that has `z`: of what the learner is shown alone."""
+    return replace(net, head=replace(net.head, bias_transform=z))
+
+
+def given_noise(head: GaussianPolicy, latent: Latent) -> GaussianPolicy:
+    """The head of `[features, e]`, where `z = mean + exp(log_std) e`.
+
+    The first layer is linear in `z`, so the noise is one more input of an ordinary head:
+    `[s, z] @ [U; V] = [s, e] @ [U; diag(exp(log_std)) V] + mean @ V`. Losses and outer steps take
+    it as it is, and their gradients reach the latent's mean and deviation.
+    """
+    mean, log_std = latent
+    size = head.obs_mean.shape[0]
+    of_obs, of_z = head.weights[0][:size], head.weights[0][size:]
+    return replace(
+        head,
+        weights=(jnp.concatenate([of_obs, jnp.exp(log_std)[:, None] * of_z]), *head.weights[1:]),
+        biases=(head.biases[0] + mean @ of_z, *head.biases[1:]),
+        bias_transform=head.bias_transform[:0],
+        obs_mean=jnp.concatenate([head.obs_mean, jnp.zeros_like(mean)]),
+        obs_std=jnp.concatenate([head.obs_std, jnp.ones_like(mean)]),
+    )
 
 
 def prior(shape: int | tuple[int, ...]) -> Latent:
@@ -103,8 +109,9 @@ def spread_evenly(noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
 
 
 @dataclass(frozen=True)
-class LatentActor(Actor):
-    """Runs a `LatentPolicy`; `stochastic=False` takes the means of `z` and of the action."""
+class EpisodeLatentActor(Actor):
+    """An actor that draws a latent once for an episode; `stochastic=False` takes the means of the
+    latent and of the action."""
 
     act_size: int
     latent_size: int
@@ -121,18 +128,44 @@ class LatentActor(Actor):
         return self.latent_size + self.act_size
 
     def __call__(
-        self,
-        params: LatentPolicy,
-        task: Task,
-        obs: Float[Array, " obs"],
-        noise: Float[Array, " noise"],
+        self, params: Any, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " noise"]
     ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
         """The action and its log density, given `z`, under the stochastic policy."""
         del task
         if not self.stochastic:
             noise = jnp.zeros_like(noise)
-        of_z, of_act = noise[: self.latent_size], noise[self.latent_size :]
-        mean, log_std = params.given_noise()(jnp.concatenate([obs, of_z]))
+        return self.act(params, obs, noise[: self.latent_size], noise[self.latent_size :])
+
+    @abc.abstractmethod
+    def act(
+        self,
+        params: Any,
+        obs: Float[Array, " obs"],
+        of_latent: Float[Array, " z"],
+        of_act: Float[Array, " act"],
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action and its log density, given the noise of both."""
+
+
+@dataclass(frozen=True)
+class LatentActor(EpisodeLatentActor, EncodingActor):
+    """Runs a `LatentPolicy`."""
+
+    needs_frames: bool = False
+
+    def encoder(self, params: LatentPolicy) -> Encoder:
+        """That of the network without the latent."""
+        return params.net.encoder
+
+    def act(
+        self,
+        params: LatentPolicy,
+        obs: Float[Array, " obs"],
+        of_latent: Float[Array, " z"],
+        of_act: Float[Array, " act"],
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The action from features, and its log density."""
+        mean, log_std = params.given_noise()(jnp.concatenate([obs, of_latent]))
         act = mean + jnp.exp(log_std) * of_act
         return act, gaussian_log_prob(act, mean, log_std)
 
@@ -144,40 +177,3 @@ class SpreadLatentActor(LatentActor):
     def held_spread(self, noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
         """See `spread_evenly`."""
         return spread_evenly(noise)
-
-
-@dataclass(frozen=True)
-class SeeingLatentActor(Looks, SpreadLatentActor):
-    """A `SpreadLatentActor` whose policies look at pictures."""
-
-    hand_size: int = field(kw_only=True)
-
-    def seeing(self, params: LatentPolicy) -> VisionPolicy:
-        """The network without the latent."""
-        assert isinstance(params.net, VisionPolicy)
-        return params.net
-
-
-class LatentMethod:
-    """What methods share whose policies are `LatentPolicy`s."""
-
-    config: PolicySettings
-    world: World
-
-    def untrained(
-        self, key: Key[Array, ""], demos: Demonstrations
-    ) -> GaussianPolicy | VisionPolicy:
-        """A policy without latent that has learned nothing, scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family, key, demos)
-
-    def action_std(self, policy: LatentPolicy) -> Float[Array, " act"]:
-        """The standard deviation of the actions, given `z`."""
-        return jnp.exp(policy.net.log_std)
-
-    def with_noise_of(self, policies: LatentPolicy, policy: LatentPolicy) -> LatentPolicy:
-        """The policies, their actions given `z` as noisy as those of `policy`."""
-        return LatentPolicy(with_std(policies.net, self.action_std(policy)), policies.latent)
-
-    def export(self, policy: LatentPolicy) -> GaussianPolicy | VisionPolicy:
-        """The policy at the mean of its latent, which becomes its bias transformation."""
-        return policy.at_mean()

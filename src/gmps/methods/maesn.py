@@ -12,34 +12,34 @@ A new task starts from the prior, z ~ N(0, I); only the latent adapts. No expert
 """
 
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.core.adapt import inner_batch
+from gmps.core.encoders import Identity
 from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy, subset_mask
+from gmps.core.policy import Policy
 from gmps.core.surrogates import ratio_loss
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
-from gmps.methods.base import Gathered, stack
-from gmps.methods.gaussian import fresh_policy, head_of, mean_step_size
+from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
+from gmps.methods.base import Gathered, Method, Metrics, mean_returns
+from gmps.methods.inner_step import mean_step_size
 from gmps.methods.latent import (
     Latent,
     LatentActor,
-    LatentMethod,
     LatentPolicy,
+    given_noise,
     prior,
     prior_kl,
     with_held,
 )
 from gmps.methods.maesn_settings import MaesnConfig
-from gmps.methods.outer import Metrics, trpo_step
-from gmps.methods.own_scale import scaled_to
-from gmps.worlds.base import World
+from gmps.methods.normalisation import normalised_by_rollout
+from gmps.methods.outer import trpo_step
 
 #: Where the inner step leaves the latent's log deviation: its gradient is proportional to the
 #: deviation, so that steps without a limit may run away.
@@ -49,7 +49,8 @@ LOG_STD_RANGE = (-3.0, 0.7)
 class MaesnParams(NamedTuple):
     """What the outer loop learns."""
 
-    #: The policy network; `z` takes the place of its bias transformation.
+    #: The head of the policy, which acts on observations; `z` takes the place of its bias
+    #: transformation.
     net: GaussianPolicy
     #: The latent of each training task before adaptation, leaves `(task, z)`.
     latents: Latent
@@ -64,13 +65,11 @@ class MaesnState(NamedTuple):
     round: Int[Array, ""]
 
 
-@dataclass(frozen=True)
-class Maesn(LatentMethod):
+@dataclass(frozen=True, eq=False)
+class Maesn(Method[MaesnConfig, MaesnState, LatentPolicy]):
     """MAESN on the training tasks of a world."""
 
-    config: MaesnConfig
-    world: World
-    tasks: Task
+    Settings: ClassVar[type] = MaesnConfig
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> MaesnState:
         """Random network and latent means, latent deviations 1; `demos` are not used."""
@@ -80,7 +79,7 @@ class Maesn(LatentMethod):
         shape = (n, config.latent)
         means = jax.random.normal(latent_key, shape, jnp.float32)
         params = MaesnParams(
-            net=fresh_policy(config, self.world.family.spec, net_key),
+            net=self.random_policy(net_key).head,
             latents=Latent(means, jnp.zeros(shape, jnp.float32)),
             step_sizes=jax.tree.map(
                 lambda x: jnp.full_like(x, config.step_size), prior(config.latent)
@@ -88,13 +87,9 @@ class Maesn(LatentMethod):
         )
         return MaesnState(params, jnp.zeros((), jnp.int32))
 
-    def labels(self, state: MaesnState) -> None:
-        """None: no expert is asked."""
-        del state
-
     def policy(self, state: MaesnState) -> LatentPolicy:
         """The policy before adaptation to a new task: its latent is the prior."""
-        return LatentPolicy(state.params.net, prior(self.config.latent))
+        return LatentPolicy(Policy(Identity(), state.params.net), prior(self.config.latent))
 
     def adapt(self, state: MaesnState, policies: LatentPolicy, data: Trajectories) -> LatentPolicy:
         """One inner step of each task's latent on its own trajectories."""
@@ -112,7 +107,7 @@ class Maesn(LatentMethod):
         if config.normalise and int(state.round) == 0:
             state, spent = self._scale(state, scale_key)
         actor, params = self.actor(), state.params
-        policies = LatentPolicy(stack(params.net, n), params.latents)
+        policies = LatentPolicy(Policy(Identity(), stack(params.net, n)), params.latents)
         data: list[Trajectories] = []
         for roll_key in (before_key, after_key):
             if data:
@@ -120,13 +115,9 @@ class Maesn(LatentMethod):
             roll = self.world.rollout(actor, policies, self.tasks, config.episodes, roll_key)
             data.append(roll.trajectories)
         before, after = data
-        metrics = {
-            "return/before": float(before.returns.mean()),
-            "return/after": float(after.returns.mean()),
-        }
         spent += env_steps(before) + env_steps(after)
         batches = self._batch(before), self._batch(after)
-        return state, Gathered(batches, metrics, {"meta": spent})
+        return state, Gathered(batches, mean_returns(before, after), {"meta": spent})
 
     def _batch(self, data: Trajectories) -> InnerBatch:
         """Advantages by a baseline of observations alone; then the noise joins these."""
@@ -136,22 +127,46 @@ class Maesn(LatentMethod):
 
     def _scale(self, state: MaesnState, key: Key[Array, ""]) -> tuple[MaesnState, int]:
         # The network alone is the policy whose z is 0, the mean of the prior.
-        net, spent = scaled_to(self.world, self.tasks, state.params.net, self.config.episodes, key)
-        return state._replace(params=state.params._replace(net=net)), spent
+        policy = Policy(Identity(), state.params.net)
+        policy, spent = normalised_by_rollout(
+            self.world, self.tasks, policy, self.config.episodes, key
+        )
+        return state._replace(params=state.params._replace(net=policy.head)), spent
 
-    def update(
-        self, state: MaesnState, gathered: Gathered, key: Key[Array, ""]
+    def learn(
+        self, state: MaesnState, batches: tuple[InnerBatch, InnerBatch], key: Key[Array, ""]
     ) -> tuple[MaesnState, Metrics]:
-        """One outer step. Draws nothing from the key."""
+        """One outer step on episodes before the inner step and after it. Draws nothing from the
+        key."""
         del key
-        return _update(state, *gathered.batches, self.config)
+        config, (before, after) = self.config, batches
+
+        def kl(params: MaesnParams) -> Float[Array, ""]:
+            return jax.vmap(prior_kl)(params.latents).mean()
+
+        params, metrics = trpo_step(
+            lambda p: adapted(p, before),
+            state.params,
+            learned(state.params, config),
+            after,
+            config.trust_region,
+            lambda p: config.kl_weight * kl(p),
+        )
+        metrics |= {
+            "latent/kl": kl(params),
+            "latent/spread": jnp.sqrt(params.latents.mean.var(0).mean()),
+            "latent/std": jnp.exp(params.latents.log_std).mean(),
+            "policy/std": jnp.exp(params.net.log_std).mean(),
+            "policy/step_size": mean_step_size(params.step_sizes),
+        }
+        return MaesnState(params, state.round + 1), metrics
 
 
 def inner_step(
     net: GaussianPolicy, latent: Latent, step_sizes: Latent, batch: InnerBatch
 ) -> Latent:
     """One task's latent after a policy-gradient step on its own episodes; `net` stays."""
-    gradient = jax.grad(lambda x: ratio_loss(LatentPolicy(net, x).given_noise(), batch))(latent)
+    gradient = jax.grad(lambda x: ratio_loss(given_noise(net, x), batch))(latent)
     mean, log_std = jax.tree.map(lambda x, a, g: x - a * g, latent, step_sizes, gradient)
     return Latent(mean, jnp.clip(log_std, *LOG_STD_RANGE))
 
@@ -159,20 +174,18 @@ def inner_step(
 @jax.jit
 def _adapt(step_sizes: Latent, policies: LatentPolicy, batch: InnerBatch) -> LatentPolicy:
     step = jax.vmap(inner_step, (0, 0, None, 0))
-    return LatentPolicy(
-        policies.net, step(head_of(policies.net), policies.latent, step_sizes, batch)
-    )
+    return LatentPolicy(policies.net, step(policies.net.head, policies.latent, step_sizes, batch))
 
 
 def adapted(params: MaesnParams, before: InnerBatch) -> GaussianPolicy:
     """The policies of all tasks after the inner step on their own episodes.
 
-    They act on `[observation, noise]` (`LatentPolicy.given_noise`).
+    They act on `[observation, noise]` (`gmps.methods.latent.given_noise`).
     """
 
     def one_task(latent: Latent, batch: InnerBatch) -> GaussianPolicy:
         latent = inner_step(params.net, latent, params.step_sizes, batch)
-        return LatentPolicy(params.net, latent).given_noise()
+        return given_noise(params.net, latent)
 
     return jax.vmap(one_task)(params.latents, before)
 
@@ -185,27 +198,3 @@ def learned(params: MaesnParams, config: MaesnConfig) -> PyTree[bool]:
         latents=jax.tree.map(lambda _: True, params.latents),
         step_sizes=jax.tree.map(lambda _: config.learn_step_sizes, params.step_sizes),
     )
-
-
-@partial(jax.jit, static_argnames="config")
-def _update(
-    state: MaesnState, before: InnerBatch, after: InnerBatch, config: MaesnConfig
-) -> tuple[MaesnState, Metrics]:
-    """The outer step on episodes before the inner step and after it."""
-    kl = lambda p: jax.vmap(prior_kl)(p.latents).mean()  # noqa: E731
-    params, metrics = trpo_step(
-        lambda p: adapted(p, before),
-        state.params,
-        learned(state.params, config),
-        after,
-        config.trust_region,
-        lambda p: config.kl_weight * kl(p),
-    )
-    metrics |= {
-        "latent/kl": kl(params),
-        "latent/spread": jnp.sqrt(params.latents.mean.var(0).mean()),
-        "latent/std": jnp.exp(params.latents.log_std).mean(),
-        "policy/std": jnp.exp(params.net.log_std).mean(),
-        "policy/step_size": mean_step_size(params.step_sizes),
-    }
-    return MaesnState(params, state.round + 1), metrics

@@ -13,7 +13,7 @@ The outer step is a trust-region step that limits the KL of the policies after t
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,18 +22,19 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.core.adapt import adapt, init_step_sizes, inner_batch
 from gmps.core.columns import inner_objective, ratio_objective
+from gmps.core.encoders import Identity
 from gmps.core.losses import InnerBatch
 from gmps.core.meta_gradient import MetaParams
 from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.optimise import over_tasks
+from gmps.core.policy import Policy
 from gmps.core.surrogates import action_distributions, mean_kl
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
-from gmps.methods.base import Gathered, stack
-from gmps.methods.gaussian import GaussianMethod, adapt_step, fresh_policy, mean_step_size
+from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
+from gmps.methods.base import Gathered, Method, Metrics
+from gmps.methods.inner_step import adapt_step, mean_step_size
 from gmps.methods.maml_settings import MamlConfig
-from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
-from gmps.methods.own_scale import scaled_to
-from gmps.worlds.base import World
+from gmps.methods.normalisation import normalised_by_rollout
+from gmps.methods.outer import ppo_steps, start_optimiser, trpo_step
 
 #: `ratio_loss` or `policy_gradient_loss`, on columns.
 _INNER_OBJECTIVE = {"ratio": ratio_objective, "none": inner_objective}
@@ -42,39 +43,32 @@ _INNER_OBJECTIVE = {"ratio": ratio_objective, "none": inner_objective}
 class MamlState(NamedTuple):
     """Everything that training carries from round to round."""
 
+    #: The head of the policy, which acts on observations, and its step sizes.
     params: MetaParams
     opt_state: optax.OptState
     round: Int[Array, ""]
 
 
-@dataclass(frozen=True)
-class Maml(GaussianMethod):
+@dataclass(frozen=True, eq=False)
+class Maml(Method[MamlConfig, MamlState, Policy]):
     """MAML on the training tasks of a world."""
 
-    config: MamlConfig
-    world: World
-    tasks: Task
+    Settings: ClassVar[type] = MamlConfig
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> MamlState:
         """Random parameters; `demos` are not used."""
         del demos
         config = self.config
-        policy = fresh_policy(config, self.world.family.spec, key)
-        params = MetaParams(policy, init_step_sizes(policy, config.step_sizes, config.step_size))
+        head = self.random_policy(key).head
+        params = MetaParams(head, init_step_sizes(head, config.step_sizes, config.step_size))
         opt_state = start_optimiser(config.outer, config.ppo, params)
         return MamlState(params, opt_state, jnp.zeros((), jnp.int32))
 
-    def labels(self, state: MamlState) -> None:
-        """None: no expert is asked."""
-        del state
-
-    def policy(self, state: MamlState) -> GaussianPolicy:
+    def policy(self, state: MamlState) -> Policy:
         """The policy before adaptation."""
-        return state.params.policy
+        return Policy(Identity(), state.params.policy)
 
-    def adapt(
-        self, state: MamlState, policies: GaussianPolicy, data: Trajectories
-    ) -> GaussianPolicy:
+    def adapt(self, state: MamlState, policies: Policy, data: Trajectories) -> Policy:
         """One inner step of each task's policy on its own trajectories."""
         return adapt_step(state.params, policies, self._batch(data), self.config.subset)
 
@@ -86,7 +80,7 @@ class Maml(GaussianMethod):
         if config.normalise and int(state.round) == 0:
             state, spent = self._scale(state, scale_key)
         actor = self.actor()
-        policies = stack(state.params.policy, n)
+        policies = stack(self.policy(state), n)
         for inner_key in (*inner_keys, last_key):
             if batches:
                 policies = adapt_step(state.params, policies, batches[-1], config.subset)
@@ -102,17 +96,39 @@ class Maml(GaussianMethod):
         return inner_batch(data, discount=self.config.discount, gae_lambda=self.config.gae_lambda)
 
     def _scale(self, state: MamlState, key: Key[Array, ""]) -> tuple[MamlState, int]:
-        policy, spent = scaled_to(
-            self.world, self.tasks, state.params.policy, self.config.episodes, key
+        policy, spent = normalised_by_rollout(
+            self.world, self.tasks, self.policy(state), self.config.episodes, key
         )
-        return state._replace(params=state.params._replace(policy=policy)), spent
+        return state._replace(params=state.params._replace(policy=policy.head)), spent
 
-    def update(
-        self, state: MamlState, gathered: Gathered, key: Key[Array, ""]
+    def learn(
+        self,
+        state: MamlState,
+        batches: tuple[tuple[InnerBatch, ...], InnerBatch],
+        key: Key[Array, ""],
     ) -> tuple[MamlState, Metrics]:
-        """One outer step, or some on the same episodes. Draws nothing from the key."""
+        """One outer step on episodes before the inner steps and after them, or some on the same
+        episodes. Draws nothing from the key."""
         del key
-        return _update(state, *gathered.batches, self.config)
+        config, (before, after) = self.config, batches
+        params, opt_state, round_ = state
+        mask = learned(params, config)
+
+        def policies(params: MetaParams) -> GaussianPolicy:
+            return adapted(params, before, config)
+
+        if config.outer == "trpo":
+            params, metrics = trpo_step(policies, params, mask, after, config.trust_region)
+        else:
+            penalty = _penalty(params, before[0], config)
+            params, opt_state, metrics = ppo_steps(
+                policies, params, mask, after, config.ppo, opt_state, penalty
+            )
+        metrics |= {
+            "policy/std": jnp.exp(params.policy.log_std).mean(),
+            "policy/step_size": mean_step_size(params.step_sizes),
+        }
+        return MamlState(params, opt_state, round_ + 1), metrics
 
 
 def adapted(
@@ -140,28 +156,6 @@ def learned(params: MetaParams, config: MamlConfig) -> PyTree[bool]:
     """Which leaves the outer loop changes."""
     policy = subset_mask(params.policy, "all" if config.learn_std else "mean")
     return MetaParams(policy, jax.tree.map(lambda _: config.learn_step_sizes, params.step_sizes))
-
-
-@partial(jax.jit, static_argnames="config")
-def _update(
-    state: MamlState, before: tuple[InnerBatch, ...], after: InnerBatch, config: MamlConfig
-) -> tuple[MamlState, Metrics]:
-    """The outer step on episodes before the inner steps and after them."""
-    params, opt_state, round_ = state
-    policies = lambda p: adapted(p, before, config)  # noqa: E731
-    mask = learned(params, config)
-    if config.outer == "trpo":
-        params, metrics = trpo_step(policies, params, mask, after, config.trust_region)
-    else:
-        penalty = _penalty(params, before[0], config)
-        params, opt_state, metrics = ppo_steps(
-            policies, params, mask, after, config.ppo, opt_state, penalty
-        )
-    metrics |= {
-        "policy/std": jnp.exp(params.policy.log_std).mean(),
-        "policy/step_size": mean_step_size(params.step_sizes),
-    }
-    return MamlState(params, opt_state, round_ + 1), metrics
 
 
 def _penalty(old: MetaParams, batch: InnerBatch, config: MamlConfig) -> Any:

@@ -10,123 +10,79 @@ It maximises the mean return over tasks; nothing prepares it for its fine-tuning
 """
 
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Key
 
 from gmps.core.adapt import inner_batch
 from gmps.core.losses import InnerBatch
-from gmps.core.nets import GaussianPolicy, subset_mask
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
-from gmps.methods.base import Gathered, stack
-from gmps.methods.gaussian import GaussianMethod, fresh_policy
+from gmps.core.nets import subset_mask
+from gmps.core.policy import Policy
+from gmps.core.types import Demonstrations, env_steps, stack
+from gmps.methods.base import Gathered, Metrics, mean_returns
+from gmps.methods.fine_tuning import FineTuned, FineTunedState
 from gmps.methods.multitask_settings import MultitaskConfig
-from gmps.methods.outer import Metrics, ppo_steps, start_optimiser, trpo_step
-from gmps.methods.own_scale import scaled_to
-from gmps.methods.plain import plain_step, tune
-from gmps.worlds.base import World
+from gmps.methods.normalisation import normalised_by_rollout
+from gmps.methods.outer import ppo_steps, start_optimiser, trpo_step
 
 
-class MultitaskState(NamedTuple):
-    """Everything that training carries from round to round."""
-
-    policy: GaussianPolicy
-    opt_state: optax.OptState
-    #: Step size of the fine-tuning; 0 before the first search.
-    step_size: Float[Array, ""]
-    round: Int[Array, ""]
-
-
-@dataclass(frozen=True)
-class Multitask(GaussianMethod):
+@dataclass(frozen=True, eq=False)
+class Multitask(FineTuned[MultitaskConfig]):
     """One policy on the training tasks of a world."""
 
-    config: MultitaskConfig
-    world: World
-    tasks: Task
+    Settings: ClassVar[type] = MultitaskConfig
 
-    def init(self, key: Key[Array, ""], demos: Demonstrations) -> MultitaskState:
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> FineTunedState:
         """A random policy; `demos` are not used."""
         del demos
-        policy = fresh_policy(self.config, self.world.family.spec, key)
+        policy = self.random_policy(key)
         opt_state = start_optimiser(self.config.outer, self.config.ppo, policy)
         zero = jnp.zeros((), jnp.float32)
-        return MultitaskState(policy, opt_state, zero, jnp.zeros((), jnp.int32))
+        return FineTunedState(policy, opt_state, zero, jnp.zeros((), jnp.int32))
 
-    def labels(self, state: MultitaskState) -> None:
-        """None: no expert is asked."""
-        del state
+    def explorers(self, policy: Policy) -> dict[float, Policy]:
+        """The policy alone: its standard deviation is learned."""
+        return {float(policy.action_std.mean()): policy}
 
-    def policy(self, state: MultitaskState) -> GaussianPolicy:
-        """The policy before adaptation."""
-        return state.policy
-
-    def adapt(
-        self, state: MultitaskState, policies: GaussianPolicy, data: Trajectories
-    ) -> GaussianPolicy:
-        """One plain policy-gradient step of each task's policy on its own trajectories."""
-        return plain_step(policies, state.step_size, inner_batch(data))
-
-    def gather(self, state: MultitaskState, key: Key[Array, ""]) -> tuple[MultitaskState, Gathered]:
+    def gather(self, state: FineTunedState, key: Key[Array, ""]) -> tuple[FineTunedState, Gathered]:
         """Episodes in all tasks; sometimes a search for the step size."""
-        config, n = self.config, task_count(self.tasks)
+        config = self.config
         scale_key, own_key, after_key, *tune_keys = jax.random.split(key, 5)
-        spent, policy = 0, state.policy
+        spent = 0
         if config.normalise and int(state.round) == 0:
-            policy, spent = scaled_to(self.world, self.tasks, policy, config.episodes, scale_key)
-            state = state._replace(policy=policy)
-        if int(state.round) % config.tune_every == 0:
-            found = tune(
-                self.world,
-                self.tasks,
-                {float(jnp.exp(policy.log_std).mean()): policy},
-                (tune_keys[0], tune_keys[1]),
-                step_sizes=config.step_sizes,
-                episodes=config.episodes,
-                measure_episodes=config.measure_episodes,
+            policy, spent = normalised_by_rollout(
+                self.world, self.tasks, state.policy, config.episodes, scale_key
             )
-            state = state._replace(step_size=jnp.float32(found.step_size))
-            spent += found.env_steps
-        actor, policies = self.actor(), stack(policy, n)
-        own = self.world.rollout(actor, policies, self.tasks, config.episodes, own_key).trajectories
-        after = self.world.rollout(
-            actor,
-            self.adapt(state, policies, own),
-            self.tasks,
-            config.measure_episodes,
-            after_key,
-        ).trajectories
-        metrics = {
-            "return/before": float(own.returns.mean()),
-            "return/after": float(after.returns.mean()),
-        }
-        steps = {"meta": spent + env_steps(own), "evaluation": env_steps(after)}
+            state = state._replace(policy=policy)
+        state, searched = self.tuned(state, *tune_keys)
+        own, after = self.measured(state, own_key, after_key)
+        steps = {"meta": spent + searched + env_steps(own), "evaluation": env_steps(after)}
         batch = inner_batch(own, discount=config.discount, gae_lambda=config.gae_lambda)
-        return state, Gathered(batch, metrics, steps)
+        return state, Gathered(batch, mean_returns(own, after), steps)
 
-    def update(
-        self, state: MultitaskState, gathered: Gathered, key: Key[Array, ""]
-    ) -> tuple[MultitaskState, Metrics]:
-        """One trust-region step, or some clipped ones. Draws nothing from the key."""
+    def learn(
+        self, state: FineTunedState, batches: InnerBatch, key: Key[Array, ""]
+    ) -> tuple[FineTunedState, Metrics]:
+        """One trust-region step on the episodes of all tasks, or some clipped ones. Draws nothing
+        from the key."""
         del key
-        return _update(state, gathered.batches, self.config)
+        config, n = self.config, batches.alive.shape[0]
+        policy, opt_state = state.policy, state.opt_state
+        learned = Policy(policy.encoder, subset_mask(policy.head, "all"))
 
+        def heads(policy: Policy):
+            return stack(policy.head, n)
 
-@partial(jax.jit, static_argnames="config")
-def _update(
-    state: MultitaskState, batch: InnerBatch, config: MultitaskConfig
-) -> tuple[MultitaskState, Metrics]:
-    """The policy after its steps on the episodes of all tasks."""
-    policy, opt_state, step_size, round_ = state
-    policies = lambda p: stack(p, batch.alive.shape[0])  # noqa: E731
-    mask = subset_mask(policy, "all")
-    if config.outer == "trpo":
-        policy, metrics = trpo_step(policies, policy, mask, batch, config.trust_region)
-    else:
-        policy, opt_state, metrics = ppo_steps(policies, policy, mask, batch, config.ppo, opt_state)
-    metrics |= {"policy/std": jnp.exp(policy.log_std).mean(), "policy/step_size": step_size}
-    return MultitaskState(policy, opt_state, step_size, round_ + 1), metrics
+        if config.outer == "trpo":
+            policy, metrics = trpo_step(heads, policy, learned, batches, config.trust_region)
+        else:
+            policy, opt_state, metrics = ppo_steps(
+                heads, policy, learned, batches, config.ppo, opt_state
+            )
+        metrics |= {
+            "policy/std": policy.action_std.mean(),
+            "policy/step_size": state.step_size,
+        }
+        return state._replace(policy=policy, opt_state=opt_state, round=state.round + 1), metrics

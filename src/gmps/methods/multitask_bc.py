@@ -11,139 +11,106 @@ The plain control of the evaluation (`gmps.methods.plain`) as a method of its ow
 """
 
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
-from gmps.core.adapt import inner_batch
-from gmps.core.nets import GaussianPolicy, with_std
 from gmps.core.optimise import descend
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count
+from gmps.core.policy import Policy
+from gmps.core.returns import Baseline, check_without_state
+from gmps.core.types import Demonstrations, env_steps
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
-from gmps.methods.base import Gathered, stack
-from gmps.methods.gaussian import GaussianMethod
-from gmps.methods.imitation import blind_loss, imitate
+from gmps.methods.base import Gathered, Metrics, Needs, mean_returns
+from gmps.methods.fine_tuning import FineTuned, FineTunedState
+from gmps.methods.imitation import bc_loss, imitate
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
-from gmps.methods.plain import plain_step, tune
-from gmps.worlds.base import World
+from gmps.methods.normalisation import renormalised
+from gmps.tasks.base import TaskFamily
+
+#: Labels of each task whose features set the scale of the head's inputs, where these are learned.
+SCALE_LABELS = 100
 
 
-class MultitaskBcState(NamedTuple):
-    """Everything that training carries from round to round."""
-
-    policy: GaussianPolicy
-    opt_state: optax.OptState
-    data: Aggregate
-    #: Step size of the fine-tuning; 0 before the first search.
-    step_size: Float[Array, ""]
-    round: Int[Array, ""]
-
-
-@dataclass(frozen=True)
-class MultitaskBc(GaussianMethod):
+@dataclass(frozen=True, eq=False)
+class MultitaskBc(FineTuned[MultitaskBcConfig]):
     """One imitator on the training tasks of a world."""
 
-    config: MultitaskBcConfig
-    world: World
-    tasks: Task
+    Settings: ClassVar[type] = MultitaskBcConfig
+    needs: ClassVar[Needs] = "demonstrations"
+    pictures: ClassVar[bool] = True
 
-    def init(self, key: Key[Array, ""], demos: Demonstrations) -> MultitaskBcState:
+    @classmethod
+    def require_fit(cls, config: MultitaskBcConfig, family: TaskFamily) -> None:
+        """That no baseline reads the state where the learner is shown pictures."""
+        if family.has_camera:
+            check_without_state(config.baseline)
+
+    @property
+    def baseline(self) -> Baseline:
+        """What the plain step subtracts from returns."""
+        return self.config.baseline
+
+    def init(self, key: Key[Array, ""], demos: Demonstrations) -> FineTunedState:
         """An imitator of `demos`."""
+        key_init, key_imitate = jax.random.split(key)
+        return self.start(self.untrained(key_init, demos), start_aggregate(demos, 0), key_imitate)
+
+    def start(self, untrained: Policy, data: Aggregate, key: Key[Array, ""]) -> FineTunedState:
+        """An imitator of `data` that was never tuned."""
         config = self.config
-        key_init, key_pretrain = jax.random.split(key)
-        data = start_aggregate(demos, 0)
         policy, _ = imitate(
-            self.untrained(key_init, demos),
+            untrained,
             data,
-            key_pretrain,
+            key,
             steps=config.pretrain_steps,
             learning_rate=config.learning_rate,
-            labels=config.labels,
+            batch_size=config.labels,
             kind=config.imitation,
         )
+        policy = renormalised(policy, sample(data, SCALE_LABELS, jax.random.fold_in(key, 1)))
         opt_state = optax.adam(config.learning_rate).init(policy)  # pyright: ignore[reportArgumentType]
         zero = jnp.zeros((), jnp.float32)
-        return MultitaskBcState(policy, opt_state, data, zero, jnp.zeros((), jnp.int32))
+        return FineTunedState(policy, opt_state, zero, jnp.zeros((), jnp.int32), data)
 
-    def labels(self, state: MultitaskBcState) -> Aggregate:
+    def explorers(self, policy: Policy) -> dict[float, Policy]:
+        """The policy with each standard deviation that is tried: imitation says nothing of it."""
+        return {std: policy.with_std(std) for std in self.config.stds}
+
+    def aggregate(self, state: FineTunedState) -> Aggregate | None:
         """The experts' own trajectories."""
         return state.data
 
-    def policy(self, state: MultitaskBcState) -> GaussianPolicy:
-        """The policy before adaptation."""
-        return state.policy
-
-    def adapt(
-        self, state: MultitaskBcState, policies: GaussianPolicy, data: Trajectories
-    ) -> GaussianPolicy:
-        """One plain policy-gradient step of each task's policy on its own trajectories."""
-        return plain_step(policies, state.step_size, inner_batch(data))
-
-    def gather(
-        self, state: MultitaskBcState, key: Key[Array, ""]
-    ) -> tuple[MultitaskBcState, Gathered]:
+    def gather(self, state: FineTunedState, key: Key[Array, ""]) -> tuple[FineTunedState, Gathered]:
         """Sometimes a search for exploration and step size; then episodes that measure them."""
-        config, n = self.config, task_count(self.tasks)
         own_key, after_key, *tune_keys = jax.random.split(key, 4)
-        spent = 0
-        if int(state.round) % config.tune_every == 0:
-            found = tune(
-                self.world,
-                self.tasks,
-                {std: with_std(state.policy, std) for std in config.stds},
-                (tune_keys[0], tune_keys[1]),
-                step_sizes=config.step_sizes,
-                episodes=config.episodes,
-                measure_episodes=config.measure_episodes,
-            )
-            state = state._replace(policy=found.policy, step_size=jnp.float32(found.step_size))
-            spent = found.env_steps
-        actor, policies = self.actor(), stack(state.policy, n)
-        own = self.world.rollout(actor, policies, self.tasks, config.episodes, own_key).trajectories
-        after = self.world.rollout(
-            actor,
-            self.adapt(state, policies, own),
-            self.tasks,
-            config.measure_episodes,
-            after_key,
-        ).trajectories
+        state, searched = self.tuned(state, *tune_keys)
+        own, after = self.measured(state, own_key, after_key)
+        steps = {"meta": searched, "evaluation": env_steps(own) + env_steps(after)}
+        return state, Gathered((), mean_returns(own, after), steps)
+
+    def learn(
+        self, state: FineTunedState, batches: tuple[()], key: Key[Array, ""]
+    ) -> tuple[FineTunedState, Metrics]:
+        """Adam steps on the imitation loss; the standard deviation has a part in `nll` alone."""
+        del batches
+        config, data = self.config, state.data
+        assert data is not None
+        optimiser = optax.adam(config.learning_rate)
+
+        def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Float[Array, ""]]:
+            policy, opt_state = carry
+            labelled = sample(data, config.labels, key)
+            loss, gradient = jax.value_and_grad(bc_loss)(policy, labelled, config.imitation)
+            return descend(optimiser, gradient, opt_state, policy), loss
+
+        start: Any = (state.policy, state.opt_state)
+        (policy, opt_state), losses = jax.lax.scan(step, start, jax.random.split(key, config.steps))
         metrics = {
-            "return/before": float(own.returns.mean()),
-            "return/after": float(after.returns.mean()),
+            "loss/imitation": losses.mean(),
+            "policy/std": policy.action_std.mean(),
+            "policy/step_size": state.step_size,
         }
-        steps = {"meta": spent, "evaluation": env_steps(own) + env_steps(after)}
-        return state, Gathered((), metrics, steps)
-
-    def update(
-        self, state: MultitaskBcState, gathered: Gathered, key: Key[Array, ""]
-    ) -> tuple[MultitaskBcState, dict[str, Float[Array, ""]]]:
-        """Further steps of imitation."""
-        del gathered
-        return _update(state, key, self.config)
-
-
-@partial(jax.jit, static_argnames="config")
-def _update(
-    state: MultitaskBcState, key: Key[Array, ""], config: MultitaskBcConfig
-) -> tuple[MultitaskBcState, dict[str, Float[Array, ""]]]:
-    """Adam steps on the imitation loss; the standard deviation has no part in it but `nll`'s."""
-    optimiser = optax.adam(config.learning_rate)
-
-    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Float[Array, ""]]:
-        policy, opt_state = carry
-        labels = sample(state.data, config.labels, key)
-        loss, gradient = jax.value_and_grad(blind_loss)(policy, labels, config.imitation)
-        return descend(optimiser, gradient, opt_state, policy), loss
-
-    start = (state.policy, state.opt_state)
-    (policy, opt_state), losses = jax.lax.scan(step, start, jax.random.split(key, config.steps))
-    metrics = {
-        "loss/imitation": losses.mean(),
-        "policy/std": jnp.exp(policy.log_std).mean(),
-        "policy/step_size": state.step_size,
-    }
-    return state._replace(policy=policy, opt_state=opt_state, round=state.round + 1), metrics
+        return state._replace(policy=policy, opt_state=opt_state, round=state.round + 1), metrics

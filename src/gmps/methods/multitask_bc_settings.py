@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gmps.core.losses import Imitation
 from gmps.core.nets import Activation
+from gmps.core.returns import Baseline
 from gmps.settings import Settings, setting
 
 
@@ -35,6 +36,8 @@ class MultitaskBcConfig(Settings):
     """Rounds between two such searches; the first round has one."""
     measure_episodes: int = setting(4, at_least=1)
     """Episodes that measure one candidate, or the adapted policy, in one task."""
+    baseline: Baseline = "linear"
+    """What the plain step subtracts from returns, as of GMPS."""
     bias_size: int = setting(4, at_least=0)
     """Size of the bias transformation; 0 switches it off."""
     hidden: tuple[int, ...] = setting((100, 100), at_least=1, not_empty="layer")

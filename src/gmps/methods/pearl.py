@@ -16,33 +16,35 @@ episodes multiply on. No expert is asked.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.core.nets import GaussianPolicy
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, task_count, tree_index
-from gmps.core.vision import VisionPolicy
-from gmps.errors import GmpsError
+from gmps.core.types import (
+    Demonstrations,
+    Trajectories,
+    env_steps,
+    stack,
+    task_count,
+    tree_index,
+)
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
-from gmps.methods.base import Gathered, stack
-from gmps.methods.gaussian import untrained_policy
-from gmps.methods.latent import Latent, prior
+from gmps.methods.base import Gathered, Method, Metrics, mean_returns
+from gmps.methods.latent import prior
 from gmps.methods.pearl_learner import (
     Data,
     PearlActor,
     PearlLearner,
     PearlPolicy,
     factors,
+    gradient_steps,
     init_learner,
-    learn,
     product,
 )
 from gmps.methods.pearl_settings import PearlConfig
-from gmps.worlds.base import World
 
 
 class PearlState(NamedTuple):
@@ -55,13 +57,11 @@ class PearlState(NamedTuple):
     round: Int[Array, ""]
 
 
-@dataclass(frozen=True)
-class Pearl:
+@dataclass(frozen=True, eq=False)
+class Pearl(Method[PearlConfig, PearlState, PearlPolicy]):
     """PEARL on the training tasks of a world."""
 
-    config: PearlConfig
-    world: World
-    tasks: Task
+    Settings: ClassVar[type] = PearlConfig
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> PearlState:
         """Random networks and empty buffers; `demos` are not used."""
@@ -79,20 +79,9 @@ class Pearl:
             jnp.zeros((), jnp.int32),
         )
 
-    def untrained(
-        self, key: Key[Array, ""], demos: Demonstrations
-    ) -> GaussianPolicy | VisionPolicy:
-        """A Gaussian policy that has learned nothing, its inputs scaled to the experts' data."""
-        return untrained_policy(self.config, self.world.family, key, demos)
-
-    def labels(self, state: PearlState) -> None:
-        """None: no expert is asked."""
-        del state
-
     def policy(self, state: PearlState) -> PearlPolicy:
         """The policy before adaptation: z from the prior."""
-        start = prior((self.config.latent,))
-        return PearlPolicy(actor_net(state.learner.sac), *start, state.std)
+        return PearlPolicy(actor_net(state.learner.sac), prior(self.config.latent), state.std)
 
     def adapt(self, state: PearlState, policies: PearlPolicy, data: Trajectories) -> PearlPolicy:
         """What each policy knows of z, times the factors of the task's transitions."""
@@ -100,28 +89,7 @@ class Pearl:
 
     def actor(self, stochastic: bool = True) -> PearlActor:
         """Runs the policies."""
-        return PearlActor(self.config.latent, self.world.family.spec.act_size, stochastic)
-
-    def action_std(self, policy: PearlPolicy) -> Float[Array, " act"]:
-        """Root mean square of the actions' distance from their middle, over the states of the last
-        update: the standard deviation of a SAC actor depends on the state."""
-        return policy.std
-
-    def with_noise_of(self, policies: PearlPolicy, policy: PearlPolicy) -> PearlPolicy:
-        """The policies as they are: adaptation leaves the actor and its noise alone."""
-        del policy
-        return policies
-
-    def export(self, policy: PearlPolicy) -> GaussianPolicy:
-        """None is written.
-
-        Raises:
-            GmpsError: always.
-        """
-        raise GmpsError(
-            "A policy of pearl is not Gaussian, its actions pass a tanh and their noise depends on "
-            "the state, so it is neither written nor certified; use `gmps eval` or `gmps render`."
-        )
+        return PearlActor(self.world.family.spec.act_size, self.config.latent, stochastic)
 
     def gather(self, state: PearlState, key: Key[Array, ""]) -> tuple[PearlState, Gathered]:
         """Episodes with z from the prior, then from the posterior that they give."""
@@ -138,7 +106,7 @@ class Pearl:
         ).trajectories
         learner = state.learner
         if config.normalise:
-            # The posterior must not see unscaled numbers, so moments come first.
+            # The posterior must not be made of unscaled numbers, so moments come first.
             learner = _observe(learner, before)
             state = state._replace(learner=learner)
             policies = stack(self.policy(state), len(chosen))
@@ -148,32 +116,23 @@ class Pearl:
         if config.normalise:
             learner = _observe(learner, after)
         data = _store(_store(state.data, before, chosen), after, chosen)
-        metrics = {
-            "return/before": float(before.returns.mean()),
-            "return/after": float(after.returns.mean()),
-        }
         steps = {"meta": env_steps(before) + env_steps(after)}
-        return state._replace(learner=learner, data=data), Gathered(None, metrics, steps)
+        return state._replace(learner=learner, data=data), Gathered(
+            None, mean_returns(before, after), steps
+        )
 
-    def update(
-        self, state: PearlState, gathered: Gathered, key: Key[Array, ""]
-    ) -> tuple[PearlState, dict[str, Float[Array, ""]]]:
+    def learn(
+        self, state: PearlState, batches: None, key: Key[Array, ""]
+    ) -> tuple[PearlState, Metrics]:
         """Gradient steps on the stored episodes."""
-        del gathered
-        return _update(state, key, self.config)
+        del batches
+        learner, metrics, std = gradient_steps(self.config, state.learner, state.data, key)
+        metrics |= {"policy/std": std.mean()}
+        return PearlState(learner, state.data, std, state.round + 1), metrics
 
     @property
     def _count(self) -> int:
         return task_count(self.tasks)
-
-
-@partial(jax.jit, static_argnames="config")
-def _update(
-    state: PearlState, key: Key[Array, ""], config: PearlConfig
-) -> tuple[PearlState, dict[str, Float[Array, ""]]]:
-    learner, metrics, std = learn(config, state.learner, state.data, key)
-    metrics |= {"policy/std": std.mean()}
-    return PearlState(learner, state.data, std, state.round + 1), metrics
 
 
 @partial(jax.jit, static_argnames="next_obs")
@@ -181,7 +140,10 @@ def _infer(
     learner: PearlLearner, policies: PearlPolicy, data: Trajectories, next_obs: bool
 ) -> PearlPolicy:
     tasks = data.alive.shape[0]
-    rows = lambda x: x.reshape(-1, *x.shape[3:])  # noqa: E731
+
+    def rows(x: Array) -> Array:
+        return x.reshape(-1, *x.shape[3:])
+
     after = jnp.concatenate([data.obs[:, :, 1:], data.last_obs[:, :, None]], 2)
     mean, std = (
         x.reshape(tasks, -1, x.shape[-1])
@@ -194,9 +156,8 @@ def _infer(
             rows(after) if next_obs else None,
         )
     )
-    known = Latent(policies.latent_mean, policies.latent_log_std)
-    new = jax.vmap(product)(known, mean, std, data.alive.reshape(tasks, -1))
-    return PearlPolicy(policies.net, *new, policies.std)
+    latent = jax.vmap(product)(policies.latent, mean, std, data.alive.reshape(tasks, -1))
+    return PearlPolicy(policies.net, latent, policies.std)
 
 
 @jax.jit

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_kl
 from gmps.core.optimise import descend
-from gmps.core.types import Task
+from gmps.core.policy import Policy
+from gmps.errors import GmpsError
 from gmps.experts.replay import Batch, Replay, locate, take
 from gmps.experts.sac import (
     Mlp,
@@ -27,7 +27,7 @@ from gmps.experts.sac import (
     squash,
     values,
 )
-from gmps.methods.latent import Latent, prior
+from gmps.methods.latent import EpisodeLatentActor, Latent, prior
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.tasks.base import Spec
 
@@ -36,46 +36,55 @@ _MIN_STD, _MIN_SCALE = 1e-3, 0.03
 
 
 class PearlPolicy(eqx.Module):
-    """An actor that sees `[observation, z]`, and what is known of the task's latent z.
+    """An actor of `[observation, z]`, and what is known of the task's latent z.
 
     Before adaptation z is N(0, I).
     """
 
     net: SacActorNet
-    latent_mean: Float[Array, " latent"]
-    latent_log_std: Float[Array, " latent"]
+    latent: Latent
     #: Standard deviation of the actions about their middle, of the last update.
     std: Float[Array, " act"]
 
+    @property
+    def action_std(self) -> Float[Array, " act"]:
+        """Root mean square of the actions' distance from their middle, over the states of the last
+        update: the standard deviation of a SAC actor depends on the state."""
+        return self.std
+
+    def with_std(self, std: Float[Array, " act"]) -> Self:
+        """The policy as it is: adaptation leaves the actor and its noise alone."""
+        del std
+        return self
+
+    def export(self) -> Policy:
+        """None is handed on.
+
+        Raises:
+            GmpsError: always.
+        """
+        raise GmpsError(
+            "A policy of pearl is not Gaussian, its actions pass a tanh and their noise depends on "
+            "the state, so it is neither written nor certified; use `gmps eval` or `gmps render`."
+        )
+
 
 @dataclass(frozen=True)
-class PearlActor(Actor):
-    """Runs a `PearlPolicy`: z is drawn once for an episode. `stochastic=False` takes the mean of z
-    and of the action before the tanh."""
+class PearlActor(EpisodeLatentActor):
+    """Runs a `PearlPolicy`. Without noise it takes the mean of the action before the tanh."""
 
-    latent: int
-    act_size: int
-    stochastic: bool = True
-
-    @property
-    def held_noise(self) -> int:
-        """The noise of z, held for the episode."""
-        return self.latent
-
-    @property
-    def noise_size(self) -> int:
-        """One normal number for each dimension of z and of the action."""
-        return self.latent + self.act_size
-
-    def __call__(
-        self, params: PearlPolicy, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " n"]
+    def act(
+        self,
+        params: PearlPolicy,
+        obs: Float[Array, " obs"],
+        of_latent: Float[Array, " z"],
+        of_act: Float[Array, " act"],
     ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
         """The action in (-1, 1) and its log density, given z."""
-        del task
-        noise = noise if self.stochastic else jnp.zeros_like(noise)
-        z = params.latent_mean + jnp.exp(params.latent_log_std) * noise[: self.latent]
+        mean, log_std = params.latent
+        z = mean + jnp.exp(log_std) * of_latent
         mean, log_std = params.net(jnp.concatenate([obs, z]))
-        return squash(mean, log_std, noise[self.latent :])
+        return squash(mean, log_std, of_act)
 
 
 def product(
@@ -119,8 +128,8 @@ def init_learner(key: Key[Array, ""], config: PearlConfig, spec: Spec) -> PearlL
     """A learner before its first step."""
     key_sac, key_encoder = jax.random.split(key)
     sac = init_sac(key_sac, config.sac, spec.obs_size, config.latent, spec.act_size)
-    seen = spec.obs_size * (1 + config.next_obs) + spec.act_size + 1
-    encoder = Mlp(key_encoder, (seen, *config.sac.hidden, 2 * config.latent), False)
+    inputs = spec.obs_size * (1 + config.next_obs) + spec.act_size + 1
+    encoder = Mlp(key_encoder, (inputs, *config.sac.hidden, 2 * config.latent), False)
     opt_state = _optimiser(config).init(_learned(sac, encoder))
     moments = Moments(jnp.zeros(()), jnp.zeros(1), jnp.ones(1))
     return PearlLearner(sac._replace(opt_state=opt_state), encoder, moments)
@@ -137,7 +146,7 @@ def factors(
     """Mean and standard deviation of each transition's factor.
 
     Observations are shifted and scaled as the actor's, rewards by their own moments; of the next
-    observation the encoder sees the change.
+    observation the encoder is shown the change.
     """
     net = actor_net(learner.sac)
     size = obs.shape[-1]
@@ -162,7 +171,7 @@ def posterior(
     return jax.vmap(product)(start, mean, std, jnp.ones(mean.shape[:2], bool))
 
 
-def learn(
+def gradient_steps(
     config: PearlConfig, learner: PearlLearner, data: Data, key: Key[Array, ""]
 ) -> tuple[PearlLearner, dict[str, Float[Array, ""]], Float[Array, " act"]]:
     """`config.gradient_steps` steps.
@@ -194,8 +203,9 @@ class _Flat(NamedTuple):
 
 def _flat(replay: Replay) -> _Flat:
     tasks, capacity = replay.length.shape
-    merge = lambda x: x.reshape(tasks * capacity, *x.shape[2:]) if x.ndim > 1 else x  # noqa: E731
-    flat = jax.tree.map(merge, replay)
+    flat = jax.tree.map(
+        lambda x: x.reshape(tasks * capacity, *x.shape[2:]) if x.ndim > 1 else x, replay
+    )
     ends = jnp.cumsum(flat.length)
     high = ends.reshape(tasks, capacity)[:, -1]
     return _Flat(flat, ends, jnp.concatenate([jnp.zeros(1, high.dtype), high[:-1]]), high)
@@ -234,7 +244,7 @@ def losses(
     """The losses by name, and figures. The total is their sum.
 
     Critics and encoder learn from `critic`, the encoder also from `kl`; the actor's loss moves
-    neither, it sees z as a number.
+    neither, z is a number to it.
 
     Args:
         config: the settings.
@@ -251,14 +261,14 @@ def losses(
     noise = jax.random.normal(key_z, latent.mean.shape, jnp.float32)
     noise_next, noise_now = (jax.random.normal(k, batch.act.shape) for k in (key_next, key_now))
     z = latent.mean + jnp.exp(latent.log_std) * noise
-    seen, next_seen = (_seen(learner, obs, z) for obs in (batch.obs, batch.next_obs))
-    fixed, next_fixed = jax.lax.stop_gradient((seen, next_seen))
+    inputs, next_inputs = (_inputs(learner, obs, z) for obs in (batch.obs, batch.next_obs))
+    fixed, next_fixed = jax.lax.stop_gradient((inputs, next_inputs))
     temperature = jnp.exp(learner.sac.log_temperature)
     next_act, next_log_prob = actions(learner.sac.actor, next_fixed, noise_next)
     next_value = values(learner.sac.targets, next_fixed, next_act).min(0)
     next_value = next_value - temperature * next_log_prob
     target = sac.reward_scale * batch.reward + batch.discount * next_value
-    value = values(critics, seen, batch.act)
+    value = values(critics, inputs, batch.act)
     act, log_prob = actions(actor, fixed, noise_now)
     middle, _ = jax.vmap(functools.partial(heads, actor))(fixed)
     gain = values(jax.lax.stop_gradient(critics), fixed, act).min(0)
@@ -285,7 +295,7 @@ def losses(
     return parts, figures
 
 
-def _seen(
+def _inputs(
     learner: PearlLearner, obs: Float[Array, "b obs"], z: Float[Array, "task latent"]
 ) -> Float[Array, "b in"]:
     """Normalised input of actor and critics; the rows of `obs` are sorted by task."""

@@ -32,4 +32,4 @@ class PlainConfig(Settings):
     measure_episodes: int = setting(4, at_least=1)
     """Episodes that measure one candidate in one task, without action noise."""
     baseline: Baseline = "linear"
-    """Baseline of the step's advantages; time or zero where the policy sees pictures."""
+    """Baseline of the step's advantages; time or zero on pictures."""

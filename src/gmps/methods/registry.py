@@ -2,67 +2,43 @@
 
 import difflib
 import importlib
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from gmps.core.types import Task
 from gmps.errors import GmpsError
 from gmps.experts.base import Controller
-from gmps.methods.base import Method
+from gmps.methods.base import Method, Needs
 from gmps.settings import Settings
 from gmps.user_code import entry_points, is_code, load_code, name_in_code
 from gmps.worlds.base import World
 
 #: Entry points of packages that bring methods.
 GROUP = "gmps.methods"
-#: What training takes from experts: nothing, their recorded actions, or their answers as well.
-Needs = Literal["nothing", "demonstrations", "answers"]
 
 
 class Entry(NamedTuple):
-    """Where a method is, and what it takes."""
+    """Where a method is."""
 
     #: The class of the method and that of its settings, as `module:class` within `gmps.methods`.
+    #: Both are named, so that settings are read without importing the method.
     method: str
     settings: str
-    needs: Needs
-    #: Whether it can learn from pictures.
-    sees: bool = False
 
 
 METHODS = {
-    "gmps": Entry("gmps:Gmps", "gmps_settings:GmpsConfig", "answers"),
-    "gmps-latent": Entry(
-        "gmps_latent:GmpsLatent", "gmps_latent_settings:GmpsLatentConfig", "answers", sees=True
-    ),
-    "gmps-vision": Entry(
-        "gmps_vision:GmpsVision", "gmps_vision_settings:GmpsVisionConfig", "answers", sees=True
-    ),
-    "maml": Entry("maml:Maml", "maml_settings:MamlConfig", "nothing"),
-    "maesn": Entry("maesn:Maesn", "maesn_settings:MaesnConfig", "nothing"),
-    "multitask": Entry("multitask:Multitask", "multitask_settings:MultitaskConfig", "nothing"),
-    "multitask-bc": Entry(
-        "multitask_bc:MultitaskBc", "multitask_bc_settings:MultitaskBcConfig", "demonstrations"
-    ),
-    "pearl": Entry("pearl:Pearl", "pearl_settings:PearlConfig", "nothing"),
+    "gmps": Entry("gmps:Gmps", "gmps_settings:GmpsConfig"),
+    "gmps-latent": Entry("gmps_latent:GmpsLatent", "gmps_latent_settings:GmpsLatentConfig"),
+    "maml": Entry("maml:Maml", "maml_settings:MamlConfig"),
+    "maesn": Entry("maesn:Maesn", "maesn_settings:MaesnConfig"),
+    "multitask": Entry("multitask:Multitask", "multitask_settings:MultitaskConfig"),
+    "multitask-bc": Entry("multitask_bc:MultitaskBc", "multitask_bc_settings:MultitaskBcConfig"),
+    "pearl": Entry("pearl:Pearl", "pearl_settings:PearlConfig"),
 }
 
 
 def method_names() -> tuple[str, ...]:
     """The names of all methods, those of installed packages too."""
     return (*METHODS, *(name for name in entry_points(GROUP) if name not in METHODS))
-
-
-def entry(name: str) -> Entry:
-    """The entry of a method; of a user's own, `FILE.py:NAME` or `package.module:NAME`, what its
-    class says.
-
-    Raises:
-        GmpsError: there is no such method, or the class is none.
-    """
-    if name in METHODS:
-        return METHODS[name]
-    method = method_class(name)
-    return Entry(name, "", method.needs, method.pictures)
 
 
 def settings_class(name: str) -> type[Settings]:
@@ -76,7 +52,7 @@ def settings_class(name: str) -> type[Settings]:
     return method_class(name).Settings
 
 
-def method_class(name: str) -> Any:
+def method_class(name: str) -> type[Method]:
     """The class of a method.
 
     Raises:
@@ -90,11 +66,13 @@ def method_class(name: str) -> Any:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise GmpsError(f"There is no method {name!r}.{hint} Methods: {', '.join(method_names())}.")
     found = load_code(offered.get(name, name), "a method")
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise GmpsError(f"{name} is no method: derive its class from gmps.methods.base.Method.")
     settings = getattr(found, "Settings", None)
     if not (isinstance(settings, type) and issubclass(settings, Settings)):
         raise GmpsError(
-            f"{name} is no method: it has no class attribute Settings, derived from "
-            "gmps.settings.Settings."
+            f"{name} does not say what its settings are; set its class attribute `Settings` to a "
+            "class derived from gmps.settings.Settings."
         )
     if getattr(found, "needs", None) not in get_args(Needs):
         raise GmpsError(
@@ -110,24 +88,23 @@ def option_prefix(name: str) -> str:
 
 
 def make_method(
-    name: str, settings: Settings, world: World, tasks: Task, controller: Controller | None
+    name: str, settings: Settings, world: World, tasks: Task, controller: Controller | None = None
 ) -> Method:
     """The method on the training `tasks` of a world.
 
     Args:
-        name: see `entry`.
+        name: one of `method_names`, or of a user's own, `FILE.py:NAME` or `package.module:NAME`.
         settings: an instance of its own configuration class.
         world: where it acts.
         tasks: the stacked training tasks.
-        controller: the expert that labels states, if anybody does.
+        controller: the expert that labels states, if anybody does; methods that do not ask are
+            not given it.
 
     Raises:
-        GmpsError: there is no such method.
+        GmpsError: there is no such method, or it cannot learn there.
     """
-    make = method_class(name)
-    if name in METHODS and METHODS[name].needs != "answers":
-        return make(settings, world, tasks)
-    return make(settings, world, tasks, controller)
+    method = method_class(name)
+    return method(settings, world, tasks, controller if method.needs == "answers" else None)
 
 
 def _ours(where: str) -> Any:

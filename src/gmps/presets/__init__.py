@@ -26,7 +26,7 @@ def preset(family: str, method: str | None = None, name: str = "default") -> Tra
 
     Args:
         family: see `gmps.tasks.make_family`; nothing is tuned for a family of a user's own.
-        method: see `gmps.methods.registry.entry`; by default the one that suits the family.
+        method: see `gmps.methods.registry.make_method`; by default the one that suits the family.
         name: `default`, tuned for the family, or `paper`, the published recipe of the method where
             there is one.
 

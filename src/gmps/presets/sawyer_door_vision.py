@@ -5,5 +5,8 @@ from gmps.presets import sawyer_door, sawyer_push_vision
 _PUSH = sawyer_push_vision.PRESET
 PRESET = _PUSH._replace(
     training={**_PUSH.training, "train_tasks": 10},
-    methods={"gmps-latent": {**_PUSH.methods["gmps-latent"], **sawyer_door.LATENT}},
+    methods={
+        **_PUSH.methods,
+        "gmps-latent": {**_PUSH.methods["gmps-latent"], **sawyer_door.LATENT},
+    },
 )

@@ -18,5 +18,26 @@ PRESET = FamilyPreset(
             "baseline": "time",
         },
     },
-    methods={"gmps-latent": {"labels": 30, "pretrain_steps": 1500, "capacity": 1500}},
+    # Labels take 9 KB each.
+    methods={
+        "gmps": {
+            "std": 0.3,
+            "step_size": 0.08,
+            "baseline": "time",
+            "labels": 100,
+            "pretrain_steps": 2000,
+            "pretrain_labels": 20,
+            "capacity": 1000,
+        },
+        "gmps-latent": {"labels": 30, "pretrain_steps": 1500, "capacity": 1500},
+        "multitask-bc": {
+            "pretrain_steps": 1000,
+            "steps": 50,
+            "labels": 20,
+            "stds": (0.3,),
+            "step_sizes": (0.01, 0.03, 0.1, 0.3),
+            "measure_episodes": 1,
+            "baseline": "time",
+        },
+    },
 )

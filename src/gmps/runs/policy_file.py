@@ -6,35 +6,30 @@ from typing import Any
 
 import jax
 
-from gmps.core.nets import GaussianPolicy, init_policy
-from gmps.core.vision import VisionPolicy, init_vision_policy
+from gmps.core.policy import Policy, init_policy
 from gmps.errors import GmpsError
 from gmps.runs.checkpoint import load, save, verify
 
 _SIZES = "sizes"
 
 
-def save_policy(
-    path: str | Path, policy: GaussianPolicy | VisionPolicy, facts: Mapping[str, Any]
-) -> None:
+def save_policy(path: str | Path, policy: Policy, facts: Mapping[str, Any]) -> None:
     """Write a policy with facts about it (JSON values), atomically."""
-    head = policy.head if isinstance(policy, VisionPolicy) else policy
+    head = policy.head
     sizes = {
-        "obs_size": int(head.obs_mean.shape[0]),
+        "obs_size": policy.obs_size,
+        "camera": policy.encoder.needs_frames,
         "act_size": int(head.log_std.shape[0]),
         "hidden": [int(b.shape[0]) for b in head.biases[:-1]],
         "bias_size": int(head.bias_transform.shape[0]),
         "activation": head.activation,
     }
-    if isinstance(policy, VisionPolicy):
-        del sizes["obs_size"]
-        sizes["hand_size"] = policy.hand_size
     save(path, policy, {**facts, _SIZES: sizes})
 
 
-def load_policy(path: str | Path) -> tuple[GaussianPolicy | VisionPolicy, dict[str, Any]]:
-    """The policy of a file and the facts about it. `policy(obs)` gives mean and log std, and that
-    of a policy that sees `policy(frame, hand)`.
+def load_policy(path: str | Path) -> tuple[Policy, dict[str, Any]]:
+    """The policy of a file and the facts about it. `policy(obs)` gives mean and log std, and
+    `policy(proprioception, frame)` where there is a camera.
 
     Raises:
         GmpsError: the file is missing, damaged, or holds no policy.
@@ -43,7 +38,6 @@ def load_policy(path: str | Path) -> tuple[GaussianPolicy | VisionPolicy, dict[s
     if _SIZES not in facts:
         raise GmpsError(f"{path} holds no policy; `gmps adapt` writes policies.")
     sizes = {**facts[_SIZES], "hidden": tuple(facts[_SIZES]["hidden"])}
-    make = init_vision_policy if "hand_size" in sizes else init_policy
-    like = make(jax.random.key(0), **sizes)
+    like = init_policy(jax.random.key(0), **sizes)
     policy, _ = load(path, like)
     return policy, facts

@@ -89,6 +89,8 @@ class TaskFamily(abc.ABC):
     name: ClassVar[str]
     #: The family that its variants have observations, actions and tasks in common with.
     variant_of: ClassVar[str | None] = None
+    #: Whether the learner is shown pictures: see `gmps.tasks.pixels.PixelFamily`.
+    has_camera: ClassVar[bool] = False
     spec: Spec
 
     @abc.abstractmethod
@@ -129,6 +131,12 @@ class TaskFamily(abc.ABC):
         """Families whose trained experts act here: its own, and those of the family that it is a
         variant of, for experts need not be paid as the learner is."""
         return (self.name,) if self.variant_of is None else (self.name, self.variant_of)
+
+    @property
+    def proprioception_size(self) -> int:
+        """How many numbers of an observation, the first ones, the learner is shown: by default all,
+        and with a camera those that stand beside the picture."""
+        return self.spec.obs_size
 
     def terminated(self, state: State) -> Bool[Array, ""]:
         """True in a terminal state."""

@@ -24,10 +24,14 @@ class View:
 class PixelFamily(MujocoFamily):
     """A MuJoCo family with a camera.
 
-    `observe` gives what experts see. The learner is shown the frame and the first `hand_size`
+    `observe` gives what experts see. The learner is shown the frame and proprioception, the first
     numbers of the observation; the goal is in neither.
     """
 
+    has_camera: ClassVar[bool] = True
     view: ClassVar[View]
-    #: Numbers at the start of an observation that the learner is shown beside the frame.
-    hand_size: ClassVar[int] = 3
+
+    @property
+    def proprioception_size(self) -> int:
+        """The position of the hand, m."""
+        return 3

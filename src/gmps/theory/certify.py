@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
-from gmps.core.types import Rollout, Task, env_steps, task_count, tree_index
+from gmps.core.policy import Policy, PolicyActor
+from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.evaluation.stats import stratified_bootstrap
 from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.base import stack
-from gmps.methods.gmps import GmpsState
+from gmps.methods.adaptation import adaptation
+from gmps.methods.base import MethodState
 from gmps.runs.run import Run
 from gmps.settings import Settings, seed_setting, setting
 from gmps.theory.certificate import CERTIFICATE, FORMAT
@@ -64,7 +64,8 @@ def certify_run(
         GmpsError: the run has no checkpoint yet, or its policies are not Gaussian.
     """
     state, metadata = restore(run, config, experiment, checkpoint)
-    if not isinstance(experiment.method.policy(state), GaussianPolicy):
+    start = experiment.method.policy(state)
+    if not isinstance(start, Policy) or start.encoder.needs_frames:
         raise GmpsError(
             f"The policies of {config.method} are more than Gaussian policies of observations, "
             "which the certificate is about; certify a run of another method."
@@ -76,7 +77,6 @@ def certify_run(
     tasks = tree_index(tasks, plot_tasks(tasks, min(n, settings.tasks or n)))
     certifier = _Certifier(experiment, controller, tasks, settings)
     untrained = experiment.method.untrained(jax.random.key(config.seed), experiment.demos)
-    assert isinstance(untrained, GaussianPolicy)  # as the policies themselves
     say(f"certifying round {metadata['round']}")
     result = certifier.certify(state, untrained)
     history = []
@@ -135,33 +135,34 @@ class _Certifier:
         )
         self.env_steps = 0
 
-    def std(self, policy: GaussianPolicy) -> Float[Array, " act"]:
+    def std(self, policy: Policy) -> Float[Array, " act"]:
         """Standard deviations of the certified policies."""
-        own = jnp.exp(policy.floored_log_std)
+        own = jnp.exp(policy.head.floored_log_std)
         return own if self.settings.std is None else jnp.full_like(own, self.settings.std)
 
-    def estimates(self, state: GmpsState) -> tuple[Estimates, Samples]:
+    def estimates(self, state: MethodState) -> tuple[Estimates, Samples]:
         """Adapt to every task and measure."""
         key_adapt, key = jax.random.split(jax.random.key(self.settings.seed))
         before = self.experiment.method.policy(state)
         std = self.std(before)
         policies = stack(before, self.units)
-        data = self.world.rollout(
-            PolicyActor(len(std)),
+        [(data, adapted)] = adaptation(
+            self.world,
+            self.experiment.method,
+            state,
             policies,
             self.unit_tasks,
-            self.settings.adaptation_episodes,
-            key_adapt,
-        ).trajectories
+            episodes=self.settings.adaptation_episodes,
+            keys=[key_adapt],
+        )
         self.env_steps += env_steps(data)
-        adapted = self.experiment.method.adapt(state, policies, data)
         samples, spent = collect(
             self.world, self.controller, adapted, self.unit_tasks, std, self.settings.sampling, key
         )
         self.env_steps += spent
         return estimate(samples, self.world.family.spec.horizon), samples
 
-    def certify(self, state: GmpsState, untrained: GaussianPolicy) -> dict[str, Any]:
+    def certify(self, state: MethodState, untrained: Policy) -> dict[str, Any]:
         """Estimates, levels, verdicts and a row for each task."""
         found, samples = self.estimates(state)
         before = self.experiment.method.policy(state)
@@ -192,14 +193,12 @@ class _Certifier:
             "rows": self._rows(samples, levels),
         }
 
-    def _act(
-        self, policies: GaussianPolicy, std: Float[Array, " act"], key: Key[Array, ""]
-    ) -> Rollout:
+    def _act(self, policies: Policy, std: Float[Array, " act"], key: Key[Array, ""]) -> Rollout:
         actor, episodes = PolicyActor(len(std)), self.settings.sampling.episodes
-        return self.world.rollout(actor, with_std(policies, std), self.unit_tasks, episodes, key)
+        return self.world.rollout(actor, policies.with_std(std), self.unit_tasks, episodes, key)
 
     def _before(
-        self, policies: GaussianPolicy, std: Float[Array, " act"], key: Key[Array, ""]
+        self, policies: Policy, std: Float[Array, " act"], key: Key[Array, ""]
     ) -> tuple[np.ndarray, float]:
         """Return and mean KL of the policy before adaptation."""
         visited = self._act(policies, std, key)

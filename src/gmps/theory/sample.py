@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.actors import Actor
-from gmps.core.nets import GaussianPolicy, PolicyActor, with_std
+from gmps.core.policy import Policy, PolicyActor
 from gmps.core.types import Params, Rollout, Task, env_steps
 from gmps.experts.base import Controller, ExpertActor
 from gmps.settings import Settings, setting
@@ -81,7 +81,7 @@ class Answers(NamedTuple):
 def collect(
     world: World,
     controller: Controller,
-    policies: GaussianPolicy,
+    policies: Policy,
     tasks: Task,
     std: Float[Array, " act"],
     config: SamplingConfig,
@@ -100,7 +100,7 @@ def collect(
     """
     key_policy, key_expert, key_values = jax.random.split(key, 3)
     size = world.family.spec.act_size
-    policies = with_std(policies, std)
+    policies = policies.with_std(std)
     visited = world.rollout(PolicyActor(size), policies, tasks, config.episodes, key_policy)
     units = visited.trajectories.reward.shape[0]
     stds = jnp.broadcast_to(std, (units, size))
@@ -137,7 +137,7 @@ def collect(
 @partial(jax.jit, static_argnums=0)
 def answers(
     controller: Controller,
-    policies: GaussianPolicy,
+    policies: Policy,
     tasks: Task,
     std: Float[Array, " act"],
     visited: Rollout,

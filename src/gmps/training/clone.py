@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from gmps.core.nets import init_policy
+from gmps.core.policy import init_policy
 from gmps.core.types import Demonstrations, Task
 from gmps.data.aggregate import start_aggregate
 from gmps.experts.base import Controller
-from gmps.methods.imitation import imitate, normalised
+from gmps.methods.imitation import imitate
+from gmps.methods.normalisation import normalised
 from gmps.tasks.base import TaskFamily
 
 
@@ -41,17 +42,17 @@ def clone_expert(
     """Fit `act = f(obs, context)` to the demonstrations of all tasks by least squares."""
     context = jax.vmap(family.context)(tasks)
     repeated = jnp.repeat(context[:, None], demos.obs.shape[1], 1)
-    seeing = demos._replace(obs=jnp.concatenate([demos.obs, repeated], -1), frames=None)
+    shown = demos._replace(obs=jnp.concatenate([demos.obs, repeated], -1), frames=None)
     key_init, key_fit = jax.random.split(key)
     size = family.spec.obs_size + family.spec.context_size
     policy = init_policy(key_init, size, family.spec.act_size, hidden=hidden, bias_size=0)
     policy, losses = imitate(
-        normalised(policy, seeing),
-        start_aggregate(seeing, 0),
+        normalised(policy, shown),
+        start_aggregate(shown, 0),
         key_fit,
         steps=steps,
         learning_rate=learning_rate,
-        labels=labels,
+        batch_size=labels,
         kind="mse",
     )
 

@@ -21,10 +21,9 @@ from gmps.experts.score import (
     score_expert,
 )
 from gmps.methods.base import Method
-from gmps.methods.registry import METHODS, entry, make_method
+from gmps.methods.registry import make_method, method_class
 from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
-from gmps.tasks.pixels import PixelFamily
 from gmps.training.clone import clone_expert
 from gmps.training.config import TrainConfig
 from gmps.training.demonstrated import demonstrated
@@ -97,20 +96,9 @@ def require_fit(config: TrainConfig) -> None:
     """That the method can learn in the family.
 
     Raises:
-        GmpsError: the family shows pictures, or knows no scenes to augment labels with.
+        GmpsError: it cannot, such as a method of states in a family that shows pictures.
     """
-    family = make_family(config.family)
-    if isinstance(family, PixelFamily) and not entry(config.method).sees:
-        seeing = " or ".join(f"--method {name}" for name, x in METHODS.items() if x.sees)
-        raise GmpsError(
-            f"{config.method} learns from states, and {config.family} shows pictures; choose "
-            f"{seeing}, or the family without a camera."
-        )
-    if getattr(config.settings, "augment", False) and family.augment is None:
-        raise GmpsError(
-            f"{config.called('settings')}.augment is True, but {config.family} knows no other "
-            "observations to act alike in; leave it out."
-        )
+    method_class(config.method).require_fit(config.settings, make_family(config.family))
 
 
 def prepare(config: TrainConfig, folder: Path | None = None, question: bool = False) -> Experiment:
@@ -168,8 +156,7 @@ def prepare(config: TrainConfig, folder: Path | None = None, question: bool = Fa
             steps["expert"] += spent
     assert demos is not None  # without demonstrations there is an expert
     labeller = None if expert is None else expert.controller
-    wanted = entry(config.method)
-    if wanted.needs == "nothing":
+    if method_class(config.method).needs == "nothing":
         # Then the expert is the yardstick of the evaluation and nothing else.
         steps["evaluation"] += steps["expert"] + steps["demonstration"]
         steps["expert"] = steps["demonstration"] = 0

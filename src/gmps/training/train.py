@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from gmps.core.encoders import Convolutions
 from gmps.core.types import task_count, tree_index
-from gmps.core.vision import VisionPolicy
 from gmps.data.aggregate import start_aggregate
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import SHOWN, Evaluator, SplitResult, split_scores, task_rows
@@ -17,7 +17,6 @@ from gmps.experts.score import summary
 from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.runs.run import Run
-from gmps.tasks.pixels import PixelFamily
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe, plot_tasks
 
@@ -160,13 +159,13 @@ def evaluate_run(
     key = jax.random.key(config.seed)
     untrained = experiment.method.untrained(jax.random.fold_in(key, _INIT), experiment.demos)
     say("fitting the plain control (imitate, then one plain gradient step)")
-    labels = experiment.method.labels(state)
+    gathered = experiment.method.aggregate(state)
     plain = fit_plain(
         config.plain,
         experiment.world,
         experiment.tasks["train"],
         untrained,
-        start_aggregate(experiment.demos, 0) if labels is None else labels,
+        start_aggregate(experiment.demos, 0) if gathered is None else gathered,
         jax.random.fold_in(key, _PLAIN),
     )
     evaluator = Evaluator(experiment.world, config.evaluation)
@@ -206,7 +205,7 @@ def _scores(
     """The content of `scores.json`."""
     # All that the run spent, also after the chosen checkpoint: the choice looked at it.
     steps = {name: spent[f"steps/{name}"] for name in metadata["env_steps"]}
-    steps["evaluation"] += evaluation_steps + plain.env_steps
+    steps["evaluation"] += evaluation_steps + plain.tuned.env_steps
     score = experiment.expert_score
     family, rows = experiment.world.family, []
     for split, result in results.items():
@@ -230,9 +229,9 @@ def _scores(
         },
         **{split: split_scores(result) for split, result in results.items()},
         "plain_control": {
-            "std": float(np.exp(plain.policy.log_std[0])),
-            "step_size": plain.step_size,
-            "candidates": [c._asdict() for c in plain.candidates],
+            "std": float(np.exp(plain.tuned.policy.head.log_std[0])),
+            "step_size": plain.tuned.step_size,
+            "candidates": [c._asdict() for c in plain.tuned.candidates],
             "settings": asdict(config.plain),
         },
         "expert": None
@@ -249,11 +248,11 @@ def _seen(
     experiment: Experiment, results: dict[str, SplitResult], state: MethodState
 ) -> dict[str, np.ndarray]:
     """Frames of a policy that sees and the points that it found in them, for `paths.npz`."""
-    if not isinstance(experiment.world.family, PixelFamily):
-        return {}
     method, held = experiment.method, results["heldout"]
-    policy = method.export(method.policy(state))
-    assert isinstance(policy, VisionPolicy)
+    if not experiment.world.family.has_camera:
+        return {}
+    encoder = method.policy(state).export().encoder
+    assert isinstance(encoder, Convolutions)
     chosen = plot_tasks(held.tasks, _PICTURES)
     arrays = {}
     for condition in SHOWN:
@@ -263,7 +262,7 @@ def _seen(
         frames = frames[np.ix_(chosen, steps)]
         arrays["frames/step"] = steps
         arrays[f"frames/{condition}"] = frames
-        arrays[f"points/{condition}"] = np.asarray(jax.vmap(jax.vmap(policy.encoder))(frames))
+        arrays[f"points/{condition}"] = np.asarray(jax.vmap(jax.vmap(encoder.points))(frames))
     return arrays
 
 

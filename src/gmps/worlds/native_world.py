@@ -186,7 +186,7 @@ def _decide(
     sizes = ep.state_sizes(family)
     state, noise = ep.unpack(inputs[:, : sum(sizes)], sizes), inputs[:, sum(sizes) :]
     obs = jax.vmap(family.observe)(state)
-    seen = actor.encode(encoder, frames, obs)
+    seen = actor.encode(encoder, obs, frames)
     grouped = [x.reshape(*shape, x.shape[-1]) for x in (seen, noise)]
     act, log_prob = ep.act_batch(actor, params, tasks, *grouped)
     act = act.reshape(inputs.shape[0], -1)

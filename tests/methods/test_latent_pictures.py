@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 from test_render import needs_gl
 
-from gmps.core.types import Shared
-from gmps.core.vision import VisionActor
+from gmps.core.types import Shared, stack
 from gmps.experts.base import ExpertActor, label
-from gmps.methods.base import stack
+from gmps.methods.base import policy_actor
 from gmps.methods.gmps_latent import GmpsLatent
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
-from gmps.methods.latent import SeeingLatentActor
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
@@ -48,7 +46,7 @@ def test_a_round_moves_the_convolutions_and_keeps_frames(trained):
         lambda a, b: float(jnp.abs(a - b).max()), start.params.net.encoder, state.params.net.encoder
     )
     assert min(jax.tree.leaves(moved)) > 0
-    np.testing.assert_array_equal(start.params.net.log_std, state.params.net.log_std)
+    np.testing.assert_array_equal(start.params.net.action_std, state.params.net.action_std)
 
 
 def test_the_inner_step_moves_the_latent_alone(trained):
@@ -68,14 +66,14 @@ def test_the_actor_at_a_latent_is_the_exported_policy(trained):
     policy = method.policy(state)
     policy = eqx.tree_at(lambda p: p.latent.mean, policy, jnp.array([0.7, -0.4]))
     actor, family = method.actor(stochastic=False), method.world.family
-    assert isinstance(actor, SeeingLatentActor)
+    assert actor.needs_frames
     start = family.reset(jax.random.key(0), method.tasks[0])
     starts = jax.tree.map(lambda x: jnp.stack([x, x])[:, None], start)
     draws = Draws(starts, jnp.zeros((2, 1, 3, actor.noise_size)))
     latent = method.world.rollout(actor, Shared(policy), method.tasks, 1, draws)
-    plain = VisionActor(3, family.hand_size, stochastic=False)
+    plain = policy_actor(family, stochastic=False)
     draws = Draws(starts, jnp.zeros((2, 1, 3, plain.noise_size)))
-    exported = stack(method.export(policy), 2)
+    exported = stack(policy.export(), 2)
     alone = method.world.rollout(plain, exported, method.tasks, 1, draws)
     np.testing.assert_allclose(latent.trajectories.act, alone.trajectories.act, atol=1e-5)
     assert np.abs(latent.trajectories.act).max() > 0

@@ -1,0 +1,163 @@
+"""One policy for all tasks that is fine-tuned at test: one plain policy-gradient step.
+
+Nothing prepares it for that step. The step's size, and how noisily the policy explores, are chosen
+on the training tasks.
+"""
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from gmps.core.adapt import adapt, inner_batch
+from gmps.core.losses import InnerBatch
+from gmps.core.policy import Policy
+from gmps.core.returns import Baseline
+from gmps.core.types import Trajectories, env_steps, stack, task_count
+from gmps.data.aggregate import Aggregate
+from gmps.methods.base import Method, NetworkSettings
+from gmps.methods.inner_step import features
+
+
+class FineTuningSettings(NetworkSettings, Protocol):
+    """The settings of every method that is fine-tuned at test."""
+
+    @property
+    def episodes(self) -> int: ...  # noqa: D102
+    @property
+    def step_sizes(self) -> tuple[float, ...]: ...  # noqa: D102
+    @property
+    def tune_every(self) -> int: ...  # noqa: D102
+    @property
+    def measure_episodes(self) -> int: ...  # noqa: D102
+
+
+Tuning = TypeVar("Tuning", bound=FineTuningSettings)
+
+
+class FineTunedState(NamedTuple):
+    """Everything that training carries from round to round."""
+
+    policy: Policy
+    opt_state: optax.OptState
+    #: Step size of the fine-tuning; 0 before the first search.
+    step_size: Float[Array, ""]
+    round: Int[Array, ""]
+    #: What experts did, where the policy imitates them.
+    data: Aggregate | None = None
+
+
+class Candidate(NamedTuple):
+    """One setting that was tried on the training tasks."""
+
+    std: float
+    step_size: float
+    #: Mean return after the step.
+    score: float
+
+
+class Tuned(NamedTuple):
+    """The explorer and the step size with the best return after a plain step."""
+
+    policy: Policy
+    step_size: float
+    candidates: tuple[Candidate, ...]
+    #: Environment steps that the search took.
+    env_steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuned(Method[Tuning, FineTunedState, Policy]):
+    """A method whose adaptation is one plain policy-gradient step."""
+
+    @property
+    def baseline(self) -> Baseline:
+        """What the step subtracts from returns."""
+        return "linear"
+
+    @abc.abstractmethod
+    def explorers(self, policy: Policy) -> Mapping[float, Policy]:
+        """The policies that the search tries, by the standard deviation they explore with."""
+
+    def policy(self, state: FineTunedState) -> Policy:
+        """The policy before adaptation."""
+        return state.policy
+
+    def adapt(self, state: FineTunedState, policies: Policy, data: Trajectories) -> Policy:
+        """One plain policy-gradient step of each task's policy on its own trajectories."""
+        batch = features(policies, inner_batch(data, baseline=self.baseline))
+        return plain_step(policies, state.step_size, batch)
+
+    def tune(
+        self, policy: Policy, collect_key: Key[Array, ""], measure_key: Key[Array, ""]
+    ) -> Tuned:
+        """The best explorer and step size of one plain step, by the mean return after it.
+
+        All tasks have the same explorer and step size. All candidates share the keys: of the
+        episodes for the step, and of those that measure it without action noise.
+        """
+        config, sizes, n = self.config, self.config.step_sizes, task_count(self.tasks)
+        many_tasks = jax.tree.map(
+            lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), self.tasks
+        )
+        explorers = self.explorers(policy)
+        candidates, steps = [], 0
+        for std, explorer in explorers.items():
+            stacked = stack(explorer, n)
+            own = self.world.rollout(
+                self.actor(), stacked, self.tasks, config.episodes, collect_key
+            ).trajectories
+            batch = features(stacked, inner_batch(own, baseline=self.baseline))
+            adapted = [plain_step(stacked, jnp.float32(size), batch) for size in sizes]
+            after = self.world.rollout(
+                self.actor(stochastic=False),
+                jax.tree.map(lambda *x: jnp.concatenate(x), *adapted),
+                many_tasks,
+                config.measure_episodes,
+                measure_key,
+            ).trajectories
+            scores = np.asarray(after.returns).reshape(len(sizes), -1).mean(1)
+            candidates += [
+                Candidate(std, size, float(x)) for size, x in zip(sizes, scores, strict=True)
+            ]
+            steps += env_steps(own) + env_steps(after)
+        best = max(candidates, key=lambda c: c.score)
+        return Tuned(explorers[best.std], best.step_size, tuple(candidates), steps)
+
+    def tuned(
+        self, state: FineTunedState, collect_key: Key[Array, ""], measure_key: Key[Array, ""]
+    ) -> tuple[FineTunedState, int]:
+        """The state after the search, in rounds that have one, and the steps that it took."""
+        if int(state.round) % self.config.tune_every:
+            return state, 0
+        found = self.tune(state.policy, collect_key, measure_key)
+        step_size = jnp.float32(found.step_size)
+        return state._replace(policy=found.policy, step_size=step_size), found.env_steps
+
+    def measured(
+        self, state: FineTunedState, own_key: Key[Array, ""], after_key: Key[Array, ""]
+    ) -> tuple[Trajectories, Trajectories]:
+        """Episodes in all training tasks, before the plain step and after it."""
+        config, actor = self.config, self.actor()
+        policies = stack(state.policy, task_count(self.tasks))
+        own = self.world.rollout(actor, policies, self.tasks, config.episodes, own_key).trajectories
+        adapted = self.adapt(state, policies, own)
+        after = self.world.rollout(
+            actor, adapted, self.tasks, config.measure_episodes, after_key
+        ).trajectories
+        return own, after
+
+
+@jax.jit
+def plain_step(policies: Policy, step_size: Float[Array, ""], batch: InnerBatch) -> Policy:
+    """One plain step of each task's head on features of its own episodes; leaves `(task, ...)`."""
+    heads = jax.vmap(lambda head, batch: adapt(head, step_size, [batch], subset="mean"))(
+        policies.head, batch
+    )
+    return Policy(policies.encoder, heads)
