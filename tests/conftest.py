@@ -1,5 +1,7 @@
 """Shared by all tests: arguments of the pure core are checked for shape and type at run time."""
 
+import keep_programs  # noqa: F401  # isort: skip
+
 from collections.abc import Iterator
 
 import jax

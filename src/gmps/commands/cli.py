@@ -13,6 +13,7 @@ from rich.console import Console
 
 from gmps import __doc__ as about
 from gmps import __version__
+from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
 from gmps.settings import SettingError, check, checks_wait
 
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return _fail(f"There is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}.")
     warnings.showwarning = _show_warning
+    keep_compiled_programs()
     try:
         _require_mujoco()
         return _command(args[0])(args[1:])
