@@ -78,7 +78,7 @@ def print_certificate(certificate: dict[str, Any]) -> None:
     for name, words in ROWS.items():
         figure = certificate["figures"][name]
         value, low, high = (_cell(figure[end]) for end in ("value", "low", "high"))
-        table.add_row(words, value, f"\\[{low}, {high}]")
+        table.add_row(words, value, f"[{low}, {high}]")
     console.print(table)
     for sentence in in_words(certificate):
         console.print(sentence)

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tyro
-from rich.console import Console
 
 from gmps import __doc__ as about
 from gmps import __version__
+from gmps.commands.terminal import Terminal, printable
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
 from gmps.settings import SettingError, check, checks_wait
 
 T = TypeVar("T")
 
-console = Console(highlight=False)
+console = Terminal()
 
 #: Name -> (module of `gmps.commands`, one line of help). Imported on demand: JAX takes a second.
 COMMANDS = {
@@ -142,9 +142,9 @@ def _help() -> None:
 
 
 def _fail(message: str, status: int = 2) -> int:
-    print(f"gmps: {message}", file=sys.stderr)
+    print(f"gmps: {printable(message)}", file=sys.stderr)
     return status
 
 
 def _show_warning(message: object, *_: object) -> None:
-    print(f"gmps: warning: {message}", file=sys.stderr)
+    print(f"gmps: warning: {printable(str(message))}", file=sys.stderr)

@@ -132,8 +132,8 @@ def _import(command: Import) -> None:
             command.accept,
             progress,
         )
-    console.print(str(report), markup=False)
-    console.print(f"  mapping kept: {command.out}/{MAPPING}", markup=False)
+    console.print(str(report))
+    console.print(f"  mapping kept: {command.out}/{MAPPING}")
 
 
 @contextmanager
@@ -186,9 +186,9 @@ def _show(facts: dict[str, Any]) -> None:
     rows = facts.pop("per_task", None) or facts.pop("columns")
     for name, value in facts.items():
         if name != "notes":
-            console.print(f"{name.replace('_', ' '):<18} {value}", markup=False)
+            console.print(f"{name.replace('_', ' '):<18} {value}")
     for note in facts["notes"]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name.replace("_", " "), justify="left" if name == "name" else "right")

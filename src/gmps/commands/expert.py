@@ -13,6 +13,7 @@ from rich.table import Table
 from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.options import Help, first_stage, second_stage
+from gmps.commands.terminal import printable
 from gmps.core.types import Task, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
@@ -150,7 +151,7 @@ def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f} of all"),
         BarColumn(6),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
@@ -172,7 +173,7 @@ def _with_progress(run: Run, training: ExpertTraining) -> None:
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(6),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
@@ -190,7 +191,7 @@ def _with_progress(run: Run, training: ExpertTraining) -> None:
 
 def _in_words(family: TaskFamily, measured: Measurement) -> str:
     worst = int(measured.returns.argmin())
-    task = family.describe(tree_index(measured.tasks, worst))
+    task = printable(family.describe(tree_index(measured.tasks, worst)))
     return f"{measured.returns.mean():.0f} (least {measured.returns[worst]:.0f}, {task})"
 
 

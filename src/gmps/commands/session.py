@@ -48,7 +48,7 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(6),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     try:

@@ -163,7 +163,7 @@ def print_standings(found: Sequence[Standing]) -> None:
 def _interval(figure: dict[str, Any]) -> str:
     if figure["iqm"] is None:
         return "-"
-    return f"{figure['iqm']:.2f} \\[{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
+    return f"{figure['iqm']:.2f} [{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
 
 
 def _report_experts(runs: Sequence[Cell]) -> int:
@@ -172,5 +172,5 @@ def _report_experts(runs: Sequence[Cell]) -> int:
         if (cell.folder / EXPERT_FILE).is_file():
             rows = Run.open(cell.folder).metrics()
             best = max(row["evaluation/return"] for row in rows if "evaluation/return" in row)
-            console.print(f"{cell.folder.name}: return {best:.1f}", markup=False)
+            console.print(f"{cell.folder.name}: return {best:.1f}")
     return 0

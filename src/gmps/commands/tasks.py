@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     command = parse(Tasks, argv, "tasks")
     for name in command.families or family_names():
         for line in describe(make_family(name)):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     if not command.families:
         console.print(f"With the package metaworld also {METAWORLD}: `gmps tasks ml1-reach-v3`.")
     return 0
