@@ -1,37 +1,142 @@
-"""Every Python block of the README and the docs runs, and every command they show exists."""
+"""Every Python block of the README and the docs runs; every command they show is taken."""
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from gmps.commands.cli import COMMANDS
-from places import ROOT
+from gmps.commands import cli, options
+from gmps.presets import preset
+from gmps.runs.run import Run
+from places import EXAMPLES, ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: Words that stand for what a reader puts there.
+STANDS_FOR = {
+    "RUN": "runs/push",
+    "FAMILY": "point-goal",
+    "FOLDER": "runs/push",
+    "HOST": "127.0.0.1",
+}
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    lines: list[str]
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks, each from an opening fence to the next fence, which closes it."""
+    inside: Block | None = None
+    for line in page.read_text(encoding="utf-8").splitlines():
+        fence = re.match(r"\s*```(\S*)\s*$", line)
+        if inside is None and fence:
+            inside = Block(fence[1], [])
+        elif inside is not None and fence and not fence[1]:
+            yield inside
+            inside = None
+        elif inside is not None:
+            inside.lines.append(line)
+    assert inside is None, f"{page.name}: a block is not closed"
+
+
+def typed(block: Block) -> Iterator[list[str]]:
+    """The words of each `gmps` command in a block without a language."""
+    if block.language:
+        return
+    lines = "\n".join(block.lines).replace("\\\n", " ").splitlines()
+    # A transcript marks what is typed by a dollar sign; the rest is what is answered.
+    marked = [x[2:] for x in lines if x.startswith("$ ")]
+    for line in marked or lines:
+        if line.startswith("gmps "):
+            yield shlex.split(line, comments=True)[1:]
+
+
+COMMANDS = [
+    pytest.param(words, id=f"{page.stem}: {' '.join(words)}")
+    for page in PAGES
+    for block in blocks(page)
+    for words in typed(block)
+]
+
+
+class Taken(Exception):
+    """A command's options were all read and checked; its work would begin."""
+
+
+@pytest.fixture
+def only_read(monkeypatch, tmp_path):
+    """Commands end once their options are checked; the runs that they name exist."""
+
+    def taken(command: Any) -> None:
+        original(command)
+        raise Taken
+
+    original = cli.check_options
+    for module in (cli, options):
+        monkeypatch.setattr(module, "check_options", taken)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+
+
+def make_runs(words: list[str]) -> None:
+    """Runs, without checkpoints, at the paths that a command reads."""
+    if words[0] not in (
+        "resume",
+        "eval",
+        "diagnose",
+        "certify",
+        "view",
+        "adapt",
+        "render",
+        "export",
+    ):
+        return
+    folder = Path(words[1])
+    family = "ml1-reach-v3" if {"--harness", "metaworld"} & set(words) else "sawyer-push"
+    if not folder.exists():
+        with Run.create(folder, preset(family)):
+            pass
+
+
+def test_blocks_are_told_apart(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```\na\n```\ntext\n```python\nb\n```\n\n```\n$ gmps x\ny\n```\n")
+    found = list(blocks(page))
+    assert found == [("", ["a"]), ("python", ["b"]), ("", ["$ gmps x", "y"])]
+    assert [w for block in found for w in typed(block)] == [["x"]]
+    page.write_text("```\na\n")
+    with pytest.raises(AssertionError, match="not closed"):
+        list(blocks(page))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_blocks_run(page: Path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), {})
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile("\n".join(block.lines), str(page), "exec"), {})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_commands_exist(page: Path):
-    for block in blocks(page, ""):
-        lines = block.splitlines()
-        # A transcript marks what is typed by a dollar sign; the rest is what is answered.
-        typed = [x[2:] for x in lines if x.startswith("$ ")] or lines
-        for line in typed:
-            if line.startswith("gmps "):
-                assert shlex.split(line, comments=True)[1] in COMMANDS, line
+@pytest.mark.parametrize("words", COMMANDS)
+def test_documented_commands_are_taken(words: list[str], only_read, capsys):
+    for word, stands in STANDS_FOR.items():
+        words = [re.sub(rf"^{word}\b", stands, x) for x in words]
+    make_runs(words)
+    # A family that takes a package which is not installed would say so at once.
+    if any(re.match(r"ml\d+", word) for word in words):
+        pytest.importorskip("metaworld")
+    try:
+        with pytest.raises(Taken):
+            status = cli.main(words)
+            pytest.fail(f"gmps {shlex.join(words)}: {status}; {capsys.readouterr().err}")
+    except SystemExit:
+        pytest.fail(f"gmps {shlex.join(words)}: {capsys.readouterr().err}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
