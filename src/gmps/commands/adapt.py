@@ -15,7 +15,7 @@ from gmps.errors import GmpsError
 from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import prepare
+from gmps.training.experiment import load_experiment
 from gmps.training.train import restore
 
 
@@ -39,6 +39,8 @@ class Adapt:
     """Seed of the episodes."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint to adapt."""
+    family: str | None = None
+    """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -54,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
     for name in ("episodes", "steps"):
         if getattr(command, name) < 1:
             raise GmpsError(f"{name} is {getattr(command, name)}; it must be at least 1.")
-    experiment = prepare(config, run.path)
+    experiment = load_experiment(run, config, family=command.family)
     state, metadata = restore(run, config, experiment, command.checkpoint)
     world, size = experiment.world, experiment.world.family.spec.context_size
     if len(command.task) != size:

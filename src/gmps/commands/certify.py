@@ -14,7 +14,7 @@ from gmps.runs.run import REPORT, Run
 from gmps.theory.certificate import CERTIFICATE, in_words
 from gmps.theory.certify import CertifyConfig, certify_run
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import prepare
+from gmps.training.experiment import load_experiment
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Certify:
 
     checkpoint: Literal["best", "latest"] = "best"
     """The checkpoint with the best return after the update on training tasks, or the last one."""
+    family: str | None = None
+    """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
     config: Annotated[CertifyConfig, tyro.conf.arg(name="")] = field(default_factory=CertifyConfig)
 
 
@@ -53,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
     command = parse(Certify, options, "certify RUN", Certify())
     with Run.open(folder) as opened:
         config = opened.load_config(TrainConfig)
-        experiment = prepare(config, opened.path)
+        experiment = load_experiment(opened, config, family=command.family, ask=True)
         with console.status("certifying") as status, reporting_faults(experiment.expert):
             found = certify_run(
                 opened, config, experiment, command.config, command.checkpoint, status.update

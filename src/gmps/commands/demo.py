@@ -9,7 +9,7 @@ from gmps.commands.session import train_and_judge
 from gmps.presets import preset
 from gmps.runs.run import CONFIG, Run
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import prepare
+from gmps.training.experiment import load_experiment
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ def run(argv: Sequence[str]) -> int:
         config = replace(preset("sawyer-push"), rounds=command.rounds)
         opened = Run.create(command.run, config, config.keep)
     with opened:
-        train_and_judge(opened, config, prepare(config))
+        train_and_judge(opened, config, load_experiment(opened, config, ask=True))
     return 0

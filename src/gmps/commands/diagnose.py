@@ -9,10 +9,9 @@ from rich.table import Table
 
 from gmps.commands.cli import console, leading, parse
 from gmps.evaluation.diagnose import DIAGNOSIS, DiagnoseConfig, diagnose, in_words
-from gmps.experts.base import reporting_faults
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import prepare
+from gmps.training.experiment import load_experiment
 from gmps.training.train import restore
 
 
@@ -29,6 +28,8 @@ class Diagnose:
 
     checkpoint: Literal["best", "latest"] = "best"
     """The checkpoint with the best return after the update on training tasks, or the last one."""
+    family: str | None = None
+    """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
     config: Annotated[DiagnoseConfig, tyro.conf.arg(name="")] = field(
         default_factory=DiagnoseConfig
     )
@@ -52,8 +53,8 @@ def run(argv: Sequence[str]) -> int:
     command = parse(Diagnose, options, "diagnose RUN", Diagnose())
     with Run.open(folder) as opened:
         config = opened.load_config(TrainConfig)
-        experiment = prepare(config, opened.path)
-        with console.status("diagnosing"), reporting_faults(experiment.expert):
+        experiment = load_experiment(opened, config, family=command.family)
+        with console.status("diagnosing"):
             state, metadata = restore(opened, config, experiment, command.checkpoint)
             tasks = experiment.tasks[command.config.split]
             known = diagnose(experiment.method, experiment.world, state, tasks, command.config)

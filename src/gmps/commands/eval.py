@@ -13,9 +13,8 @@ from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import HarnessConfig, run_harness
 from gmps.runs.run import HARNESS, Run
-from gmps.tasks import make_family
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import Experiment, prepare
+from gmps.training.experiment import Experiment, load_experiment, run_family
 from gmps.training.train import restore
 
 
@@ -34,6 +33,8 @@ class Eval:
 
     checkpoint: Literal["best", "latest"] = "best"
     """The checkpoint with the best return after the update on training tasks, or the last one."""
+    family: str | None = None
+    """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
     harness: Literal["own", "metaworld"] = "own"
     """Who judges; metaworld takes a run on one of its benchmarks."""
     metaworld: HarnessConfig = field(default_factory=HarnessConfig)
@@ -49,7 +50,8 @@ def run(argv: Sequence[str]) -> int:
     with Run.open(folder) as opened:
         stored = opened.load_config(TrainConfig)
         command = parse(Eval, options, "eval RUN", Eval(config=stored.evaluation))
-        if command.harness == "metaworld" and not isinstance(make_family(stored.family), MetaWorld):
+        family = run_family(opened, stored, command.family)
+        if command.harness == "metaworld" and not isinstance(family, MetaWorld):
             raise GmpsError(
                 f"--harness metaworld judges Meta-World's benchmarks, but {folder} is a run on "
                 f"{stored.family}."
@@ -59,8 +61,9 @@ def run(argv: Sequence[str]) -> int:
             # The control gets its chance: it is tuned for as many episodes as it will have.
             plain = replace(stored.plain, episodes=command.config.episodes)
             config = replace(config, plain=plain)
-        experiment = prepare(config, opened.path)
-        if command.harness == "metaworld":
+        own = command.harness == "own"
+        experiment = load_experiment(opened, config, family=command.family, ask=own)
+        if not own:
             _by_metaworld(opened, config, experiment, command)
         else:
             judge(opened, config, experiment, command.checkpoint)

@@ -19,7 +19,7 @@ from gmps.runs.run import Run
 from gmps.sim.gl import choose_gl
 from gmps.tasks.base import MujocoFamily, TaskFamily
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import prepare
+from gmps.training.experiment import load_experiment
 from gmps.training.train import restore
 
 
@@ -56,6 +56,8 @@ class Render:
     """Seed of the episodes."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint to adapt."""
+    family: str | None = None
+    """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
 
     def __post_init__(self):
         for name in ("episodes", "steps", "width", "height"):
@@ -97,7 +99,7 @@ def run(argv: Sequence[str]) -> int:
 def _episodes(run: Run, command: Render) -> dict[str, Any]:
     """The family, and one episode of each column by its caption."""
     config = run.load_config(TrainConfig)
-    experiment = prepare(config, run.path)
+    experiment = load_experiment(run, config, family=command.family)
     state, _ = restore(run, config, experiment, command.checkpoint)
     world = experiment.world
     family = world.family

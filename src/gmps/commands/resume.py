@@ -13,7 +13,8 @@ from gmps.commands.train import two_phases
 from gmps.errors import GmpsError
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import prepare, trains_expert
+from gmps.training.experiment import load_experiment, run_family, trains_expert
+from gmps.training.expert_data import EXPERTS
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
 FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert", "address")
@@ -33,6 +34,8 @@ class Resume:
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    family: str | None = None
+    """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -48,11 +51,15 @@ def run(argv: Sequence[str]) -> int:
             f"The run {folder} was started with method {stored.method}, not {choice.method}; "
             "resume it unchanged, or start a new run with another --run."
         )
-    config = second_stage(options, "resume RUN", Resume(stored), choice, FREE).config
+    page = (*FREE, "family")
+    command = second_stage(options, "resume RUN", Resume(stored), choice, page)
+    config = command.config
     opened.check_config(config, FREE)
     with Run.open(folder, config.keep) as opened:
-        if trains_expert(config):
+        found = run_family(opened, config, command.family)
+        if trains_expert(config, found) and not (opened.path / EXPERTS).is_file():
             two_phases(opened, config)
         else:
-            train_and_judge(opened, config, prepare(config))
+            experiment = load_experiment(opened, config, family=command.family, ask=True)
+            train_and_judge(opened, config, experiment)
     return 0

@@ -33,12 +33,13 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
         console.print(f"Demonstrations: {config.demos}.")
     for note in experiment.notes:
         console.print(f"  {note}.")
-    if experiment.expert is None:
+    source = experiment.data.source
+    if source is None:
         console.print("Nobody labels the states that the learner visits.")
     elif experiment.method.needs == "answers":
-        console.print(f"Expert, asked for labels (aggregation): {experiment.expert.source}.")
+        console.print(f"Expert, asked for labels (aggregation): {source}.")
     else:
-        console.print(f"Expert, never asked in visited states: {experiment.expert.source}.")
+        console.print(f"Expert, never asked in visited states: {source}.")
     if experiment.expert_score is not None:
         mean = summary(experiment.expert_score)["mean"]
         figures = ", ".join(f"{name.replace('_', ' ')} {x:.4g}" for name, x in mean.items())

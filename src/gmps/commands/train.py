@@ -51,7 +51,7 @@ class Train:
 def run(argv: Sequence[str]) -> int:
     """Train, evaluate, report."""
     family, options = leading(argv, "train", "FAMILY", f"Families: {', '.join(family_names())}.")
-    name_of_family = make_family(family).name  # an unknown one is said before anything else
+    found = make_family(family)  # an unknown one is said before anything else
     prog = f"train {family}"
     choice, options = first_stage(Choice, options, prog)
     default = Train(defaults(family, choice), None, choice.preset, choice.config)
@@ -59,10 +59,10 @@ def run(argv: Sequence[str]) -> int:
     command = second_stage(options, prog, default, choice, page)
     config = command.config
     method = option_prefix(config.method)
-    folder = command.run or f"runs/{name_of_family}-{method}-seed{config.seed}"
+    folder = command.run or f"runs/{found.name}-{method}-seed{config.seed}"
     refuse_taken(folder)
-    require_fit(config)
-    if trains_expert(config):
+    require_fit(config, found)
+    if trains_expert(config, found):
         with Run.create(folder, config, config.keep) as opened:
             two_phases(opened, config)
         return 0

@@ -2,6 +2,8 @@
 
 config.json      settings, as given
 versions.json    packages, Python, platform, commit of the source tree
+experts.safetensors    what experts gave: training tasks, demonstrations, their level
+code/            copies of the user's own files, where family or expert is one
 metrics.jsonl    one JSON object per round; a resumed run's equals an uninterrupted run's
 timing.jsonl     wall-clock figures of each round, which never repeat exactly
 events/          the same metrics for TensorBoard, derived from metrics.jsonl

@@ -25,7 +25,7 @@ from gmps.settings import Settings, seed_setting, setting
 from gmps.theory.certificate import CERTIFICATE, FORMAT
 from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
 from gmps.theory.sample import SamplingConfig, answers, collect
-from gmps.training.clone import clone_expert
+from gmps.training.clone import CLONE, clone_controller, fit_clone
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe, plot_tasks
 from gmps.training.train import restore
@@ -116,8 +116,9 @@ def find_controller(config: TrainConfig, experiment: Experiment) -> tuple[Contro
     if config.clone and experiment.expert is not None:
         return experiment.expert.controller, experiment.expert.source
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    clone = clone_expert(experiment.world.family, experiment.tasks["train"], experiment.demos, key)
-    return clone.controller, "a clone of the demonstrations"
+    family = experiment.world.family
+    clone, _ = fit_clone(family, experiment.tasks["train"], experiment.demos, key)
+    return clone_controller(family, clone), CLONE
 
 
 class _Certifier:

@@ -5,13 +5,11 @@ without their action noise, so that states visited by the learner can be labelle
 demonstrated paths it is a guess, and it is never used to score an expert.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from gmps.core.policy import init_policy
+from gmps.core.policy import Policy, init_policy
 from gmps.core.types import Demonstrations, Task
 from gmps.data.aggregate import start_aggregate
 from gmps.experts.base import Controller
@@ -19,16 +17,17 @@ from gmps.methods.imitation import imitate
 from gmps.methods.normalisation import normalised
 from gmps.tasks.base import TaskFamily
 
-
-class Clone(NamedTuple):
-    """A cloned expert and how well it fits."""
-
-    controller: Controller
-    #: Mean squared error on the demonstrations over the last steps of the fit.
-    loss: float
+#: What certificates and scores call it.
+CLONE = "a clone of the demonstrations"
 
 
-def clone_expert(
+def init_clone(family: TaskFamily, key: Key[Array, ""]) -> Policy:
+    """A clone that has learned nothing: of an observation and the context after it."""
+    size = family.spec.obs_size + family.spec.context_size
+    return init_policy(key, size, family.spec.act_size, hidden=(128, 128), bias_size=0)
+
+
+def fit_clone(
     family: TaskFamily,
     tasks: Task,
     demos: Demonstrations,
@@ -37,17 +36,17 @@ def clone_expert(
     steps: int = 4000,
     learning_rate: float = 1e-3,
     labels: int = 60,
-    hidden: tuple[int, ...] = (128, 128),
-) -> Clone:
-    """Fit `act = f(obs, context)` to the demonstrations of all tasks by least squares."""
+) -> tuple[Policy, float]:
+    """Fit `act = f(obs, context)` to the demonstrations of all tasks by least squares.
+
+    Returns the clone and its mean squared error over the last steps of the fit.
+    """
     context = jax.vmap(family.context)(tasks)
     repeated = jnp.repeat(context[:, None], demos.obs.shape[1], 1)
     shown = demos._replace(obs=jnp.concatenate([demos.obs, repeated], -1), frames=None)
     key_init, key_fit = jax.random.split(key)
-    size = family.spec.obs_size + family.spec.context_size
-    policy = init_policy(key_init, size, family.spec.act_size, hidden=hidden, bias_size=0)
     policy, losses = imitate(
-        normalised(policy, shown),
+        normalised(init_clone(family, key_init), shown),
         start_aggregate(shown, 0),
         key_fit,
         steps=steps,
@@ -55,9 +54,14 @@ def clone_expert(
         batch_size=labels,
         kind="mse",
     )
+    return policy, float(losses[-100:].mean())
+
+
+def clone_controller(family: TaskFamily, clone: Policy) -> Controller:
+    """The clone as an expert: its mean action, clipped."""
 
     def controller(task: Task, obs: Float[Array, " obs"]) -> Float[Array, " act"]:
-        mean, _ = policy(jnp.concatenate([obs, family.context(task)]))
+        mean, _ = clone(jnp.concatenate([obs, family.context(task)]))
         return jnp.clip(mean, -1, 1)
 
-    return Clone(controller, float(losses[-100:].mean()))
+    return controller

@@ -1,6 +1,6 @@
 """From a file of demonstrations to what training takes of it, and what is to be said about it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from gmps.errors import GmpsError
 from gmps.experts.base import SAME_TASK
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
+from gmps.training.expert_data import KnownLevels
 
 
 class Demonstrated(NamedTuple):
@@ -22,8 +23,8 @@ class Demonstrated(NamedTuple):
     #: The stacked training tasks.
     tasks: Task
     demos: Demonstrations
-    #: Contexts of the demonstrated tasks, the demonstrators' mean returns, and whose they are.
-    levels: Any
+    #: The demonstrators' mean returns, where they are known.
+    levels: KnownLevels | None
     #: Environment steps of the demonstrations used.
     steps: int
     #: What is taken, a sentence each.
@@ -84,7 +85,9 @@ def _training_part(
     return train.tolist(), excluded
 
 
-def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> tuple[Any, str, tuple[str, ...]]:
+def _demonstrated_returns(
+    demos: DemoSet, family: TaskFamily
+) -> tuple[KnownLevels | None, str, tuple[str, ...]]:
     """The demonstrators' level, where it comes from, and what is to be said loudly about it.
 
     If the file has no rewards, or not the family's, the level is that of the family's own rewards,
@@ -109,4 +112,4 @@ def _demonstrated_returns(demos: DemoSet, family: TaskFamily) -> tuple[Any, str,
     shown = demos.alive.any(-1)
     returns = np.where(demos.alive, reward, 0).sum(-1)
     means = returns.mean(-1) if shown.all() else returns.sum(-1) / shown.sum(-1)
-    return (contexts, np.asarray(means, np.float64), whose), words, warnings
+    return KnownLevels(contexts, np.asarray(means, np.float64), whose), words, warnings

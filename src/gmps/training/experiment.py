@@ -1,41 +1,40 @@
-"""From settings to what training and evaluation need: world, tasks, expert, data, levels."""
+"""What a method is trained and judged with: a world, experts' data, the method on both.
 
+A run has three parts. The world is made from the settings. What experts gave is gathered once, when
+a run starts, and read from its folder ever after. The method is built on these two, and its state
+is a checkpoint. A live expert is looked for where one is asked, and nowhere else.
+"""
+
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from gmps.core.types import Demonstrations, Task, env_steps, task_count, tree_index
+from gmps.core.types import Demonstrations, Task, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import Levels
-from gmps.experts.base import SAME_TASK, Controller, Expert, ExpertActor, label, reporting_faults
-from gmps.experts.score import (
-    ExpertScore,
-    complaints,
-    exclusions,
-    meets,
-    only,
-    score_expert,
-)
+from gmps.experts.base import Controller, Expert
+from gmps.experts.score import ExpertScore
 from gmps.methods.base import Method
 from gmps.methods.registry import make_method, method_class
+from gmps.runs.run import Run
+from gmps.runs.user_files import kept_spec
 from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
-from gmps.training.clone import clone_expert
+from gmps.training.clone import CLONE, clone_controller
 from gmps.training.config import TrainConfig
-from gmps.training.demonstrated import demonstrated
+from gmps.training.expert_data import ExpertData, KnownLevels, load_expert_data
 from gmps.training.expert_sources import find_expert
+from gmps.training.gather_experts import gather_expert_data
 from gmps.worlds.base import World
 from gmps.worlds.factory import make_world
 from gmps.worlds.ray_world import RayWorld
 
 #: The folder of the experts that a run trains for itself, inside the run.
 OWN_EXPERT = "expert"
-#: Streams of the run's seed; `gmps.training.train` takes others.
-_LABELS, _SCORE, _TASKS = 1, 5, 7
 
 
 class Experiment(NamedTuple):
@@ -43,35 +42,66 @@ class Experiment(NamedTuple):
 
     world: World
     method: Method
-    tasks: dict[Split, Task]
-    demos: Demonstrations
-    #: Who labels states, if anybody does, and how good it is in the training tasks.
+    data: ExpertData
+    heldout: Task
+    #: Who labels states; None where nobody does, nobody was looked for, or nobody was found.
     expert: Expert | None
-    expert_score: ExpertScore | None
-    #: The expert of the evaluation: one that knows all tasks. A clone is none.
-    controller: Controller | None
-    #: Contexts of tasks whose expert's mean return is known, these returns, and whose they are.
-    known_levels: tuple[Float[np.ndarray, "task ctx"], Float[np.ndarray, " task"], str] | None
-    #: Environment steps spent so far, by column.
-    steps: dict[str, int]
-    #: What is to be said loudly before training starts.
-    warnings: tuple[str, ...] = ()
-    #: What training takes of the demonstrations, where there are any.
-    notes: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> dict[Split, Task]:
+        """The stacked tasks of each split."""
+        return {"train": self.data.tasks, "heldout": self.heldout}
+
+    @property
+    def demos(self) -> Demonstrations:
+        """The experts' labels before the first round."""
+        return self.data.demos
+
+    @property
+    def expert_score(self) -> ExpertScore | None:
+        """How good the expert is in the training tasks."""
+        return self.data.score
+
+    @property
+    def known_levels(self) -> KnownLevels | None:
+        """Mean returns of experts, as far as they are known."""
+        return self.data.known_levels
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """Environment steps spent before the first round, by column."""
+        return self.data.steps
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said loudly before training starts."""
+        return self.data.warnings
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What training takes of the demonstrations, where there are any."""
+        return self.data.notes
+
+    @property
+    def controller(self) -> Controller | None:
+        """The expert of the evaluation: one that knows all tasks. A clone is none."""
+        if self.data.source is None or self.data.clone is not None:
+            return self.world.family.expert
+        known = self.expert is not None and self.data.knows_heldout
+        return self.expert.controller if self.expert is not None and known else None
 
     def levels(self, tasks: Task) -> Levels | None:
         """The known expert levels in each task: as measured, or interpolated between the nearest
         known tasks."""
-        if self.known_levels is None:
+        known = self.known_levels
+        if known is None:
             return None
-        known, returns, whose = self.known_levels
-        wanted = np.asarray(jax.vmap(self.world.family.context)(tasks))
-        expert = np.array([_interpolate(known, returns, c) for c in wanted])
-        source = f"the {whose} mean return, between their tasks interpolated"
+        expert = known.at(np.asarray(jax.vmap(self.world.family.context)(tasks)))
+        source = f"the {known.whose} mean return, between their tasks interpolated"
         return Levels(np.zeros_like(expert), expert, source)
 
 
-def expert_sources(config: TrainConfig, folder: Path | None) -> tuple[str, ...]:
+def expert_sources(config: TrainConfig, folder: Path | None, family: TaskFamily) -> tuple[str, ...]:
     """Who labels states, as `find_expert` takes it; empty: nobody but the demonstrations.
 
     Without demonstrations and `--expert` it is the family's scripted controller, or SAC that the
@@ -79,7 +109,7 @@ def expert_sources(config: TrainConfig, folder: Path | None) -> tuple[str, ...]:
     """
     sources = config.expert
     if not sources and config.demos is None:
-        sources = ("scripted",) if make_family(config.family).expert is not None else ("sac",)
+        sources = ("scripted",) if family.expert is not None else ("sac",)
     if sources != ("sac",):
         return sources
     if folder is None:
@@ -87,151 +117,159 @@ def expert_sources(config: TrainConfig, folder: Path | None) -> tuple[str, ...]:
     return (str(folder / OWN_EXPERT),)
 
 
-def trains_expert(config: TrainConfig) -> bool:
+def trains_expert(config: TrainConfig, family: TaskFamily) -> bool:
     """Whether a run starts with training experts of its own."""
-    return expert_sources(config, Path()) == (OWN_EXPERT,)
+    return expert_sources(config, Path(), family) == (OWN_EXPERT,)
 
 
-def require_fit(config: TrainConfig) -> None:
+def require_fit(config: TrainConfig, family: TaskFamily) -> None:
     """That the method can learn in the family.
 
     Raises:
         GmpsError: it cannot, such as a method of states in a family that shows pictures.
     """
-    method_class(config.method).require_fit(config.settings, make_family(config.family))
+    method_class(config.method).require_fit(config.settings, family)
 
 
-def prepare(config: TrainConfig, folder: Path | None = None, question: bool = False) -> Experiment:
-    """Set up the experiment: load data, find the expert, score it, let it show the tasks.
+def prepare(
+    config: TrainConfig,
+    folder: Path | None = None,
+    family: TaskFamily | None = None,
+    question: bool = False,
+) -> Experiment:
+    """Set up a training from its settings: find the expert, and gather what it gives.
 
     Args:
         config: the settings.
         folder: the run's folder, where experts that the run trained for itself lie.
+        family: in place of the one that the settings name.
         question: whether to compare demonstrations with episodes of the family's own, which takes
             seconds; what looks wrong is among the warnings.
 
     Raises:
-        GmpsError: there is no expert where the settings say, or it gives bad answers, or the
-            demonstrations do not fit (see `load_demos`).
+        GmpsError: the method cannot learn in the family, or there is no expert where the settings
+            say, or see `gather_expert_data`.
     """
-    family = make_family(config.family)
-    require_fit(config)
-    world = _world(config, family)
-    heldout = family.tasks("heldout")
-    sources = expert_sources(config, folder)
+    family = make_family(config.family) if family is None else family
+    require_fit(config, family)
+    world = open_world(config, family)
+    sources = expert_sources(config, folder, family)
     expert = find_expert(sources, family) if sources else None
-    steps = {"meta": 0, "expert": 0, "demonstration": 0, "evaluation": 0}
-    levels, demos, controller, notes = None, None, family.expert, ()
-    warnings: tuple[str, ...] = ()
-    key = jax.random.key(config.seed)
-    key_labels = jax.random.fold_in(key, _LABELS)
-    if config.demos is None:
-        tasks = _training_tasks(family, config, expert, jax.random.fold_in(key, _TASKS))
-    else:
-        found = demonstrated(config, family, heldout, question)
-        tasks, demos, levels = found.tasks, found.demos, found.levels
-        notes, warnings = found.notes, found.warnings
-        steps["demonstration"] = found.steps
-        if config.clone:
-            clone = clone_expert(family, tasks, demos, key_labels)
-            expert = Expert(clone.controller, "a clone of the demonstrations")
-    score = None
-    if expert is not None and not config.clone:
-        score = score_expert(
-            world, expert, tasks, config.threshold.episodes, jax.random.fold_in(key, _SCORE)
-        )
-        if config.threshold.exclude and demos is None:
-            score, left_out = _without_failing(world, score, config)
-            tasks, warnings = score.tasks, warnings + left_out
-        warnings += tuple(complaints(world, score, config.threshold))
-        steps["expert"] += expert.env_steps
-        steps["evaluation"] += expert.measured_steps + score.env_steps
-        everywhere = expert.knows(family, heldout).all()
-        controller = expert.controller if everywhere else None
-        if not everywhere:
-            contexts = np.asarray(jax.vmap(family.context)(tasks))
-            levels = (contexts, score.returns.astype(np.float64), "experts'")
-        if demos is None:
-            demos, spent = _expert_labels(config, world, tasks, expert, key_labels)
-            steps["expert"] += spent
-    assert demos is not None  # without demonstrations there is an expert
-    labeller = None if expert is None else expert.controller
-    if method_class(config.method).needs == "nothing":
-        # Then the expert is the yardstick of the evaluation and nothing else.
-        steps["evaluation"] += steps["expert"] + steps["demonstration"]
-        steps["expert"] = steps["demonstration"] = 0
-    return Experiment(
-        world=world,
-        method=make_method(config.method, config.settings, world, tasks, labeller),
-        tasks={"train": tasks, "heldout": heldout},
-        demos=demos,
-        expert=expert,
-        expert_score=score,
-        controller=controller,
-        known_levels=levels,
-        steps=steps,
-        warnings=warnings,
-        notes=notes,
-    )
+    data = gather_expert_data(config, world, expert, question)
+    return _assemble(config, world, data, _clone(family, data) or expert)
 
 
-def _world(config: TrainConfig, family: TaskFamily) -> World:
+def load_experiment(
+    run: Run, config: TrainConfig, *, family: str | None = None, ask: bool = False
+) -> Experiment:
+    """Set up from a run's folder what it was trained with.
+
+    Args:
+        run: the run.
+        config: its settings.
+        family: in place of the one that the settings name.
+        ask: look for the expert, to let it answer. It is left out where it is gone, and a method
+            that asks it then raises GmpsError.
+
+    Raises:
+        GmpsError: the folder's files are damaged; the family is gone.
+
+    Warns:
+        UserWarning: the expert is gone; a user's file has changed since.
+    """
+    found = run_family(run, config, family)
+    data = load_expert_data(run.path, found)
+    if data is None:  # it was stopped before anything was gathered
+        return prepare(config, run.path, found)
+    expert = _clone(found, data)
+    if ask and expert is None:
+        expert = _find_again(run, config, found, data)
+    return _assemble(config, open_world(config, found), data, expert)
+
+
+def run_family(run: Run, config: TrainConfig, override: str | None = None) -> TaskFamily:
+    """The family of a run: a user's file is taken from the run's copy where it is gone.
+
+    Raises:
+        GmpsError: there is no such family, or the copy does not work alone.
+    """
+    if override is not None:
+        return make_family(override)
+    spec, copied = kept_spec(run.path, "family", config.family)
+    if not copied:
+        return make_family(spec)
+    try:
+        return make_family(spec)
+    except GmpsError:
+        raise
+    except Exception as error:  # whatever the user's code does without the files beside it
+        raise GmpsError(
+            f"The run's copy of {config.family} does not work without the files beside the "
+            f"original ({type(error).__name__}: {error}); name the family with --family."
+        ) from error
+
+
+def open_world(config: TrainConfig, family: TaskFamily) -> World:
+    """The world of a training."""
     if config.on == "ray":
         return RayWorld(family, config.address)
     return make_world(family, config.threads, config.sim)
 
 
-def _training_tasks(
-    family: TaskFamily, config: TrainConfig, expert: Expert | None, key: Key[Array, ""]
-) -> Task:
-    """The training tasks, but for those that the expert was not trained for."""
-    if config.random_tasks is None:
-        tasks = family.tasks("train", config.train_tasks)
-    else:
-        tasks = family.tasks("train", config.random_tasks, key)
-    known = np.flatnonzero(expert.knows(family, tasks)) if expert else []
-    if len(known) < 2:
+def _assemble(
+    config: TrainConfig, world: World, data: ExpertData, expert: Expert | None
+) -> Experiment:
+    """The method on a world and experts' data."""
+    # A method's state is shaped by whether it labels states, not by who is here to do it.
+    absent = None if data.source is None else _absent(data.source)
+    labeller = absent if expert is None else expert.controller
+    method = make_method(config.method, config.settings, world, data.tasks, labeller)
+    return Experiment(world, method, data, world.family.tasks("heldout"), expert)
+
+
+def _absent(source: str) -> Controller:
+    """Stands for an expert that nobody has looked for, or found."""
+
+    def controller(task: Task, obs: Float[Array, " obs"]) -> Float[Array, " act"]:
         raise GmpsError(
-            f"The expert was trained for {len(known)} of the training tasks of {family.name}; "
-            "meta-training needs at least 2."
+            f"The method asks its expert, which is not here: {source}; name one with --expert."
         )
-    return tree_index(tasks, known)
+
+    return controller
 
 
-def _without_failing(
-    world: World, score: ExpertScore, config: TrainConfig
-) -> tuple[ExpertScore, tuple[str, ...]]:
-    """The score in the tasks that the expert solves, and what is to be said about the others."""
-    kept = meets(score, config.threshold)
-    if kept.all():
-        return score, ()
-    if kept.sum() < 2:
-        raise GmpsError(
-            f"The expert meets the threshold in {kept.sum()} of {len(kept)} training tasks of "
-            f"{config.family}; meta-training needs at least 2: lower --threshold.success."
+def _clone(family: TaskFamily, data: ExpertData) -> Expert | None:
+    """The clone of the demonstrations, where it labels states."""
+    return None if data.clone is None else Expert(clone_controller(family, data.clone), CLONE)
+
+
+def _find_again(
+    run: Run, config: TrainConfig, family: TaskFamily, data: ExpertData
+) -> Expert | None:
+    """The expert that the data are from; None, and a warning, where it is gone."""
+    sources, copied = expert_sources(config, run.path, family), False
+    if len(sources) == 1:
+        spec, copied = kept_spec(run.path, "expert", sources[0])
+        sources = (spec,)
+    if not sources:
+        return None
+    try:
+        return find_expert(sources, family)
+    except GmpsError as error:
+        reason = str(error)
+    except Exception as error:  # whatever the user's code does without the files beside it
+        if not copied:
+            raise
+        reason = (
+            "the run's copy of its file does not work without the files beside the original "
+            f"({type(error).__name__}: {error})."
         )
-    return only(score, kept), (exclusions(world, score, kept),)
-
-
-def _expert_labels(
-    config: TrainConfig, world: World, tasks: Task, expert: Expert, key: Key[Array, ""]
-) -> tuple[Demonstrations, int]:
-    """Noisy episodes of the expert, each state labelled with its action without noise."""
-    n = task_count(tasks)
-    actor = ExpertActor(expert.controller, world.family.spec.act_size)
-    std = jnp.full(n, config.expert_std, jnp.float32)
-    with reporting_faults(expert):
-        data = world.rollout(actor, std, tasks, config.expert_episodes, key).trajectories
-        return label(expert.controller, tasks, data), env_steps(data)
-
-
-def _interpolate(known: np.ndarray, returns: np.ndarray, context: np.ndarray) -> float:
-    """Inverse-distance weighting of the nearest `d + 1` demonstrated tasks."""
-    distance = np.linalg.norm(known - context, axis=1)
-    nearest = np.argsort(distance, kind="stable")[: known.shape[1] + 1]
-    if distance[nearest[0]] < SAME_TASK:
-        return float(returns[nearest[0]])
-    return float(np.average(returns[nearest], weights=1 / distance[nearest]))
+    warnings.warn(
+        f"The expert of {run.path} ({data.source}) is not here, so nothing is asked of it: "
+        f"{reason[:1].lower() + reason[1:]}",
+        stacklevel=3,
+    )
+    return None
 
 
 def plot_tasks(tasks: Task, n: int) -> np.ndarray:

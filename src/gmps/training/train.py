@@ -17,8 +17,10 @@ from gmps.experts.score import summary
 from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.runs.run import Run
+from gmps.runs.user_files import keep_user_file
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe, plot_tasks
+from gmps.training.expert_data import EXPERTS, save_expert_data
 
 #: Separate streams of the run's seed.
 _INIT, _ROUNDS, _PLAIN = 2, 3, 4
@@ -52,6 +54,11 @@ def train(
     Every round draws from `fold_in(key, round)`, so that a resumed run repeats an uninterrupted
     one. Ctrl-C saves the last complete round and is raised again.
     """
+    if not (run.path / EXPERTS).exists():
+        save_expert_data(run.path, experiment.data)
+        keep_user_file(run.path, "family", config.family)
+        for spec in config.expert[:1]:
+            keep_user_file(run.path, "expert", spec)
     steps, first = dict(experiment.steps), 0
     restored = run.restore(_like(config, experiment))
     if restored is None:
@@ -234,9 +241,7 @@ def _scores(
             "candidates": [c._asdict() for c in plain.tuned.candidates],
             "settings": asdict(config.plain),
         },
-        "expert": None
-        if experiment.expert is None or score is None
-        else {"source": experiment.expert.source, **summary(score)},
+        "expert": None if score is None else {"source": experiment.data.source, **summary(score)},
         "steps": steps,
         # Methods that ask nobody do not log it.
         "expert_queries": spent.get("queries/expert", 0.0),
