@@ -22,6 +22,8 @@ from reports import write_report
 
 from gmps.commands.cli import main
 from gmps.evaluation.aggregate import combine_scores
+from gmps.evaluation.scores import read_scores
+from gmps.runs.config_json import encode_config
 from gmps.runs.run import HARNESS, Run
 from gmps.training.sweep import judged, started
 
@@ -88,7 +90,8 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
     """Results of the seeds so far."""
     runs = {str(seed): Run.open(folder) for seed, folder in folders.items()}
     first = next(iter(runs.values()))
-    scores = {seed: run.scores for seed, run in runs.items()}
+    read = {seed: read_scores(run.path) for seed, run in runs.items()}
+    scores = {seed: found for seed, found in read.items() if found is not None}
     config = first.config
     config["demos"] = Path(settings.demos).name if settings.demos else None
     rows = {seed: run.metrics() for seed, run in runs.items()}
@@ -97,8 +100,8 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         "seeds": list(runs),
         "config": config,
         "versions": {seed: run.versions for seed, run in runs.items()},
-        "over_seeds": combine_scores(scores),  # pyright: ignore[reportArgumentType]
-        "per_seed": scores,
+        "over_seeds": encode_config(combine_scores(scores)),
+        "per_seed": {seed: encode_config(found) for seed, found in scores.items()},
         **judged_by_metaworld({seed: run.path / HARNESS for seed, run in runs.items()}),
         "collapses": {s: sum(r.get("block/collapsed", 0) for r in x) for s, x in rows.items()},
         "curves": {s: {k: [r[k] for r in x] for k in CURVES if k in x[0]} for s, x in rows.items()},

@@ -18,6 +18,8 @@ from reports import write_report
 
 from gmps.commands.cli import main
 from gmps.evaluation.aggregate import combine_scores
+from gmps.evaluation.scores import Scores, read_scores
+from gmps.runs.config_json import encode_config
 from gmps.runs.run import SCORES, Run
 from gmps.training.sweep import judged
 from methods import words
@@ -44,17 +46,18 @@ class Episodes:
 def study(settings: Episodes) -> None:
     methods: dict[str, dict[int, dict[str, Any]]] = {}
     for n in settings.episodes:
-        scores: dict[str, dict[str, Any]] = {}
+        scores: dict[str, dict[str, Scores]] = {}
         for i, source in enumerate(settings.runs):
             copy = Path(settings.folder) / f"{settings.name}-{i}-{n}"
             if not judged(copy):
                 judge(Path(source), copy, n, settings.repeats)
             run = Run.open(copy)
-            found = run.scores
+            found = read_scores(copy)
             assert found is not None
-            scores.setdefault(run.config["method"], {})[str(found["seed"])] = found
+            scores.setdefault(run.config["method"], {})[str(found.seed)] = found
         for method, seeds in scores.items():
-            rows = combine_scores(seeds)["heldout"]["deterministic"]
+            level = encode_config(combine_scores(seeds).heldout.deterministic)
+            rows = {**level["conditions"], "adaptation_score": level["adaptation_score"]}
             methods.setdefault(method, {})[n] = {"seeds": list(seeds), **rows}
     versions = {source: Run.open(source).versions for source in settings.runs}
     result = {"study": settings.name, "about": __doc__, "methods": methods}

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 BRIEF = (
     "--rounds 3 --threads 1 --evaluation.steps 2 --evaluation.repeats 2 --evaluation.tasks 4 "
@@ -85,8 +86,20 @@ def content(run: Path) -> dict[str, object]:
         str(path.relative_to(run)): path.read_bytes() for path in run.rglob("metrics.jsonl")
     }
     for path in run.rglob("scores.json"):
-        files[str(path.relative_to(run))] = json.loads(path.read_text())
+        files[str(path.relative_to(run))] = in_format_2(json.loads(path.read_text()))
     return files
+
+
+def in_format_2(scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores of an older recording as they are laid out today: adaptation scores stood among the
+    conditions. Every figure stays."""
+    if scores["format"] == 1:
+        scores["format"] = 2
+        for split in ("heldout", "train"):
+            for mode, level in scores[split].items():
+                score = level.pop("adaptation_score")
+                scores[split][mode] = {"conditions": level, "adaptation_score": score}
+    return scores
 
 
 def differences(old: object, new: object, where: str) -> list[str]:

@@ -30,8 +30,10 @@ from adaptation import finish
 from reports import write_report
 
 from gmps.evaluation.aggregate import combine_scores
+from gmps.evaluation.scores import read_scores
 from gmps.methods.registry import METHODS
 from gmps.report.curves import COUNTED
+from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
 from gmps.training.sweep import judged
 
@@ -137,11 +139,12 @@ def command(settings: Methods, method: str, seed: int) -> str:
 
 def gather(runs: dict[str, Run]) -> dict[str, Any]:
     """Curves, figures and levels of a method's seeds."""
-    scores = {seed: run.scores or {} for seed, run in runs.items()}
+    read = {seed: read_scores(run.path) for seed, run in runs.items()}
+    scores = {seed: found for seed, found in read.items() if found is not None}
     over_seeds = combine_scores(scores)
-    rows = [row for found in scores.values() for row in found["tasks"]]
-    levels = [row["levels"] for row in rows if row["split"] == "train"]
-    untrained, expert = (np.mean([x[name] for x in levels]) for name in ("untrained", "expert"))
+    levels = [row.levels for found in scores.values() for row in found.rows("train")]
+    untrained = np.mean([level.untrained for level in levels])
+    expert = np.mean([level.expert for level in levels])
     curves = {seed: curve(run) for seed, run in runs.items()}
     target = untrained + SHARE * (expert - untrained)
     reached = {
@@ -157,13 +160,13 @@ def gather(runs: dict[str, Run]) -> dict[str, Any]:
         "train_levels": {"untrained": float(untrained), "expert": float(expert)},
         f"steps_to_{SHARE:.0%}_of_the_expert": reached,
         "training_seconds": seconds,
-        "steps": over_seeds["steps"],
+        "steps": over_seeds.steps,
         "heldout": {
             mode: {
-                **{c: over_seeds["heldout"][mode].get(c) for c in CONDITIONS},
-                "adaptation_score": over_seeds["heldout"][mode]["adaptation_score"],
+                **{c: level["conditions"].get(c) for c in CONDITIONS},
+                "adaptation_score": level["adaptation_score"],
             }
-            for mode in ("deterministic", "stochastic")
+            for mode, level in encode_config(over_seeds.heldout).items()
         },
         "curves": {seed: thinned(c) for seed, c in curves.items()},
     }

@@ -5,10 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
+from gmps.evaluation.scores import (
+    FORMAT,
+    MODES,
+    SPLITS,
+    AdaptationScore,
+    EpisodeCounts,
+    Figure,
+    LevelWords,
+    ModeScores,
+    Scores,
+    SplitScores,
+    TaskLevels,
+    TaskRow,
+    write_scores,
+)
 from gmps.evaluation.stats import summarise
 from gmps.runs.run import Run
 
-MODES = ("deterministic", "stochastic")
 #: Normalised level of each condition.
 CONDITIONS = {
     "before": 0.42,
@@ -54,7 +68,7 @@ def write_run(
         for i in range(settings.rounds):
             run.log(i, _metrics(rng, i, settings, gain), timing={"seconds/rollout": 3.1})
         if evaluated:
-            run.write_scores(_scores(rng, settings, gain, tasks))
+            write_scores(run.path, _scores(rng, settings, gain, tasks))
             run.write_paths(_paths(rng, settings.family, gain, min(tasks, 6)))
     return folder
 
@@ -74,30 +88,14 @@ def _metrics(rng, i, settings, gain):
     }
 
 
-def _scores(rng, settings, gain, tasks):
-    scores = {
-        "format": 1,
-        "family": settings.family,
-        "method": settings.method,
-        "seed": settings.seed,
-        "episodes": {"adaptation": 20, "evaluation": 10},
-        "levels": {
-            "untrained": "a policy with its first weights and a standard deviation of 1",
-            "expert": "the demonstrators' mean return, between their tasks interpolated",
-        },
-        "steps": {"meta": 1_600_000, "expert": 0, "demonstration": 32_000, "evaluation": 912_000},
-        "tasks": [],
-    }
+def _scores(rng, settings, gain, tasks) -> Scores:
     outcome = "final_error" if settings.family == "sawyer-push" else "final_distance"
     seed_shift = 0.03 * rng.normal()
-    for split in ("heldout", "train"):
-        scores[split] = {}
-        rows = [
-            {"split": split, "index": i, "task": f"{90 * i / (tasks - 1):.1f} deg"}
-            for i in range(tasks)
-        ]
+    splits, rows = {}, []
+    for split in SPLITS:
+        modes, means = {}, [{} for _ in range(tasks)]
         for mode in MODES:
-            level = scores[split][mode] = {}
+            conditions = {}
             shift = 0.25 * np.cos(np.linspace(-1.5, 1.5, tasks))[:, None] - 0.1
             for name, mean in CONDITIONS.items():
                 target = mean
@@ -111,26 +109,50 @@ def _scores(rng, settings, gain, tasks):
                     "success": (x > 0.7).astype(float),
                     outcome: np.maximum(0.02, 1.4 - 1.2 * x),
                 }
-                level[name] = {k: summarise(v, n=200)._asdict() for k, v in figures.items()}
-                for i, row in enumerate(rows):
-                    row.setdefault(mode, {})[name] = {k: v[i].mean() for k, v in figures.items()}
-            level["adaptation_score"] = {
-                f"after_{k}": {
-                    "iqm": gain * (0.5 + 0.03 * k),
-                    "ci_low": gain * (0.5 + 0.03 * k) - 0.08,
-                    "ci_high": gain * (0.5 + 0.03 * k) + 0.07,
-                    "control": "before",
-                }
-                for k in (1, 2, 3)
+                conditions[name] = {k: Figure(*summarise(v, n=200)) for k, v in figures.items()}
+                for i, row in enumerate(means):
+                    of_task = {k: float(v[i].mean()) for k, v in figures.items()}
+                    row.setdefault(mode, {})[name] = of_task
+            reached = {k: gain * (0.5 + 0.03 * k) for k in (1, 2, 3)}
+            score = {
+                f"after_{k}": AdaptationScore(x, x - 0.08, x + 0.07, "before")
+                for k, x in reached.items()
             }
-        for row in rows:
-            row["adaptation_score"] = {
-                mode: (row[mode]["after_1"]["normalised"] - row[mode]["before"]["normalised"])
-                / (row[mode]["expert"]["normalised"] - row[mode]["before"]["normalised"])
-                for mode in MODES
-            }
-        scores["tasks"] += rows
-    return scores
+            modes[mode] = ModeScores(conditions, score)
+        splits[split] = SplitScores(**modes)
+        for i, row in enumerate(means):
+            rows.append(
+                TaskRow(
+                    split,
+                    i,
+                    f"{90 * i / (tasks - 1):.1f} deg",
+                    TaskLevels(308.0, 539.0),
+                    **row,
+                    adaptation_score={
+                        mode: (x["after_1"]["normalised"] - x["before"]["normalised"])
+                        / (x["expert"]["normalised"] - x["before"]["normalised"])
+                        for mode, x in row.items()
+                    },
+                )
+            )
+    return Scores(
+        format=FORMAT,
+        family=settings.family,
+        method=settings.method,
+        seed=settings.seed,
+        checkpoint_round=settings.rounds - 1,
+        episodes=EpisodeCounts(20, 10, 5),
+        levels=LevelWords(
+            "a policy with its first weights and a standard deviation of 1",
+            "the demonstrators' mean return, between their tasks interpolated",
+        ),
+        **splits,
+        plain_control=None,
+        expert=None,
+        steps={"meta": 1_600_000, "expert": 0, "demonstration": 32_000, "evaluation": 912_000},
+        expert_queries=0.0,
+        tasks=tuple(rows),
+    )
 
 
 def _paths(rng, family, gain, tasks):

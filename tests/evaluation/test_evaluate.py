@@ -139,30 +139,30 @@ def test_adaptation_score_by_hand():
         "after_1": measured([[7.0, 7.0], [7.0, 7.0]]),
     }
     score = evaluate.adaptation_score(conditions, levels, "after_1")
-    assert score.pop("control") == "wrong_task"
-    assert score == pytest.approx({"iqm": 0.5, "ci_low": 0.5, "ci_high": 0.5})
+    assert score.control == "wrong_task"
+    assert (score.iqm, score.ci_low, score.ci_high) == pytest.approx((0.5, 0.5, 0.5))
     conditions["expert"] = measured([[8.0, 8.0], [8.0, 8.0]])
-    assert evaluate.adaptation_score(conditions, levels, "after_1")["iqm"] == pytest.approx(0.75)
+    assert evaluate.adaptation_score(conditions, levels, "after_1").iqm == pytest.approx(0.75)
     conditions["before"] = measured([[9.0, 9.0], [9.0, 9.0]])
-    assert evaluate.adaptation_score(conditions, levels, "after_1")["iqm"] is None
+    assert evaluate.adaptation_score(conditions, levels, "after_1").iqm is None
 
 
 def test_scores_have_intervals_and_task_rows(result):
     split, _ = result
     scores = evaluate.split_scores(split)
-    expert = scores["deterministic"]["expert"]["normalised"]
-    assert expert["iqm"] == pytest.approx(1.0, abs=0.02)
-    for mode in evaluate.MODES:
-        row = scores[mode]["before"]["normalised"]
-        assert row["ci_low"] <= row["iqm"] <= row["ci_high"]
-        assert set(scores[mode]["adaptation_score"]) == {"after_1", "after_2"}
+    expert = scores.deterministic.conditions["expert"]["normalised"]
+    assert expert.iqm == pytest.approx(1.0, abs=0.02)
+    for _, level in scores.items():
+        row = level.conditions["before"]["normalised"]
+        assert row.ci_low <= row.iqm <= row.ci_high
+        assert set(level.adaptation_score) == {"after_1", "after_2"}
     rows = evaluate.task_rows(split, "heldout", ["a", "b", "c", "d"])
-    assert [r["task"] for r in rows] == ["a", "b", "c", "d"]
+    assert [r.task for r in rows] == ["a", "b", "c", "d"]
     for row in rows:
-        low, high = row["levels"]["untrained"], row["levels"]["expert"]
-        before = row["deterministic"]["before"]
+        low, high = row.levels.untrained, row.levels.expert
+        before = row.deterministic["before"]
         assert before["normalised"] == pytest.approx((before["return"] - low) / (high - low))
-    mean = np.mean([r["deterministic"]["before"]["return"] for r in rows])
+    mean = np.mean([r.deterministic["before"]["return"] for r in rows])
     assert mean == pytest.approx(
         split.conditions["deterministic"]["before"].figures["return"].mean()
     )

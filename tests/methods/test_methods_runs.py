@@ -54,7 +54,7 @@ def test_a_run_ends_with_all_controls_and_goes_on(
         assert {
             "before", "after_1", "zero_step", "wrong_task", "random_update", "plain_before",
             "plain", "expert",
-        } <= set(scores["heldout"][mode])  # fmt: skip
+        } <= set(scores["heldout"][mode]["conditions"])  # fmt: skip
     # Four tasks, two episodes of 20 steps: learned from, or spent on the evaluation.
     learns_from_experts = method in ("gmps-latent", "multitask-bc")
     assert scores["steps"]["expert"] == (160 if learns_from_experts else 0)

@@ -1,17 +1,21 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
+from gmps.evaluation.conditions import condition_label
+from gmps.evaluation.scores import MODES, SPLITS, Figure, read_scores
 from gmps.evaluation.stats import summarise, task_iqm
 from gmps.report import write_report
 from gmps.report.curves import Curve, Panel, draw, mean_curve, series
 from gmps.report.paths import draw_tasks
 from gmps.report.runs import group_runs, load_run
-from gmps.report.text import condition_label, duration, number
+from gmps.report.text import duration, number
 from gmps.runs.jsonl import RoundLog
 from synthetic_runs import CONDITIONS, Learner, Settings, write_run
 
@@ -43,6 +47,12 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] != "style":
             self.text += f" {data}"
+
+
+def scores_of(runs):
+    found = {str(run): read_scores(run) for run in runs}
+    assert None not in found.values()
+    return found
 
 
 def read(path):
@@ -103,17 +113,18 @@ def test_is_a_function_of_the_folder(ant, page):
 
 
 def test_shows_the_figures_of_scores_json(ant, page):
-    scores = json.loads((ant[0] / "scores.json").read_text())
+    scores = read_scores(ant[0])
+    assert scores is not None
     text = read(page).text
-    for split in ("heldout", "train"):
-        for mode in ("deterministic", "stochastic"):
+    for split in SPLITS:
+        for mode in MODES:
             for name in CONDITIONS:
-                for measure, figure in scores[split][mode][name].items():
-                    assert number(figure["iqm"], measure) in text
-                    assert number(figure["ci_low"], measure).removesuffix(" %") in text
+                for measure, figure in scores[split][mode].conditions[name].items():
+                    assert number(figure.iqm, measure) in text
+                    assert number(figure.ci_low, measure).removesuffix(" %") in text
                 assert condition_label(name) in text
-    for row in scores["tasks"]:
-        assert row["task"] in text
+    for row in scores.tasks:
+        assert row.task in text
     assert "1\u202f600\u202f000" in text  # environment steps of the meta-learner
     assert "gmps.step_size" in text
 
@@ -154,10 +165,10 @@ def test_a_run_without_evaluation_or_metrics(folder):
 
 def test_an_undefined_adaptation_score(folder, ant):
     run = write_run(folder / "no-room")
-    scores = json.loads((ant[0] / "scores.json").read_text())
+    content = json.loads((ant[0] / "scores.json").read_text())
     none = {"iqm": None, "ci_low": None, "ci_high": None, "control": "wrong_task"}
-    scores["heldout"]["deterministic"]["adaptation_score"] = {"after_1": none}
-    (run / "scores.json").write_text(json.dumps(scores))
+    content["heldout"]["deterministic"]["adaptation_score"] = {"after_1": none}
+    (run / "scores.json").write_text(json.dumps(content))
     text = read(write_report([run])).text
     assert "The control (another task's update) is as good as the expert" in text
 
@@ -211,76 +222,69 @@ def test_other_families_side_by_side(ant, folder):
 
 
 def test_seeds_are_combined_from_the_rows_of_tasks(ant):
-    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    named = scores_of(ant)
     combined = combine_scores(named)
     rows = np.array(
         [
-            [
-                row["stochastic"]["after_1"]["return"]
-                for row in scores["tasks"]
-                if row["split"] == "heldout"
-            ]
+            [row.stochastic["after_1"]["return"] for row in scores.rows("heldout")]
             for scores in named.values()
         ]
     )
-    figure = combined["heldout"]["stochastic"]["after_1"]["return"]
-    assert figure == summarise(rows[..., None])._asdict()
-    assert combined["tasks"][2]["stochastic"]["after_1"]["return"] == rows[:, 2].mean()
-    assert combined["steps"]["meta"] == 1_600_000
+    figure = combined.heldout.stochastic.conditions["after_1"]["return"]
+    assert figure == Figure(*summarise(rows[..., None]))
+    assert combined.tasks[2].stochastic["after_1"]["return"] == rows[:, 2].mean()
+    assert combined.steps["meta"] == 1_600_000
+    assert combined.seed is None
 
 
 def test_training_tasks_that_each_seed_drew_have_figures_and_no_rows(ant):
-    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    named = scores_of(ant)
     listed = combine_scores(named)
-    for i, scores in enumerate(named.values()):
-        for row in scores["tasks"]:
-            if row["split"] == "train":
-                row["task"] += f" drawn by seed {i}"
+    for name, scores in named.items():
+        own = [replace(row, task=f"{row.task} drawn in {name}") for row in scores.rows("train")]
+        named[name] = replace(scores, tasks=(*scores.rows("heldout"), *own))
     drawn = combine_scores(named)
-    assert drawn["train"] == listed["train"]
-    assert drawn["heldout"] == listed["heldout"]
-    assert drawn["tasks"] == [row for row in listed["tasks"] if row["split"] == "heldout"]
-    next(iter(named.values()))["tasks"].pop()
+    assert drawn.train == listed.train
+    assert drawn.heldout == listed.heldout
+    assert drawn.tasks == listed.rows("heldout")
+    first = next(iter(named))
+    named[first] = replace(named[first], tasks=named[first].tasks[:-1])
     with pytest.raises(ValueError, match="were evaluated on different tasks"):
         combine_scores(named)
 
 
 def test_combined_adaptation_score_by_hand(ant):
-    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
-    score = combine_scores(named)["heldout"]["deterministic"]["adaptation_score"]["after_1"]
+    named = scores_of(ant)
+    score = combine_scores(named).heldout.deterministic.adaptation_score["after_1"]
 
     def level(name):
         return task_iqm(
             np.array(
                 [
-                    [
-                        [row["deterministic"][name]["normalised"]]
-                        for row in scores["tasks"]
-                        if row["split"] == "heldout"
-                    ]
+                    [[row.deterministic[name]["normalised"]] for row in scores.rows("heldout")]
                     for scores in named.values()
                 ]
             ),
             3,
         )
 
-    assert score["control"] == "before"
+    assert score.control == "before"
     by_hand = (level("after_1") - level("before")) / (level("expert") - level("before"))
-    assert score["iqm"] == pytest.approx(by_hand)
-    assert score["ci_low"] <= score["iqm"] <= score["ci_high"]
+    assert score.iqm == pytest.approx(by_hand)
+    assert score.ci_low <= score.iqm <= score.ci_high
 
 
 def test_expert_without_rows_of_its_own(ant):
     """A demonstrator's level has no episodes, so its figures are those of the first seed."""
-    named = {str(run): json.loads((run / "scores.json").read_text()) for run in ant}
+    named = scores_of(ant)
     for scores in named.values():
-        for row in scores["tasks"]:
-            for mode in ("deterministic", "stochastic"):
+        for row in scores.tasks:
+            for mode in MODES:
                 del row[mode]["expert"]
-    level = combine_scores(named)["heldout"]["deterministic"]
-    first = next(iter(named.values()))["heldout"]["deterministic"]
-    assert level["expert"] == first["expert"]
-    assert level["adaptation_score"]["after_1"]["iqm"] is not None
+    level = combine_scores(named).heldout.deterministic
+    first = next(iter(named.values())).heldout.deterministic
+    assert level.conditions["expert"] == first.conditions["expert"]
+    assert level.adaptation_score["after_1"].iqm is not None
 
 
 def test_seeds_on_different_tasks(ant, folder):
@@ -330,9 +334,12 @@ def test_never_overwrites_what_is_no_report(ant, tmp_path):
 def test_scores_of_another_version(folder):
     run = write_run(folder / "old", Settings(rounds=1))
     (run / "scores.json").write_text('{"format": 7}')
-    with pytest.raises(ValueError, match=r"has format 7, but this version of gmps reads format 1"):
+    with pytest.raises(ValueError, match=r"has format 7, but this version of gmps reads format 2"):
         write_report([run])
     assert not (run / "report.html").exists()
+    (run / "scores.json").write_text("[]")
+    with pytest.raises(GmpsError, match=r"scores\.json has format None"):
+        write_report([run])
 
 
 # -- Parts ------------------------------------------------------------------------------------

@@ -399,21 +399,20 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 # -- Results ----------------------------------------------------------------------------------
 
 
-def test_scores_and_paths(run):
-    assert run.scores is None
+def test_results_and_paths(run):
     assert run.read_paths() is None
-    run.write_scores({"format": 1})
+    run.write_json("found.json", {"figure": 1})
     paths = {"before/block": np.zeros((1, 2, 3, 2)), "task_names": np.array(["x = 1"])}
     run.write_paths(paths)
-    assert run.scores == {"format": 1}
+    assert json.loads((run.path / "found.json").read_text()) == {"figure": 1}
     read = run.read_paths()
     assert read is not None
     assert {k: v.tolist() for k, v in read.items()} == {k: v.tolist() for k, v in paths.items()}
     with pytest.raises(ValueError, match="Out of range float values"):
-        run.write_scores({"format": float("nan")})
+        run.write_json("found.json", {"figure": float("nan")})
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         run.write_paths({"x": np.array([None])})
-    assert run.scores == {"format": 1}
+    assert json.loads((run.path / "found.json").read_text()) == {"figure": 1}
     assert not [p.name for p in run.path.iterdir() if "paths" in p.name and p.name != "paths.npz"]
 
 

@@ -1,6 +1,5 @@
 """A run that was moved, without the files that it was made with."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,9 @@ import pytest
 from gmps.commands.cli import main
 from gmps.errors import GmpsError
 from gmps.evaluation.diagnose import DIAGNOSIS
+from gmps.evaluation.scores import Scores, read_scores
 from gmps.methods.gmps_settings import GmpsConfig
+from gmps.presets import preset
 from gmps.runs.run import Run
 from gmps.tasks import make_family
 from gmps.training import train as training
@@ -66,8 +67,13 @@ def moved(run: Path, to: Path) -> Path:
 
 
 def rows(run: Path) -> set[str]:
-    scores = json.loads((run / "scores.json").read_text())
-    return set(scores["heldout"]["deterministic"])
+    return set(scores_of(run).heldout.deterministic.conditions)
+
+
+def scores_of(run: Path) -> Scores:
+    scores = read_scores(run)
+    assert scores is not None
+    return scores
 
 
 def use(run: Path) -> None:
@@ -80,7 +86,7 @@ def use(run: Path) -> None:
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch) -> Path:
+def sources(tmp_path) -> Path:
     """A user's folder with a family, an expert and its weights, and demonstrations."""
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -89,7 +95,6 @@ def sources(tmp_path, monkeypatch) -> Path:
     (folder / "whole.py").write_text(EXPERT.format(weights="GAIN = 1.0"))
     (folder / "reading.py").write_text(EXPERT.format(weights=AWAY))
     np.save(folder / "weights.npy", 1.0)
-    monkeypatch.syspath_prepend(folder)
     return folder
 
 
@@ -112,7 +117,7 @@ def test_without_its_expert_a_run_is_judged_by_the_stored_level(tmp_path, source
     spec = f"{sources / 'family.py'}:Mine"
     run = trained(tmp_path, spec, "--expert", f"{sources / 'reading.py'}:act")
     whole = rows(run)
-    levels = json.loads((run / "scores.json").read_text())["tasks"]
+    known = [row.levels.expert for row in scores_of(run).rows("train")]
     run = moved(run, tmp_path / "b")
     shutil.rmtree(sources)
     use(run)
@@ -120,13 +125,14 @@ def test_without_its_expert_a_run_is_judged_by_the_stored_level(tmp_path, source
     assert main(["eval", str(run)]) == 0
     said = capsys.readouterr().err
     assert "is not here, so nothing is asked of it: the run's copy of its file does not" in said
-    scores = json.loads((run / "scores.json").read_text())
-    held = scores["heldout"]["deterministic"]
-    assert set(held) == whole
-    assert set(held["expert"]) == {"return", "normalised"}  # its level alone
-    assert "interpolated" in scores["levels"]["expert"]
-    known = [row["levels"]["expert"] for row in levels if row["split"] == "train"]
-    told = [row["levels"]["expert"] for row in scores["tasks"] if row["split"] == "train"]
+    scores = scores_of(run)
+    assert rows(run) == whole
+    assert set(scores.heldout.deterministic.conditions["expert"]) == {
+        "return",
+        "normalised",
+    }  # its level alone
+    assert "interpolated" in scores.levels.expert
+    told = [row.levels.expert for row in scores.rows("train")]
     np.testing.assert_allclose(told, known, atol=0.3)
     assert main(["resume", str(run), "--rounds=3"]) == 2
     assert "The method asks its expert, which is not here: the function" in capsys.readouterr().err
@@ -134,7 +140,7 @@ def test_without_its_expert_a_run_is_judged_by_the_stored_level(tmp_path, source
 
 @pytest.mark.parametrize("clone", [False, True])
 def test_expert_data_are_read_as_they_were_written(tmp_path, clone):
-    config = TrainConfig("point-goal", train_tasks=3, expert_episodes=2)
+    config = replace(preset("point-goal"), train_tasks=3, expert_episodes=2)
     if clone:
         record = ["demos", "record", "point-goal", "--out", str(tmp_path / "d"), "--episodes=1"]
         assert main(record) == 0
@@ -158,10 +164,11 @@ def test_expert_data_are_read_as_they_were_written(tmp_path, clone):
 def test_a_family_and_an_expert_of_the_users_go_with_the_run(tmp_path, sources):
     config = TrainConfig(
         f"{sources / 'family.py'}:Mine",
+        "gmps",
+        GmpsConfig(episodes=4, hidden=(8,), pretrain_steps=10, outer_steps=2),
         expert=(f"{sources / 'whole.py'}:act",),
         rounds=1,
         train_tasks=3,
-        gmps=GmpsConfig(episodes=4, hidden=(8,), pretrain_steps=10, outer_steps=2),
     )
     with Run.create(tmp_path / "run", config) as run:
         training.train(run, config, prepare(config))

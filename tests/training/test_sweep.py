@@ -8,6 +8,7 @@ from test_cli import QUICK
 
 from gmps.commands.cli import main
 from gmps.methods.registry import METHODS
+from gmps.runs.config_json import encode_config
 from gmps.tasks import make_family
 from gmps.training.sweep import APPENDIX, appendix_grid, cells, parse_grid, shard, standings
 
@@ -88,4 +89,4 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_training_tasks(tmp_path
     assert main([*words[:-1], "--options=--rounds 3"]) == 2
     assert "holds a sweep with options" in capsys.readouterr().err
     runs = cells({"gmps.std": ("0.3", "0.1")}, (0,), tmp_path)
-    assert [s._asdict() for s in standings(runs)] == found
+    assert [encode_config(s) for s in standings(runs)] == found

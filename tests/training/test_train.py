@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.evaluation.scores import MODES, read_scores
 from gmps.methods import gmps as gmps_method
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.plain_settings import PlainConfig
@@ -94,16 +94,15 @@ def test_training_and_resuming_trace_the_update_once(tmp_path: Path):
 
 def test_evaluation_writes_scores_and_paths(whole: Run):
     scores = evaluate_run(whole, SMALL, prepare(SMALL))
-    written = json.loads((whole.path / "scores.json").read_text())
-    assert written == json.loads(json.dumps(scores))
-    for mode in ("deterministic", "stochastic"):
-        rows = scores["heldout"][mode]
+    assert read_scores(whole.path) == scores
+    for mode in MODES:
+        rows = scores.heldout[mode].conditions
         assert {"before", "after_1", "wrong_task", "random_update", "zero_step", "plain"} <= set(
             rows
         )
-        assert set(rows["plain"]["return"]) == {"iqm", "ci_low", "ci_high", "median"}
-    assert scores["steps"]["meta"] == whole.metrics()[-1]["steps/meta"]
-    assert scores["steps"]["evaluation"] > 0
+        assert rows["plain"]["return"].ci_low <= rows["plain"]["return"].ci_high
+    assert scores.steps["meta"] == whole.metrics()[-1]["steps/meta"]
+    assert scores.steps["evaluation"] > 0
     arrays = whole.read_paths()
     assert arrays is not None
     assert arrays["before/point"].shape[0] == len(arrays["task_names"]) == 3

@@ -1,11 +1,11 @@
 """What `train`, `resume`, `eval` and `demo` share: progress, judging, the table."""
 
-from typing import Any
-
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gmps.commands.cli import console
+from gmps.evaluation.conditions import condition_order, condition_short
+from gmps.evaluation.scores import AdaptationScore, Figure, Measures, Mode, ModeScores, Scores
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
 from gmps.report import write_report
@@ -14,16 +14,6 @@ from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment
 from gmps.training.train import Progress as Round
 from gmps.training.train import evaluate_run, train
-
-_ROWS = {
-    "before": "before",
-    "zero_step": "zero step",
-    "random_update": "random update",
-    "wrong_task": "wrong task",
-    "plain_before": "blind imitation",
-    "plain": "  + a plain step",
-    "expert": "expert",
-}
 
 
 def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> None:
@@ -89,46 +79,46 @@ def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str
     console.print(f"report  {run.path / REPORT}")
 
 
-def print_scores(scores: dict[str, Any]) -> None:
+def print_scores(scores: Scores) -> None:
     """The held-out table: interquartile means with 95 % intervals."""
-    console.print(f"{scores['family']}, held-out tasks: interquartile means, 95 % intervals")
-    for mode in ("deterministic", "stochastic"):
-        print_mode(scores, mode)
-    for mode in ("deterministic", "stochastic"):
-        for name, score in scores["heldout"][mode]["adaptation_score"].items():
-            value = "-" if score["iqm"] is None else _interval(score, ".2f")
-            console.print(f"adaptation score, {mode}, {name}: {value}  over {score['control']}")
-    steps = ", ".join(f"{k} {v:,}" for k, v in scores["steps"].items())
+    console.print(f"{scores.family}, held-out tasks: interquartile means, 95 % intervals")
+    for mode, level in scores.heldout.items():
+        print_mode(level, mode)
+    for mode, level in scores.heldout.items():
+        for name, score in level.adaptation_score.items():
+            control = "" if score.control is None else f"  over {condition_short(score.control)}"
+            value = _interval(score, ".2f")
+            console.print(f"adaptation score, {mode}, {condition_short(name)}: {value}{control}")
+    steps = ", ".join(f"{name} {n:,}" for name, n in scores.steps.items())
     console.print(f"environment steps: {steps}")
 
 
-def print_mode(scores: dict[str, Any], mode: str) -> None:
+def print_mode(level: ModeScores, mode: Mode) -> None:
     """One noise mode's table, at most 80 characters wide."""
-    rows = scores["heldout"][mode]
-    afters = {n: f"after {n.removeprefix('after_')} step(s)" for n in rows if "after_" in n}
-    names = {"before": _ROWS["before"], **afters, **_ROWS}
+    rows = level.conditions
     figures = [f for f in rows["before"] if f not in ("return", "normalised", "success")]
     columns = ["return", "normalised", *figures, "success"]
     table = Table(box=None, pad_edge=False)
     table.add_column(mode, no_wrap=True)
     for figure in columns:
         table.add_column(figure.replace("_", " "), justify="right", no_wrap=True)
-    for name, words in names.items():
-        if name in rows:
-            table.add_row(words, *(_cell(rows[name], figure) for figure in columns))
+    for name in sorted(rows, key=condition_order):
+        table.add_row(condition_short(name), *(_cell(rows[name], figure) for figure in columns))
     console.print(table)
 
 
-def _cell(row: dict[str, Any], figure: str) -> str:
+def _cell(row: Measures, figure: str) -> str:
     if figure not in row:
         return "-"
     if figure == "return":
-        return f"{row[figure]['iqm']:.1f}"
+        return f"{row[figure].iqm:.1f}"
     if figure == "success":
-        return f"{row[figure]['iqm']:.0%}"
+        return f"{row[figure].iqm:.0%}"
     return _interval(row[figure], ".2f" if figure == "normalised" else ".3f")
 
 
-def _interval(summary: dict[str, Any], spec: str) -> str:
-    low, high = format(summary["ci_low"], spec), format(summary["ci_high"], spec)
-    return f"{format(summary['iqm'], spec)} [{low}, {high}]"
+def _interval(figure: Figure | AdaptationScore, spec: str) -> str:
+    if figure.iqm is None:
+        return "-"
+    low, high = (format(x, spec) for x in (figure.ci_low, figure.ci_high))
+    return f"{format(figure.iqm, spec)} [{low}, {high}]"

@@ -11,9 +11,11 @@ from rich.table import Table
 
 from gmps.commands.cli import console, leading, main, parse
 from gmps.errors import GmpsError
+from gmps.evaluation.scores import AdaptationScore, Figure
 from gmps.methods.registry import option_prefix, settings_class
 from gmps.presets import Preset
 from gmps.runs.checkpoint import write_atomically
+from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
 from gmps.tasks import family_names, make_family
 from gmps.training.sac_training import EXPERT_FILE
@@ -100,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
     if command.method == "sac":
         return _report_experts(everything)
     found = standings(everything)
-    write_json(folder / RESULTS, [standing._asdict() for standing in found])
+    write_json(folder / RESULTS, [encode_config(standing) for standing in found])
     print_standings(found)
     console.print(f"results  {folder / RESULTS}")
     return 0
@@ -160,10 +162,10 @@ def print_standings(found: Sequence[Standing]) -> None:
     console.print(table)
 
 
-def _interval(figure: dict[str, Any]) -> str:
-    if figure["iqm"] is None:
+def _interval(figure: Figure | AdaptationScore) -> str:
+    if figure.iqm is None:
         return "-"
-    return f"{figure['iqm']:.2f} [{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
+    return f"{figure.iqm:.2f} [{figure.ci_low:.2f}, {figure.ci_high:.2f}]"
 
 
 def _report_experts(runs: Sequence[Cell]) -> int:

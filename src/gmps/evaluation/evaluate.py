@@ -17,6 +17,17 @@ from jaxtyping import Array, Float, Key, UInt8
 from gmps.core.policy import Policy
 from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
 from gmps.errors import GmpsError
+from gmps.evaluation.conditions import CONTROLS, after, after_steps
+from gmps.evaluation.scores import (
+    MODES,
+    AdaptationScore,
+    Figure,
+    Mode,
+    ModeScores,
+    SplitScores,
+    TaskLevels,
+    TaskRow,
+)
 from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
@@ -26,11 +37,8 @@ from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 from gmps.worlds.base import World
 
-MODES = ("deterministic", "stochastic")
-#: Conditions that may serve as the control of the adaptation score: the best one does.
-CONTROLS = ("before", "wrong_task", "random_update")
 #: Conditions whose frames a report shows, where a policy sees.
-SHOWN = ("before", "after_1")
+SHOWN = ("before", after(1))
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class SplitResult(NamedTuple):
 
     tasks: Task
     levels: Levels
-    conditions: dict[str, dict[str, Measured]]
+    conditions: dict[Mode, dict[str, Measured]]
     #: Environment steps that the evaluation took.
     env_steps: int
 
@@ -128,13 +136,13 @@ class Evaluator:
         std = policy.action_std
         keys = jax.random.split(key_adapt, self.config.steps)
         chain = self._adapted(method, state, stack(policy, n), tasks, keys)
-        before, after = chain[0], chain[1]
-        wrong = tree_index(after, self._repeated_index(_derangement(key_wrong, n)))
+        before, first = chain[0], chain[1]
+        wrong = tree_index(first, self._repeated_index(_derangement(key_wrong, n)))
         own = {
             "before": before,
-            **{f"after_{j}": p for j, p in enumerate(chain[1:], start=1)},
+            **{after(j): p for j, p in enumerate(chain[1:], start=1)},
             "wrong_task": wrong,
-            "random_update": _random_update(before, after, key_random),
+            "random_update": _random_update(before, first, key_random),
         }
         own = {name: p.with_std(std) for name, p in own.items()}
         controls = {}
@@ -143,7 +151,7 @@ class Evaluator:
             *_, adapted = self._adapted(plain.method, plain.state, cloned, tasks, key_plain[None])
             controls = {"plain_before": self._repeat(cloned), "plain": adapted}
             controls = {name: p.with_std(std) for name, p in controls.items()}
-        measured: dict[str, dict[str, Measured]] = {}
+        measured: dict[Mode, dict[str, Measured]] = {}
         for i, mode in enumerate(MODES):
             stochastic = mode == "stochastic"
             judge = method.actor(stochastic)
@@ -249,51 +257,42 @@ def _random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
     return jax.tree.unflatten(treedef, updated)
 
 
-def split_scores(result: SplitResult) -> dict[str, Any]:
-    """The `scores.json` entry of one split: intervals of every condition, adaptation scores."""
-    entry: dict[str, Any] = {}
-    for mode, conditions in result.conditions.items():
-        rows: dict[str, Any] = {}
-        for name, measured in conditions.items():
-            figures = {**measured.figures, "normalised": _normalised(measured, result.levels)}
-            rows[name] = {k: summarise(x)._asdict() for k, x in figures.items()}
-        if "expert" not in rows:
-            level = result.levels.expert[:, None]
-            one = np.ones_like(level)
-            rows["expert"] = {
-                "return": summarise(level)._asdict(),
-                "normalised": summarise(one)._asdict(),
-            }
-        steps = [name for name in conditions if name.startswith("after_")]
-        rows["adaptation_score"] = {
-            name: adaptation_score(conditions, result.levels, name) for name in steps
-        }
-        entry[mode] = rows
-    return entry
+def split_scores(result: SplitResult) -> SplitScores:
+    """The scores of one split: intervals of every condition, adaptation scores."""
+    deterministic, stochastic = (_mode_scores(result, mode) for mode in MODES)
+    return SplitScores(deterministic, stochastic)
 
 
-def adaptation_score(
-    conditions: dict[str, Measured], levels: Levels, after: str
-) -> dict[str, float | str | None]:
-    """`(after - control) / (expert - control)` of the interquartile means, with its interval.
+def _mode_scores(result: SplitResult, mode: Mode) -> ModeScores:
+    conditions, rows = result.conditions[mode], {}
+    for name, measured in conditions.items():
+        figures = {**measured.figures, "normalised": _normalised(measured, result.levels)}
+        rows[name] = {k: Figure(*summarise(x)) for k, x in figures.items()}
+    if "expert" not in rows:
+        level = result.levels.expert[:, None]
+        scales = {"return": level, "normalised": np.ones_like(level)}
+        rows["expert"] = {k: Figure(*summarise(x)) for k, x in scales.items()}
+    steps = [name for name in conditions if after_steps(name) is not None]
+    return ModeScores(
+        rows, {name: adaptation_score(conditions, result.levels, name) for name in steps}
+    )
 
-    The control is the best of `CONTROLS`. Null where the expert is not above the control.
-    """
+
+def adaptation_score(conditions: dict[str, Measured], levels: Levels, name: str) -> AdaptationScore:
+    """The score of a condition after adaptation; its control is the best of `CONTROLS`."""
     scores = {name: _normalised(m, levels) for name, m in conditions.items()}
     control = max(CONTROLS, key=lambda name: task_iqm(scores[name]))
-    expert = np.ones_like(scores[after])
-    if "expert" in scores:
-        expert = scores["expert"]
+    expert = scores["expert"] if "expert" in scores else np.ones_like(scores[name])
 
     def ratio(after: Any, control: Any, expert: Any) -> Any:
         base = task_iqm(control)
         return (task_iqm(after) - base) / (task_iqm(expert) - base)
 
-    arrays = (scores[after], scores[control], expert)
+    arrays = (scores[name], scores[control], expert)
     if task_iqm(expert) <= task_iqm(scores[control]):
-        return {"iqm": None, "ci_low": None, "ci_high": None, "control": control}
+        return AdaptationScore(None, None, None, control)
     low, high = stratified_bootstrap(ratio, *arrays)
-    return {"iqm": float(ratio(*arrays)), "ci_low": low, "ci_high": high, "control": control}
+    return AdaptationScore(float(ratio(*arrays)), low, high, control)
 
 
 def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task repeat"]:
@@ -302,27 +301,31 @@ def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task r
     return (measured.figures["return"] - levels.untrained[:, None]) / span[:, None]
 
 
-def task_rows(result: SplitResult, split: Split, words: list[str]) -> list[dict[str, Any]]:
-    """The per-task rows of `scores.json`: means over repeats, and each task's adaptation score."""
-    rows = []
-    for i, text in enumerate(words):
-        row: dict[str, Any] = {"split": split, "index": i, "task": text, "adaptation_score": {}}
-        row["levels"] = {
-            "untrained": float(result.levels.untrained[i]),
-            "expert": float(result.levels.expert[i]),
-        }
-        for mode, conditions in result.conditions.items():
-            row[mode] = {
-                name: {
-                    **{k: float(x[i].mean()) for k, x in measured.figures.items()},
-                    "normalised": float(_normalised(measured, result.levels)[i].mean()),
-                }
-                for name, measured in conditions.items()
+def task_rows(result: SplitResult, split: Split, words: list[str]) -> list[TaskRow]:
+    """The rows of a split's tasks, which are called `words`."""
+    return [_task_row(result, split, i, text) for i, text in enumerate(words)]
+
+
+def _task_row(result: SplitResult, split: Split, i: int, text: str) -> TaskRow:
+    levels = result.levels
+    modes, scores = {}, {}
+    for mode, conditions in result.conditions.items():
+        modes[mode] = {
+            name: {
+                **{k: float(x[i].mean()) for k, x in measured.figures.items()},
+                "normalised": float(_normalised(measured, levels)[i].mean()),
             }
-            values = {k: v["normalised"] for k, v in row[mode].items()}
-            control = max(values[name] for name in CONTROLS)
-            room = values.get("expert", 1.0) - control
-            score = (values["after_1"] - control) / room if room > 0 else None
-            row["adaptation_score"][mode] = score
-        rows.append(row)
-    return rows
+            for name, measured in conditions.items()
+        }
+        values = {k: v["normalised"] for k, v in modes[mode].items()}
+        control = max(values[name] for name in CONTROLS)
+        room = values.get("expert", 1.0) - control
+        scores[mode] = (values[after(1)] - control) / room if room > 0 else None
+    return TaskRow(
+        split=split,
+        index=i,
+        task=text,
+        levels=TaskLevels(float(levels.untrained[i]), float(levels.expert[i])),
+        **modes,
+        adaptation_score=scores,
+    )

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gmps.evaluation.conditions import condition_label, is_condition
 from gmps.report.runs import Group
-from gmps.report.text import condition_label, details, escape, is_condition, words
+from gmps.report.text import details, escape, words
 
 #: Columns that the x-axis adds up; evaluation is not among them.
 COUNTED = ("meta", "expert", "demonstration")

@@ -5,13 +5,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from gmps.errors import GmpsError
-from gmps.evaluation.aggregate import SPLITS
-from gmps.evaluation.evaluate import MODES
+from gmps.evaluation.conditions import CONDITIONS
+from gmps.evaluation.scores import MODES, SPLITS
 from gmps.report.curves import curves_section
 from gmps.report.runs import Group, group_runs, load_run
 from gmps.report.sections import MODE_TITLES, SPLIT_TITLES, group_section, lead
 from gmps.report.tables import comparison_table, facts_table
-from gmps.report.text import CONDITIONS, condition_label, details, escape
+from gmps.report.text import details, escape
 from gmps.runs.checkpoint import write_atomically
 from gmps.runs.run import REPORT
 
@@ -117,7 +117,7 @@ def _reading(groups: Sequence[Group]) -> str:
         "within each task. They do not cover another training seed."
     )
     label = {"after": "After k updates"}
-    rows = [(label.get(n) or condition_label(n), escape(t)) for n, t in CONDITIONS.items()]
+    rows = [(label.get(n) or x.label, escape(x.meaning)) for n, x in CONDITIONS.items()]
     text = (
         f"<p>{spread} All intervals are 95 % stratified bootstrap intervals.</p>"
         "<p>The normalised score is 0 for an untrained policy and 1 for the expert, task by task. "

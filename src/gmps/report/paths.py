@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from gmps.errors import GmpsError
-from gmps.report.text import condition_label, escape
+from gmps.evaluation.conditions import condition_label
+from gmps.report.text import escape
 
 #: Conditions drawn, in drawing order, where `paths.npz` has them.
 DRAWN = ("expert", "before", "after_1")

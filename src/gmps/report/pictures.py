@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from gmps.evaluation.conditions import condition_label
 from gmps.evaluation.evaluate import SHOWN
-from gmps.report.text import condition_label, escape
+from gmps.report.text import escape
 
 
 def draw_frames(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
+from gmps.evaluation.scores import Scores, read_scores
 from gmps.runs.config_json import flatten_config
 from gmps.runs.run import Run
 from gmps.theory.certificate import read_certificate
-
-SCORES_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class RunData:
     metrics: list[dict[str, Any]]
     timing: list[dict[str, Any]]
     #: None before an evaluation.
-    scores: dict[str, Any] | None
+    scores: Scores | None
     paths: dict[str, np.ndarray] | None
     #: None without `gmps certify`.
     certificate: dict[str, Any] | None = None
@@ -63,8 +61,8 @@ class Group:
         return tuple(run for run in self.runs if run.scores is not None)
 
     @cached_property
-    def scores(self) -> dict[str, Any] | None:
-        """Scores over all seeds, in the form of `scores.json`, or None."""
+    def scores(self) -> Scores | None:
+        """Scores over all seeds, or None."""
         named = {str(run.path): run.scores for run in self.runs if run.scores is not None}
         return combine_scores(named) if named else None
 
@@ -76,19 +74,13 @@ def load_run(folder: str | Path) -> RunData:
         GmpsError: if it is no run folder, or a file in it is damaged or of another version.
     """
     run = Run.open(folder)
-    scores = run.scores
-    if scores is not None and scores.get("format") != SCORES_FORMAT:
-        raise GmpsError(
-            f"{run.path / 'scores.json'} has format {scores.get('format')}, but this version of "
-            f"gmps reads format {SCORES_FORMAT}; evaluate again with `gmps eval {run.path}`."
-        )
     return RunData(
         run.path,
         run.config,
         run.versions,
         run.metrics(),
         run.timing(),
-        scores,
+        read_scores(run.path),
         run.read_paths(),
         read_certificate(run.path),
     )

@@ -1,9 +1,7 @@
 """Sections of the report about one group of seeds, as HTML."""
 
-from typing import Any
-
-from gmps.evaluation.aggregate import SPLITS
-from gmps.evaluation.evaluate import MODES
+from gmps.evaluation.conditions import after, condition_label
+from gmps.evaluation.scores import MODES, SPLITS, ModeScores, Scores
 from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend
@@ -11,7 +9,6 @@ from gmps.report.pictures import draw_frames
 from gmps.report.runs import Group, RunData
 from gmps.report.tables import facts_table, score_table, task_table
 from gmps.report.text import (
-    condition_label,
     details,
     duration,
     escape,
@@ -21,6 +18,7 @@ from gmps.report.text import (
     words,
 )
 from gmps.runs.config_json import flatten_config
+from gmps.tasks.base import Split
 
 #: Columns of environment steps, in words.
 _COLUMNS = {
@@ -46,18 +44,13 @@ def lead(group: Group) -> str:
             f'<p class="lead">{escape(trained)}</p><p class="warning">Not evaluated yet: run '
             f"<code>gmps eval {folder}</code>.</p>"
         )
-    level = group.scores.get("heldout", {}).get("deterministic", {})
-    if not {"before", "after_1"} <= level.keys():
-        return f'<p class="lead">{escape(trained)}</p>'
-    count = sum(row["split"] == "heldout" for row in group.scores["tasks"])
-    before, after = level["before"]["return"], level["after_1"]["return"]
-    expert = level.get("expert", {}).get("return")
-    outcome = _outcome(level)
+    level = group.scores.heldout.deterministic
+    rows = level.conditions
     text = (
-        f"On {count} tasks that were never trained on, one update takes the return from "
-        f"{number(before['iqm'])} to {number(after['iqm'])}"
-        + (f" (expert {number(expert['iqm'])})" if expert else "")
-        + outcome
+        f"On {len(group.scores.rows('heldout'))} tasks that were never trained on, one update "
+        f"takes the return from {number(rows['before']['return'].iqm)} to "
+        f"{number(rows[after(1)]['return'].iqm)} (expert {number(rows['expert']['return'].iqm)})"
+        f"{_outcome(level)}"
     )
     verdict = f"{_verdict(level)} {_against_plain(level)}".strip()
     return (
@@ -66,31 +59,28 @@ def lead(group: Group) -> str:
     )
 
 
-def _outcome(level: dict[str, Any]) -> str:
+def _outcome(level: ModeScores) -> str:
     """The family's own figure, such as the final error, in words; ends the sentence."""
-    before, after = level["before"], level["after_1"]
-    names = [m for m in before if m not in ("return", "normalised", "success") and m in after]
-    if not names or before[names[0]].get("median") is None:
+    first, then = level.conditions["before"], level.conditions[after(1)]
+    names = [m for m in first if m not in ("return", "normalised", "success") and m in then]
+    if not names:
         return "."
     return (
-        f" and the median {words(names[0]).lower()} from {number(before[names[0]]['median'])} to "
-        f"{number(after[names[0]]['median'])}."
+        f" and the median {words(names[0]).lower()} from {number(first[names[0]].median)} to "
+        f"{number(then[names[0]].median)}."
     )
 
 
-def _verdict(level: dict[str, Any]) -> str:
-    score = level.get("adaptation_score", {}).get("after_1")
-    if score is None or score["iqm"] is None:
-        control = condition_label(score["control"]).lower() if score and score["control"] else ""
+def _verdict(level: ModeScores) -> str:
+    score = level.adaptation_score[after(1)]
+    if score.control is None:
+        return ""
+    control = condition_label(score.control).lower()
+    if score.iqm is None or score.ci_low is None:
+        return f"The control ({control}) is as good as the expert, so there is no room to adapt in."
+    if score.ci_low > 0:
         return (
-            f"The control ({control}) is as good as the expert, so there is no room to adapt in."
-            if control
-            else ""
-        )
-    control = condition_label(score["control"]).lower()
-    if score["ci_low"] > 0:
-        return (
-            f"That is {100 * score['iqm']:.0f} % of the way from the best control ({control}) to "
+            f"That is {100 * score.iqm:.0f} % of the way from the best control ({control}) to "
             "the expert."
         )
     return (
@@ -99,33 +89,32 @@ def _verdict(level: dict[str, Any]) -> str:
     )
 
 
-def _against_plain(level: dict[str, Any]) -> str:
+def _against_plain(level: ModeScores) -> str:
     """How the update compares with the control without meta-learning, in a sentence."""
-    plain = level.get("plain", {}).get("normalised")
-    after = level["after_1"].get("normalised")
-    if plain is None or after is None:
+    if "plain" not in level.conditions:
         return ""
+    plain = level.conditions["plain"]["normalised"]
+    adapted = level.conditions[after(1)]["normalised"]
     words = "not clearly different from"
-    if plain["ci_low"] > after["ci_high"]:
+    if plain.ci_low > adapted.ci_high:
         words = "better than"
-    elif plain["ci_high"] < after["ci_low"]:
+    elif plain.ci_high < adapted.ci_low:
         words = "worse than"
     return (
         "Without meta-learning, plain imitation and one gradient step reach a normalised score of "
-        f"{number(plain['iqm'], 'normalised')}, {words} the update's "
-        f"{number(after['iqm'], 'normalised')}."
+        f"{number(plain.iqm, 'normalised')}, {words} the update's "
+        f"{number(adapted.iqm, 'normalised')}."
     )
 
 
-def _cards(level: dict[str, Any]) -> str:
+def _cards(level: ModeScores) -> str:
     cards = [
-        (condition_label(name), interval(level[name].get("normalised"), "normalised"))
-        for name in ("before", "after_1", "wrong_task", "plain")
-        if name in level
+        (condition_label(name), interval(level.conditions[name]["normalised"], "normalised"))
+        for name in ("before", after(1), "wrong_task", "plain")
+        if name in level.conditions
     ]
-    if "after_1" in level.get("adaptation_score", {}):
-        score = level["adaptation_score"]["after_1"]
-        cards.append(("Adaptation score, 1 update", interval(score, "adaptation")))
+    score = level.adaptation_score[after(1)]
+    cards.append(("Adaptation score, 1 update", interval(score, "adaptation")))
     body = "".join(
         f'<dl class="card"><dt>{escape(label)}</dt><dd>{value}</dd></dl>' for label, value in cards
     )
@@ -149,8 +138,7 @@ def group_section(group: Group, titled: bool) -> str:
     scores = group.scores
     if scores is not None:
         for split in SPLITS:
-            if split in scores:
-                parts.append(_split(scores, split, heading))
+            parts.append(_split(scores, split, heading))
     parts.append(_pictures(group, heading))
     certified = next((run for run in group.runs if run.certificate is not None), None)
     if certified is not None:
@@ -161,14 +149,12 @@ def group_section(group: Group, titled: bool) -> str:
     return "".join(parts)
 
 
-def _split(scores: dict[str, Any], split: str, heading: str) -> str:
-    level = scores[split]
-    modes = [mode for mode in MODES if mode in level]
+def _split(scores: Scores, split: Split, heading: str) -> str:
     blocks = []
-    for mode in modes:
-        table = f'<div class="panel">{score_table(level[mode])}</div>'
-        blocks.append(f"<h3>{MODE_TITLES[mode]}</h3>{table}{_adaptation(level[mode])}")
-    for mode in modes:
+    for mode, level in scores[split].items():
+        table = f'<div class="panel">{score_table(level.conditions)}</div>'
+        blocks.append(f"<h3>{MODE_TITLES[mode]}</h3>{table}{_adaptation(level)}")
+    for mode in MODES:
         tasks = task_table(scores, split, mode)
         if tasks:
             title = f"Task by task, {mode}: normalised scores"
@@ -179,36 +165,28 @@ def _split(scores: dict[str, Any], split: str, heading: str) -> str:
     return details(title, content)
 
 
-def _protocol(scores: dict[str, Any]) -> str:
-    parts = []
-    if "checkpoint_round" in scores:
-        parts.append(f"The policy judged is that after round {scores['checkpoint_round']}.")
-    episodes = scores.get("episodes", {})
-    if "adaptation" in episodes:
-        parts.append(f"Each update uses {episodes['adaptation']} episodes of own experience.")
-    if "evaluation" in episodes:
-        repeats = episodes.get("repeats")
-        adapted = f"{repeats} independent adaptations, each with " if repeats else ""
-        parts.append(
-            f"A task's figure comes from {adapted}{episodes['evaluation']} evaluation episodes."
-        )
-    levels = scores.get("levels", {})
-    parts += [f"{words(k)} level: {v}." for k, v in levels.items() if isinstance(v, str)]
-    plain = scores.get("plain_control", {})
-    if plain.get("step_size") is not None:
-        parts.append(
-            f"The plain control's step size, tuned on training tasks, is {plain['step_size']:g}."
-        )
-    text = " ".join(parts)
-    return f'<p class="note">{escape(text)}</p>' if text else ""
+def _protocol(scores: Scores) -> str:
+    parts, episodes = [], scores.episodes
+    if scores.checkpoint_round is not None:
+        parts.append(f"The policy judged is that after round {scores.checkpoint_round}.")
+    parts.append(
+        f"Each update uses {episodes.adaptation} episodes of own experience. A task's figure comes "
+        f"from {episodes.repeats} independent adaptations, each with {episodes.evaluation} "
+        f"evaluation episodes. Untrained level: {scores.levels.untrained}. Expert level: "
+        f"{scores.levels.expert}."
+    )
+    if scores.plain_control is not None:
+        size = scores.plain_control.step_size
+        parts.append(f"The plain control's step size, tuned on training tasks, is {size:g}.")
+    return f'<p class="note">{escape(" ".join(parts))}</p>'
 
 
-def _adaptation(level: dict[str, Any]) -> str:
+def _adaptation(level: ModeScores) -> str:
     items = "".join(
         f"<li>{escape(condition_label(name))} {interval(score, 'adaptation')} "
-        f"<span class=ci>control: {escape(condition_label(score['control']).lower())}</span></li>"
-        for name, score in level.get("adaptation_score", {}).items()
-        if score.get("control")
+        f"<span class=ci>control: {escape(condition_label(score.control).lower())}</span></li>"
+        for name, score in level.adaptation_score.items()
+        if score.control is not None
     )
     return f'<ul class="chips"><li>Adaptation score</li>{items}</ul>' if items else ""
 
@@ -261,8 +239,8 @@ def _facts(group: Group, heading: str) -> str:
     run = group.runs[0]
     parts = [f"<{heading}>What it took</{heading}>"]
     rows = [("Rounds", _rounds(group))]
-    if group.scores is not None and "steps" in group.scores:
-        counts = group.scores["steps"]
+    if group.scores is not None:
+        counts = group.scores.steps
     elif run.metrics:
         last = run.metrics[-1]
         counts = {n.removeprefix("steps/"): last[n] for n in last if n.startswith("steps/")}

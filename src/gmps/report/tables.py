@@ -1,30 +1,31 @@
 """Tables of the report, as HTML."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gmps.report.runs import Group
-from gmps.report.text import (
+from gmps.evaluation.conditions import (
+    Kind,
+    after,
     condition_kind,
     condition_label,
     condition_order,
-    escape,
-    interval,
-    number,
-    words,
 )
+from gmps.evaluation.scores import Figure, Measures, Mode, Scores
+from gmps.report.runs import Group
+from gmps.report.text import escape, interval, number, words
+from gmps.tasks.base import Split
 
 
 class Dot(NamedTuple):
     """One figure of a strip, in normalised units, with its interval."""
 
-    kind: str
-    figure: dict[str, Any]
+    kind: Kind
+    figure: Figure
 
 
-def score_table(conditions: dict[str, Any]) -> str:
+def score_table(conditions: dict[str, Measures]) -> str:
     """One noise mode: a row per condition with every figure and its interval."""
-    rows = sorted((name for name in conditions if name != "adaptation_score"), key=condition_order)
+    rows = sorted(conditions, key=condition_order)
     measures = _measures(conditions, rows)
     domain = strip_domain([conditions[name].get("normalised") for name in rows])
     head = "".join(f"<th>{escape(words(measure))}</th>" for measure in measures)
@@ -49,27 +50,27 @@ def score_table(conditions: dict[str, Any]) -> str:
     )
 
 
-def comparison_table(groups: Sequence[Group], split: str, mode: str) -> str:
+def comparison_table(groups: Sequence[Group], split: Split, mode: Mode) -> str:
     """Groups side by side: one strip and the main figures of each."""
-    shown = ("before", "after_1", "wrong_task", "plain", "expert")
-    levels = [(group, (group.scores or {}).get(split, {}).get(mode)) for group in groups]
-    levels = [(group, level) for group, level in levels if level]
+    shown = ("before", after(1), "wrong_task", "plain", "expert")
+    levels = [(group, group.scores[split][mode]) for group in groups if group.scores is not None]
     if not levels:
         return ""
-    columns = [name for name in shown if any(name in level for _, level in levels)]
-    domain = strip_domain(
-        [level[name].get("normalised") for _, level in levels for name in columns if name in level]
-    )
+    columns = [name for name in shown if any(name in x.conditions for _, x in levels)]
+    scales = [
+        {name: x.conditions[name]["normalised"] for name in columns if name in x.conditions}
+        for _, x in levels
+    ]
+    domain = strip_domain([figure for scale in scales for figure in scale.values()])
     body = []
-    for group, level in levels:
-        present = [name for name in columns if name in level]
-        dots = [Dot(condition_kind(n), level[n]["normalised"]) for n in present]
+    for (group, level), scale in zip(levels, scales, strict=True):
+        dots = [Dot(condition_kind(n), figure) for n, figure in scale.items()]
         cells = "".join(
             f'<td data-label="{escape(condition_label(n))}">'
-            f"{interval(level.get(n, {}).get('normalised'), 'normalised')}</td>"
+            f"{interval(scale.get(n), 'normalised')}</td>"
             for n in columns
         )
-        score = interval(level.get("adaptation_score", {}).get("after_1"), "adaptation")
+        score = interval(level.adaptation_score.get(after(1)), "adaptation")
         seeds = f'<span class="sub">{_seeds(group)}</span>'
         body.append(
             f'<tr><th scope="row">{escape(group.label)}{seeds}</th>'
@@ -87,16 +88,16 @@ def comparison_table(groups: Sequence[Group], split: str, mode: str) -> str:
     )
 
 
-def task_table(scores: dict[str, Any], split: str, mode: str) -> str:
+def task_table(scores: Scores, split: Split, mode: Mode) -> str:
     """One row per task: normalised scores of every condition, and the adaptation score."""
-    rows = [row for row in scores["tasks"] if row["split"] == split and mode in row]
+    rows = scores.rows(split)
     if not rows:
         return ""
     names = sorted({name for row in rows for name in row[mode]}, key=condition_order)
     head = "<th>Adaptation score</th>"
     head += "".join(f"<th>{escape(condition_label(n))}</th>" for n in names)
     outcomes = [
-        m for m in rows[0][mode].get("after_1", {}) if m not in ("return", "normalised", "success")
+        m for m in rows[0][mode].get(after(1), {}) if m not in ("return", "normalised", "success")
     ]
     head += "".join(
         f"<th>{escape(words(m))}, {which}</th>" for m in outcomes for which in ("before", "after 1")
@@ -107,12 +108,11 @@ def task_table(scores: dict[str, Any], split: str, mode: str) -> str:
         cells += "".join(
             f"<td>{number(row[mode].get(which, {}).get(m), m)}</td>"
             for m in outcomes
-            for which in ("before", "after_1")
+            for which in ("before", after(1))
         )
-        score = row.get("adaptation_score") or {}
         body.append(
-            f'<tr><th scope="row">{escape(row["task"])}</th>'
-            f"<td><b>{number(score.get(mode), 'adaptation')}</b></td>{cells}</tr>"
+            f'<tr><th scope="row">{escape(row.task)}</th>'
+            f"<td><b>{number(row.adaptation_score[mode], 'adaptation')}</b></td>{cells}</tr>"
         )
     return (
         f'<div class="scroll"><table class="tasks"><thead><tr><th>Task</th>{head}'
@@ -126,12 +126,12 @@ def facts_table(rows: Sequence[tuple[str, str]]) -> str:
     return f'<table class="facts"><tbody>{body}</tbody></table>'
 
 
-def strip_domain(figures: Sequence[dict[str, Any] | None]) -> tuple[float, float]:
+def strip_domain(figures: Sequence[Figure | None]) -> tuple[float, float]:
     """Ends of the strips' scale: 0 to 1, and further where an interval reaches."""
     values = [0.0, 1.0]
     for figure in figures:
-        if figure is not None and figure.get("iqm") is not None:
-            values += [figure["ci_low"], figure["ci_high"], figure["iqm"]]
+        if figure is not None:
+            values += [figure.ci_low, figure.ci_high, figure.iqm]
     return max(min(values), -1.0), min(max(values), 2.0)
 
 
@@ -142,12 +142,10 @@ def strip(dots: Sequence[Dot], domain: tuple[float, float]) -> str:
         for at in (_at(0, domain), _at(1, domain))
     )
     for kind, figure in dots:
-        if figure.get("iqm") is None:
-            continue
-        low, high = _at(figure["ci_low"], domain), _at(figure["ci_high"], domain)
+        low, high = _at(figure.ci_low, domain), _at(figure.ci_high, domain)
         marks += (
             f'<line class="span {kind}" x1="{low}" x2="{high}" y1="11" y2="11"/>'
-            f'<circle class="{kind}" cx="{_at(figure["iqm"], domain)}" cy="11" r="4.5"/>'
+            f'<circle class="{kind}" cx="{_at(figure.iqm, domain)}" cy="11" r="4.5"/>'
         )
     return f'<svg class="strip" aria-hidden="true">{marks}</svg>'
 
@@ -166,7 +164,7 @@ def _strip_head(domain: tuple[float, float]) -> str:
     )
 
 
-def _measures(conditions: dict[str, Any], rows: Sequence[str]) -> list[str]:
+def _measures(conditions: dict[str, Measures], rows: Sequence[str]) -> list[str]:
     found = list(dict.fromkeys(m for name in rows for m in conditions[name]))
     first = [m for m in ("normalised", "return", "success") if m in found]
     return first + [m for m in found if m not in first]

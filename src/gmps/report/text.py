@@ -2,61 +2,12 @@
 
 import html
 import math
-import re
 from typing import Any
 
-#: Conditions of the evaluation in the order of the tables, with what they mean.
-CONDITIONS = {
-    "before": "The meta-trained policy, before any update.",
-    "after": "After gradient steps on its own experience in the task.",
-    "wrong_task": "The same update, computed from another task's experience.",
-    "random_update": "A random update of the same size.",
-    "zero_step": "A step of size zero, on fresh episodes: shows the noise of the evaluation.",
-    "plain_before": "Plain imitation of all experts, without meta-learning, before its update.",
-    "plain": "Plain imitation, then one plain policy-gradient step whose size was tuned on "
-    "training tasks.",
-    "expert": "The expert, which knows the task.",
-}
+from gmps.evaluation.scores import AdaptationScore, Figure
+
 #: Measures that are no outcome of the family's own.
 _SCALES = ("return", "normalised", "success", "adaptation")
-_LABELS = {
-    "before": "Before the update",
-    "after": "After the update",
-    "wrong_task": "Another task's update",
-    "random_update": "Random update, same size",
-    "zero_step": "Step of size zero",
-    "plain_before": "Plain imitation",
-    "plain": "Plain imitation + 1 step",
-    "expert": "Expert",
-}
-
-
-def condition_label(name: str) -> str:
-    """A condition in words."""
-    steps = re.fullmatch(r"after_(\d+)", name)
-    if steps:
-        return "After 1 update" if steps[1] == "1" else f"After {steps[1]} updates"
-    return _LABELS.get(name, words(name))
-
-
-def is_condition(name: str) -> bool:
-    """Whether a name is one of the evaluation's conditions."""
-    return name in CONDITIONS or name in _LABELS or re.fullmatch(r"after_\d+", name) is not None
-
-
-def condition_kind(name: str) -> str:
-    """The class of a condition, which decides its colour."""
-    if name == "after" or name.startswith("after_"):
-        return "after"
-    kinds = {"wrong_task": "control", "random_update": "control", "plain_before": "plain"}
-    return kinds.get(name, name if name in ("before", "plain", "expert") else "other")
-
-
-def condition_order(name: str) -> tuple[int, str]:
-    """Sort key of conditions."""
-    kinds = list(CONDITIONS)
-    kind = "after" if name.startswith("after_") else name
-    return (kinds.index(kind) if kind in kinds else len(kinds), name)
 
 
 def words(name: str) -> str:
@@ -77,16 +28,16 @@ def number(x: Any, measure: str = "") -> str:
     return f"{x:,.{min(digits, 4)}f}".replace("-", "−")
 
 
-def interval(figure: dict[str, Any] | None, measure: str = "") -> str:
+def interval(figure: Figure | AdaptationScore | None, measure: str = "") -> str:
     """A figure with its 95 % interval, as HTML; outcomes in their own unit with their median."""
-    if figure is None or figure.get("iqm") is None:
+    if figure is None or figure.iqm is None:
         return '<span class="none">–</span>'
-    text = number(figure["iqm"], measure)
-    low, high = number(figure["ci_low"], measure), number(figure["ci_high"], measure)
+    text = number(figure.iqm, measure)
+    low, high = number(figure.ci_low, measure), number(figure.ci_high, measure)
     low = low.removesuffix(" %")
     more = ""
-    if measure not in _SCALES and figure.get("median") is not None:
-        more = f' <span class="ci">median {number(figure["median"], measure)}</span>'
+    if measure not in _SCALES and isinstance(figure, Figure):
+        more = f' <span class="ci">median {number(figure.median, measure)}</span>'
     return f'<b>{text}</b> <span class="ci">{low} to {high}</span>{more}'
 
 

@@ -17,6 +17,16 @@ from gmps.settings import SettingError, Settings, check, checks_wait
 Config = TypeVar("Config")
 
 
+class Misfit(GmpsError):
+    """Stored values that do not fit a dataclass."""
+
+    def __init__(self, problem: str, sentence: str | None = None):
+        #: A field's dotted name and what is wrong with it: the end of a sentence.
+        self.problem = problem
+        sentence = sentence or f"The stored setting {problem}"
+        super().__init__(f"{sentence}; the run was made by another version of gmps.")
+
+
 def encode_config(config: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values; nested dataclasses become objects, tuples lists.
 
@@ -34,8 +44,8 @@ def decode_config(cls: type[Config], values: dict[str, Any]) -> Config:
     A field with several dataclasses for a type takes the one whose fields are those stored.
 
     Raises:
-        GmpsError: naming the field that is missing, unknown, of another type, or whose value breaks
-            its rule.
+        Misfit: naming the field that is missing, unknown or of another type.
+        GmpsError: naming the field whose value breaks its rule.
     """
     with checks_wait():
         config = _decode(cls, values, "")
@@ -102,18 +112,16 @@ def _decode_plain(kind: Any, value: Any, name: str) -> Any:
     fits |= typing.get_origin(kind) is typing.Literal and value in typing.get_args(kind)
     if fits:
         return value
-    raise GmpsError(
-        f"The stored setting {name[1:]} = {json.dumps(value)} is not of the type "
-        f"{getattr(kind, '__name__', kind)}; the run was made by another version of gmps."
-    )
+    named = getattr(kind, "__name__", kind)
+    raise Misfit(f"{name[1:]} = {json.dumps(value)} is not of the type {named}")
 
 
 def _decode_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
-    first: GmpsError | None = None
+    first: Misfit | None = None
     for kind in kinds:
         try:
             return _decode(kind, value, name)
-        except GmpsError as error:
+        except Misfit as error:
             first = first or error
     assert first is not None
     raise first
@@ -125,15 +133,10 @@ def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
     # Of a field that came after runs had been stored, these take the default.
     added = {f.name for f in dataclasses.fields(cls) if f.metadata.get("added")}
     for missing in (f for f in fields if f not in values and f not in added):
-        raise GmpsError(
-            f"The stored settings lack {f'{name}.{missing}'[1:]}; the run was made by another "
-            "version of gmps."
-        )
+        full = f"{name}.{missing}"[1:]
+        raise Misfit(f"{full} is missing", f"The stored settings lack {full}")
     for unknown in (f for f in values if f not in fields):
-        raise GmpsError(
-            f"The stored setting {f'{name}.{unknown}'[1:]} is not known; the run was made by "
-            "another version of gmps."
-        )
+        raise Misfit(f"{f'{name}.{unknown}'[1:]} is not known")
     if issubclass(cls, Settings):
         kinds |= cls.kinds(values)
     stored = [f for f in fields if f in values]
@@ -144,8 +147,5 @@ def _paired(origin: type, kinds: tuple[Any, ...], values: list[Any], name: str):
     if origin is list or (len(kinds) == 2 and kinds[1] is Ellipsis):
         return [(kinds[0], value) for value in values]
     if len(kinds) != len(values):
-        raise GmpsError(
-            f"The stored setting {name[1:]} has {len(values)} entries, but {len(kinds)} are "
-            "expected; the run was made by another version of gmps."
-        )
+        raise Misfit(f"{name[1:]} has {len(values)} entries, but {len(kinds)} are expected")
     return list(zip(kinds, values, strict=True))

@@ -225,15 +225,6 @@ class Run:
 
     # -- Results ----------------------------------------------------------------------------
 
-    @property
-    def scores(self) -> dict[str, Any] | None:
-        """The content of `scores.json`, or None before an evaluation."""
-        return self._read_json(SCORES) if (self.path / SCORES).exists() else None
-
-    def write_scores(self, scores: Mapping[str, Any]) -> Path:
-        """Write `scores.json`, replacing an older one."""
-        return self.write_json(SCORES, scores)
-
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a file of results, replacing an older one."""
         write_atomically(self.path / name, _json(dict(content)))

@@ -7,13 +7,16 @@ sweep may be spread over machines that share the folder, stopped, and gone on wi
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gmps.core.types import task_count
 from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
-from gmps.runs.run import CONFIG, SCORES, Run
+from gmps.evaluation.conditions import after
+from gmps.evaluation.scores import AdaptationScore, Figure, read_scores
+from gmps.runs.run import CONFIG, SCORES
 from gmps.tasks.base import TaskFamily
 
 #: Option, in the words of the command line, to the values that are tried.
@@ -139,19 +142,20 @@ def judged(folder: Path) -> bool:
     return (folder / SCORES).is_file()
 
 
-class Standing(NamedTuple):
+@dataclass(frozen=True)
+class Standing:
     """What the seeds of one cell came to."""
 
     settings: dict[str, str]
     seeds: list[int]
     #: Normalised return after one step, without action noise: on the training tasks, by which a
     #: cell is chosen, and on held-out tasks, by which it is judged.
-    train: dict[str, float]
-    heldout: dict[str, float]
+    train: Figure
+    heldout: Figure
     #: The adaptation score on held-out tasks.
-    adaptation: dict[str, Any]
+    adaptation: AdaptationScore
     #: Environment steps of one seed, by column.
-    steps: dict[str, float]
+    steps: dict[str, int | float]
 
 
 def standings(runs: Sequence[Cell]) -> list[Standing]:
@@ -159,19 +163,20 @@ def standings(runs: Sequence[Cell]) -> list[Standing]:
     found = []
     for _, members in itertools.groupby(runs, key=lambda run: json.dumps(run.settings)):
         done = [run for run in members if judged(run.folder)]
-        named = {str(run.folder): Run.open(run.folder).scores for run in done}
-        if not done:
+        read = {str(run.folder): read_scores(run.folder) for run in done}
+        named = {folder: scores for folder, scores in read.items() if scores is not None}
+        if not named:
             continue
-        scores = combine_scores(named)  # pyright: ignore[reportArgumentType]
-        train, heldout = (scores[split]["deterministic"] for split in ("train", "heldout"))
+        scores = combine_scores(named)
+        train, heldout = scores.train.deterministic, scores.heldout.deterministic
         found.append(
             Standing(
                 done[0].settings,
                 [run.seed for run in done],
-                train["after_1"]["normalised"],
-                heldout["after_1"]["normalised"],
-                heldout["adaptation_score"]["after_1"],
-                scores["steps"],
+                train.conditions[after(1)]["normalised"],
+                heldout.conditions[after(1)]["normalised"],
+                heldout.adaptation_score[after(1)],
+                scores.steps,
             )
         )
-    return sorted(found, key=lambda standing: -standing.train["iqm"])
+    return sorted(found, key=lambda standing: -standing.train.iqm)

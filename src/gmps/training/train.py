@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import jax
@@ -13,11 +12,22 @@ from gmps.core.types import task_count, tree_index
 from gmps.data.aggregate import start_aggregate
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import SHOWN, Evaluator, SplitResult, split_scores, task_rows
-from gmps.experts.score import summary
+from gmps.evaluation.scores import (
+    FORMAT,
+    EpisodeCounts,
+    ExpertSummary,
+    LevelWords,
+    PlainCandidate,
+    PlainScores,
+    Scores,
+    write_scores,
+)
+from gmps.experts.score import ExpertScore, summary
 from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
 from gmps.runs.run import Run
 from gmps.runs.user_files import keep_user_file
+from gmps.tasks.base import Split
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe, plot_tasks
 from gmps.training.expert_data import EXPERTS, save_expert_data
@@ -157,7 +167,7 @@ def evaluate_run(
     experiment: Experiment,
     checkpoint: str = "best",
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Scores:
     """Judge a run by section 5 of the protocol; writes `scores.json` and `paths.npz`.
 
     Returns the scores. `say` is told what goes on.
@@ -176,7 +186,7 @@ def evaluate_run(
         jax.random.fold_in(key, _PLAIN),
     )
     evaluator = Evaluator(experiment.world, config.evaluation)
-    results: dict[str, SplitResult] = {}
+    results: dict[Split, SplitResult] = {}
     for i, (split, tasks) in enumerate(experiment.tasks.items()):
         say(f"evaluating on the {split} tasks")
         n = task_count(tasks)
@@ -195,7 +205,7 @@ def evaluate_run(
     scores = _scores(
         config, experiment, results, plain, metadata, run.metrics()[-1], evaluator.env_steps
     )
-    run.write_scores(scores)
+    write_scores(run.path, scores)
     run.write_paths(_paths(experiment, results["heldout"]) | _seen(experiment, results, state))
     return scores
 
@@ -203,54 +213,58 @@ def evaluate_run(
 def _scores(
     config: TrainConfig,
     experiment: Experiment,
-    results: dict[str, SplitResult],
+    results: dict[Split, SplitResult],
     plain: PlainControl,
     metadata: dict[str, Any],
     spent: dict[str, Any],
     evaluation_steps: int,
-) -> dict[str, Any]:
+) -> Scores:
     """The content of `scores.json`."""
     # All that the run spent, also after the chosen checkpoint: the choice looked at it.
     steps = {name: spent[f"steps/{name}"] for name in metadata["env_steps"]}
     steps["evaluation"] += evaluation_steps + plain.tuned.env_steps
-    score = experiment.expert_score
-    family, rows = experiment.world.family, []
-    for split, result in results.items():
-        words = describe(family, result.tasks)
-        rows += task_rows(result, split, words)  # pyright: ignore[reportArgumentType]
-    held = results["heldout"]
-    return {
-        "format": 1,
-        "family": config.family,
-        "method": config.method,
-        "seed": config.seed,
-        "checkpoint_round": metadata["round"],
-        "episodes": {
-            "adaptation": config.evaluation.episodes,
-            "evaluation": config.evaluation.evaluation_episodes,
-            "repeats": config.evaluation.repeats,
-        },
-        "levels": {
-            "untrained": f"mean return {held.levels.untrained.mean():.1f} of an untrained policy",
-            "expert": f"mean return {held.levels.expert.mean():.1f}: {held.levels.source}",
-        },
-        **{split: split_scores(result) for split, result in results.items()},
-        "plain_control": {
-            "std": float(np.exp(plain.tuned.policy.head.log_std[0])),
-            "step_size": plain.tuned.step_size,
-            "candidates": [c._asdict() for c in plain.tuned.candidates],
-            "settings": asdict(config.plain),
-        },
-        "expert": None if score is None else {"source": experiment.data.source, **summary(score)},
-        "steps": steps,
+    family, held, expert = experiment.world.family, results["heldout"], experiment.expert_score
+    rows = (task_rows(x, split, describe(family, x.tasks)) for split, x in results.items())
+    return Scores(
+        format=FORMAT,
+        family=config.family,
+        method=config.method,
+        seed=config.seed,
+        checkpoint_round=metadata["round"],
+        episodes=EpisodeCounts(
+            adaptation=config.evaluation.episodes,
+            evaluation=config.evaluation.evaluation_episodes,
+            repeats=config.evaluation.repeats,
+        ),
+        levels=LevelWords(
+            untrained=f"mean return {held.levels.untrained.mean():.1f} of an untrained policy",
+            expert=f"mean return {held.levels.expert.mean():.1f}: {held.levels.source}",
+        ),
+        heldout=split_scores(held),
+        train=split_scores(results["train"]),
+        plain_control=PlainScores(
+            std=float(np.exp(plain.tuned.policy.head.log_std[0])),
+            step_size=plain.tuned.step_size,
+            candidates=tuple(PlainCandidate(*c) for c in plain.tuned.candidates),
+            settings=config.plain,
+        ),
+        expert=None
+        if expert is None or experiment.data.source is None
+        else _expert_summary(experiment.data.source, expert),
+        steps=steps,
         # Methods that ask nobody do not log it.
-        "expert_queries": spent.get("queries/expert", 0.0),
-        "tasks": rows,
-    }
+        expert_queries=spent.get("queries/expert", 0.0),
+        tasks=tuple(row for split in rows for row in split),
+    )
+
+
+def _expert_summary(source: str, score: ExpertScore) -> ExpertSummary:
+    found = summary(score)
+    return ExpertSummary(source, found["mean"], found["worst"], tuple(found["tasks"]))
 
 
 def _seen(
-    experiment: Experiment, results: dict[str, SplitResult], state: MethodState
+    experiment: Experiment, results: dict[Split, SplitResult], state: MethodState
 ) -> dict[str, np.ndarray]:
     """Frames of a policy that sees and the points that it found in them, for `paths.npz`."""
     method, held = experiment.method, results["heldout"]

@@ -1,0 +1,198 @@
+"""What an evaluation found: the content of `scores.json`.
+
+Figures are in the family's own units. `return` is the undiscounted return, `normalised` is 0 for an
+untrained policy and 1 for the expert, `success` a share, and the others are the family's outcomes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gmps.methods.plain_settings import PlainConfig
+from gmps.runs.results import read_result, write_result
+from gmps.runs.run import SCORES
+from gmps.tasks.base import Split
+
+FORMAT = 2
+Mode = Literal["deterministic", "stochastic"]
+#: Actions without noise, and with.
+MODES: tuple[Mode, ...] = ("deterministic", "stochastic")
+SPLITS: tuple[Split, ...] = ("heldout", "train")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure over tasks, with its 95 % interval."""
+
+    #: Interquartile mean over tasks (and seeds) of the mean over repeats.
+    iqm: float
+    ci_low: float
+    ci_high: float
+    #: Median over all repeats.
+    median: float
+
+
+#: Figures of one condition, by measure.
+Measures = dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class AdaptationScore:
+    """`(after - control) / (expert - control)` of the interquartile means, with its 95 % interval.
+
+    None where the expert is not above the control.
+    """
+
+    iqm: float | None
+    ci_low: float | None
+    ci_high: float | None
+    #: The best of the controls: see `gmps.evaluation.conditions.CONTROLS`.
+    control: str | None
+
+
+@dataclass(frozen=True)
+class ModeScores:
+    """All conditions in one noise mode."""
+
+    #: Measures by condition. A level without episodes of its own has no outcomes.
+    conditions: dict[str, Measures]
+    #: By condition: `after_1` and so on.
+    adaptation_score: dict[str, AdaptationScore]
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """Both noise modes of one split."""
+
+    deterministic: ModeScores
+    stochastic: ModeScores
+
+    def __getitem__(self, mode: Mode) -> ModeScores:
+        return getattr(self, mode)
+
+    def items(self) -> Iterator[tuple[Mode, ModeScores]]:
+        """Each mode with its scores."""
+        return ((mode, self[mode]) for mode in MODES)
+
+
+@dataclass(frozen=True)
+class TaskLevels:
+    """Returns that make the normalised scores 0 and 1 in a task."""
+
+    untrained: float
+    expert: float
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """One task: means over repeats, by condition and measure."""
+
+    split: Split
+    #: Its place in the split.
+    index: int
+    #: In words.
+    task: str
+    levels: TaskLevels
+    deterministic: dict[str, dict[str, float]]
+    stochastic: dict[str, dict[str, float]]
+    #: By noise mode, after one step. None where the expert is not above the control.
+    adaptation_score: dict[str, float | None]
+
+    def __getitem__(self, mode: Mode) -> dict[str, dict[str, float]]:
+        return getattr(self, mode)
+
+
+@dataclass(frozen=True)
+class EpisodeCounts:
+    """How each task was judged."""
+
+    #: Episodes of own experience for each adaptation step.
+    adaptation: int
+    #: Episodes that measure each adapted policy.
+    evaluation: int
+    #: Independent adaptations.
+    repeats: int
+
+
+@dataclass(frozen=True)
+class LevelWords:
+    """Where the levels of the normalised score come from, in words."""
+
+    untrained: str
+    expert: str
+
+
+@dataclass(frozen=True)
+class PlainCandidate:
+    """One setting of the plain control that was tried on the training tasks."""
+
+    std: float
+    step_size: float
+    #: Mean return after the step.
+    score: float
+
+
+@dataclass(frozen=True)
+class PlainScores:
+    """The plain control that was chosen."""
+
+    std: float
+    step_size: float
+    candidates: tuple[PlainCandidate, ...]
+    settings: PlainConfig
+
+
+@dataclass(frozen=True)
+class ExpertSummary:
+    """The expert in the training tasks, before anything learned from it."""
+
+    source: str
+    mean: dict[str, float]
+    worst: dict[str, float]
+    #: Of each task: its parameter as `task`, and its figures.
+    tasks: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one run, or of several seeds as one (see `gmps.report.aggregate`)."""
+
+    format: Literal[2]
+    family: str
+    method: str
+    #: None over several seeds, as are the round and the plain control.
+    seed: int | None
+    checkpoint_round: int | None
+    episodes: EpisodeCounts
+    levels: LevelWords
+    heldout: SplitScores
+    train: SplitScores
+    plain_control: PlainScores | None
+    expert: ExpertSummary | None
+    #: Environment steps by column; means over several seeds.
+    steps: dict[str, int | float]
+    #: Labels that the expert gave in states that others visited.
+    expert_queries: float
+    tasks: tuple[TaskRow, ...]
+
+    def __getitem__(self, split: Split) -> SplitScores:
+        return getattr(self, split)
+
+    def rows(self, split: Split) -> tuple[TaskRow, ...]:
+        """The rows of one split."""
+        return tuple(row for row in self.tasks if row.split == split)
+
+
+def read_scores(run: Path) -> Scores | None:
+    """The scores in a run's folder, or None before an evaluation.
+
+    Raises:
+        GmpsError: the file is damaged, or of another version.
+    """
+    return read_result(run / SCORES, Scores, f"gmps eval {run}")
+
+
+def write_scores(run: Path, scores: Scores) -> Path:
+    """Write `scores.json` into a run's folder, replacing an older one."""
+    return write_result(run / SCORES, scores)
