@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
+from gmps.commands.demo import Demo
+from gmps.commands.expert import Eval
+from gmps.commands.sweep import Sweep
 from gmps.core.trust_region import TrustRegionConfig
 from gmps.errors import GmpsError
 from gmps.evaluation.diagnose import DiagnoseConfig
@@ -36,6 +39,7 @@ EXAMPLES: list[Settings] = [
     *(MamlConfig(), MultitaskBcConfig(), MultitaskConfig(), PpoConfig(), PearlConfig()),
     *(PlainConfig(), CertifyConfig(), SamplingConfig()),
     *(preset("point-goal"), ExpertConfig("point-goal", "per-task")),
+    *(Demo(), Eval(), Sweep()),
 ]
 HUGE = 99999999999999999999
 

@@ -2,8 +2,11 @@
 
 import importlib.metadata
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
 from gmps import user_code
@@ -98,6 +101,16 @@ def test_packages_offer_methods_and_families_by_name(monkeypatch):
     assert preset("kitchen", "reptile").method == "reptile"
     assert "kitchen" in family_names()
     assert make_family("kitchen").spec.horizon == 20
+
+
+def test_what_a_file_defines_reaches_processes_that_cannot_import_it(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("SIZE = 3\nclass Own:\n    def size(self): return SIZE\n")
+    pickled = cloudpickle.dumps(user_code.load_code(f"{file}:Own", "anything")())
+    file.unlink()
+    code = f"import pickle; print(pickle.loads({pickled!r}).size())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "3\n"
 
 
 def test_a_file_is_executed_once_and_finds_its_neighbours(tmp_path):

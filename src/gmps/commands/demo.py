@@ -8,12 +8,13 @@ from gmps.commands.cli import console, parse
 from gmps.commands.session import train_and_judge
 from gmps.presets import preset
 from gmps.runs.run import CONFIG, Run
+from gmps.settings import Settings, setting
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(Settings):
     """Train a robot hand to push a block, then adapt it to goals it has never seen.
 
     A scripted expert that sees the goal teaches a policy that does not. Takes some minutes on two
@@ -25,7 +26,7 @@ class Demo:
 
     run: str = "runs/demo"
     """Folder of the run."""
-    rounds: int = 60
+    rounds: int = setting(60, at_least=1)
     """Rounds of training."""
 
 

@@ -19,6 +19,7 @@ from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
 from gmps.presets import expert_preset
 from gmps.runs.run import Run
+from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import TaskFamily
 from gmps.training.expert_curves import draw_curve
@@ -64,7 +65,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Eval:
+class Eval(Settings):
     """Measure an expert in each task, without action noise.
 
     example:
@@ -76,11 +77,11 @@ class Eval:
     """scripted, FILE.py:FUNCTION, or folders of `gmps expert train`."""
     split: Literal["train", "heldout", "both"] = "both"
     """The family's lists of tasks."""
-    random: int | None = None
+    random: int | None = setting(None, at_least=1)
     """Instead: this many random tasks of the family."""
-    episodes: int = 4
+    episodes: int = setting(4, at_least=1)
     """Episodes of each task."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of the episodes, and of random tasks."""
 
 
@@ -197,9 +198,6 @@ def _in_words(family: TaskFamily, measured: Measurement) -> str:
 
 def _evaluate(name: str, command: Eval) -> None:
     family = make_family(name)
-    for option in ("episodes", "random"):
-        if getattr(command, option) is not None and getattr(command, option) < 1:
-            raise GmpsError(f"{option} is {getattr(command, option)}; it must be at least 1.")
     world, expert = make_world(family), find_expert(command.expert, family)
     key_tasks, key = jax.random.split(jax.random.key(command.seed))
     console.print(f"Expert: {expert.source}.")

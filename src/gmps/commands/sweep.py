@@ -17,6 +17,7 @@ from gmps.presets import Preset
 from gmps.runs.checkpoint import write_atomically
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
+from gmps.settings import SEED_MAX, Settings, setting
 from gmps.tasks import family_names, make_family
 from gmps.training.sac_training import EXPERT_FILE
 from gmps.training.sweep import (
@@ -36,7 +37,7 @@ COMMON, RESULTS = "common.json", "sweep.json"
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Settings):
     """Train every setting of a grid with several seeds; choose on training tasks, judge on others.
 
     Finished runs are read, interrupted ones go on: the same command continues a sweep. Machines
@@ -53,7 +54,7 @@ class Sweep:
     grid: tuple[str, ...] = ()
     """What to try, as OPTION=VALUE,VALUE in the words of `gmps train`; by default the sweep of the
     paper's appendix D."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = setting((0, 1, 2), at_least=0, at_most=SEED_MAX, not_empty="seed")
     """Seeds of each setting."""
     preset: Preset = "default"
     """The settings that the grid varies: tuned for the family, or the paper's. Not for sac."""
@@ -77,8 +78,6 @@ def run(argv: Sequence[str]) -> int:
             settings_class(command.method)
         except GmpsError as error:
             raise GmpsError(f"{error} Or sac, for the contextual expert.") from None
-    if not command.seeds:
-        raise GmpsError("--seeds is empty; name at least one seed.")
     grid = parse_grid(command.grid) or appendix_grid(command.method, family)
     folder = Path(command.runs or f"runs/sweep-{family.name}-{option_prefix(command.method)}")
     everything = cells(grid, command.seeds, folder)
