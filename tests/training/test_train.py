@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 
 from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.evaluation.scores import MODES, read_scores
-from gmps.methods import gmps as gmps_method
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.plain_settings import PlainConfig
 from gmps.presets import preset
@@ -83,13 +83,14 @@ def _like(run: Run):
 
 
 def test_training_and_resuming_trace_the_update_once(tmp_path: Path):
-    gmps_method._update.clear_cache()  # pyright: ignore[reportFunctionMemberAccess]
     for rounds in (2, 4):
         config = replace(SMALL, rounds=rounds)
         folder = tmp_path / "run"
         with Run.open(folder) if folder.exists() else Run.create(folder, config) as run:
-            train(run, config, prepare(config))
-        assert gmps_method._update._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+            experiment = prepare(config)
+            train(run, config, experiment)
+        compiled: Any = experiment.method.compiled_learn
+        assert compiled._cache_size() == 1
 
 
 def test_evaluation_writes_scores_and_paths(whole: Run):
