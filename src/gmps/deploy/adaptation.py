@@ -1,0 +1,175 @@
+"""The inner step in numpy, for each way in which a method adapts: float64 inside, float32 out.
+
+An `Acting` is what acts in one task: a network and, where the method has one, the distribution of
+a latent that each episode draws. An `Inner` takes it one step on, from its own episodes.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from gmps.deploy.advantages import episode_advantages, segment, step_advantages
+from gmps.deploy.episodes import Batch
+from gmps.deploy.networks import Arrays, GaussianNetwork, log_prob, step_tree
+from gmps.errors import GmpsError
+
+#: Where MAESN's inner step leaves the latent's log deviation.
+_LOG_STD_RANGE = (-3.0, 0.7)
+
+
+@dataclass(frozen=True)
+class Acting:
+    """A policy of one task."""
+
+    network: GaussianNetwork
+    #: Mean and log deviation of the latent, `(z,)`; None where there is no latent.
+    latent: tuple[np.ndarray, np.ndarray] | None = None
+
+    def drawn(self, held: np.ndarray) -> GaussianNetwork:
+        """The network that acts in an episode which holds these normal numbers."""
+        if self.latent is None:
+            return self.network
+        mean, log_std = self.latent
+        return self.network.at(mean + np.exp(log_std) * held)
+
+    @property
+    def at_mean(self) -> GaussianNetwork:
+        """The network that acts once exploring is over."""
+        return self.network if self.latent is None else self.network.at(self.latent[0])
+
+
+class Inner(Protocol):
+    """One adaptation step."""
+
+    #: Episodes without which it cannot work.
+    least: int
+
+    def __call__(self, acting: Acting, batch: Batch) -> Acting:
+        """The policy after a step on the episodes that it collected."""
+        ...
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    """A policy-gradient step with learned step sizes (GMPS, eq. 1; MAML; multi-task policies)."""
+
+    arrays: Arrays
+    subset: str
+    discount: float
+    gae_lambda: float
+    baseline: str
+    least: int = 1
+
+    def __call__(self, acting: Acting, batch: Batch) -> Acting:
+        """See `Inner`. The gradient is that of `-mean_t[log pi(a_t|s_t) A_t]`."""
+        advantage = step_advantages(
+            batch, discount=self.discount, gae_lambda=self.gae_lambda, baseline=self.baseline
+        )
+        return Acting(
+            step_tree(acting.network, self.arrays, self._gradient(acting, batch, advantage))
+        )
+
+    def _gradient(self, acting: Acting, batch: Batch, advantage: np.ndarray) -> dict[str, Any]:
+        network, alive = acting.network, batch.alive
+        obs, act, weight = batch.obs[alive], batch.act[alive], advantage[alive] / alive.sum()
+        mean, hidden = network.forward(obs)
+        deviation = (act - mean) / network.std
+        towards_mean = -weight[:, None] * deviation / network.std
+        rest, delta = network.backward(hidden, towards_mean)
+        size, arrived = len(network.obs_mean), delta.sum(0)
+        gradient: dict[str, Any] = {
+            "/bias_transform": network.weights[0][size:] @ arrived,
+        }
+        if self.subset == "bias":
+            return gradient
+        scaled = (obs - network.obs_mean) / network.obs_std
+        gradient["/weights/0"] = np.concatenate(
+            [scaled.T @ delta, np.outer(network.bias_transform, arrived)]
+        )
+        gradient["/biases/0"] = arrived
+        for i, (weights, biases) in enumerate(rest, start=1):
+            gradient[f"/weights/{i}"], gradient[f"/biases/{i}"] = weights, biases
+        if self.subset == "all":
+            free = np.exp(network.log_std) >= network.std
+            gradient["/log_std"] = free * -(weight[:, None] * (deviation**2 - 1)).sum(0)
+        return gradient
+
+
+@dataclass(frozen=True)
+class LatentStep:
+    """The natural policy gradient of the latent's mean, by advantages of whole episodes."""
+
+    arrays: Arrays
+    advantage: str
+    segments: int
+    narrowing: float
+    least: int = 2
+
+    def __call__(self, acting: Acting, batch: Batch) -> Acting:
+        """See `Inner`. The latent then explores more narrowly."""
+        assert acting.latent is not None
+        mean, log_std = acting.latent
+        weight = episode_advantages(
+            self.advantage, self.arrays, segment(batch.reward, self.segments)
+        )
+        move = (batch.held * weight).mean(0)
+        moved = (mean + np.exp(log_std) * move).astype(np.float32)
+        narrowed = (log_std + np.log(self.narrowing)).astype(np.float32)
+        return replace(acting, latent=(moved, narrowed))
+
+
+@dataclass(frozen=True)
+class LatentGradient:
+    """A policy-gradient step of the latent's mean and log deviation (MAESN, algorithm 1)."""
+
+    arrays: Arrays
+    discount: float
+    gae_lambda: float
+    least: int = 1
+
+    def __call__(self, acting: Acting, batch: Batch) -> Acting:
+        """See `Inner`. The gradient is that of `-mean_t[r_t A_t]`, `r` the ratio of densities."""
+        assert acting.latent is not None
+        network, (mean, log_std) = acting.network, acting.latent
+        advantage = step_advantages(
+            batch, discount=self.discount, gae_lambda=self.gae_lambda, baseline="linear"
+        )
+        alive = batch.alive
+        held = np.broadcast_to(batch.held[:, None], (*alive.shape, batch.held.shape[-1]))[alive]
+        obs, act = batch.obs[alive], batch.act[alive]
+        actions, hidden = network.forward(obs, mean + np.exp(log_std) * held)
+        ratio = np.exp(log_prob(act, actions, network.log_std) - batch.log_prob[alive])
+        weight = -(ratio * advantage[alive]) / alive.sum()
+        _, delta = network.backward(hidden, weight[:, None] * (act - actions) / network.std**2)
+        towards = delta @ network.weights[0][len(network.obs_mean) :].T
+        of_log_std = (towards * held * np.exp(log_std)).sum(0)
+        mean = mean - self.arrays["step_sizes/mean"] * towards.sum(0)
+        log_std = log_std - self.arrays["step_sizes/log_std"] * of_log_std
+        return replace(
+            acting,
+            latent=(
+                mean.astype(np.float32),
+                np.clip(log_std, *_LOG_STD_RANGE).astype(np.float32),
+            ),
+        )
+
+
+def inner_of(settings: dict[str, Any], arrays: Arrays) -> Inner:
+    """The step that a meta-policy's file describes.
+
+    Raises:
+        GmpsError: this version does not know its kind.
+    """
+    kinds = {
+        "policy-gradient": PolicyGradient,
+        "latent-step": LatentStep,
+        "latent-gradient": LatentGradient,
+    }
+    kind = settings.get("kind")
+    if kind not in kinds:
+        raise GmpsError(
+            f"This meta-policy adapts by {kind!r}, which this version of gmps does not know "
+            f"({', '.join(kinds)}); install the version that wrote it."
+        )
+    return kinds[kind](arrays, **{k: v for k, v in settings.items() if k != "kind"})
