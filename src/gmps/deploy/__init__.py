@@ -17,7 +17,7 @@ See `docs/deploy.md`.
 """
 
 from gmps.deploy.episodes import RecordedEpisode, read_episodes, write_episode
-from gmps.deploy.meta_policy import AdaptedPolicy, Episode, MetaPolicy, load
+from gmps.deploy.meta_policy import AdaptedPolicy, Episode, MetaPolicy, load, save
 
 __all__ = [
     "AdaptedPolicy",
@@ -26,5 +26,6 @@ __all__ = [
     "RecordedEpisode",
     "load",
     "read_episodes",
+    "save",
     "write_episode",
 ]

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +66,42 @@ def load(folder: str | Path) -> "MetaPolicy":
         if isinstance(error, GmpsError):
             raise
         raise GmpsError(f"{folder} is damaged: {error!r}; copy it again.") from error
+
+
+def save(
+    folder: str | Path, meta: dict[str, Any], arrays: dict[str, np.ndarray], card: str
+) -> Path:
+    """Write a meta-policy's folder: weights, what `load` reads about them, and a model card.
+
+    It is written aside and renamed, so no half of it is ever found.
+
+    Raises:
+        GmpsError: the folder exists and is not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GmpsError(f"{folder} already exists; choose another folder with --out.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
+    try:
+        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, aside / WEIGHTS)
+        digest = hashlib.sha256((aside / WEIGHTS).read_bytes()).hexdigest()
+        content = {"format": FORMAT, **meta, "digest": digest}
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        (aside / META).write_text(text, encoding="utf-8")
+        (aside / CARD).write_text(card, encoding="utf-8")
+        aside.chmod(0o777 & ~_umask())
+        os.replace(aside, folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return folder
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @dataclass(frozen=True)
