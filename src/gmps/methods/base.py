@@ -15,6 +15,7 @@ from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.data.aggregate import Aggregate
 from gmps.errors import GmpsError
 from gmps.experts.base import Controller
+from gmps.methods.deployed import Deployed
 from gmps.methods.normalisation import normalised, renormalised
 from gmps.tasks.base import TaskFamily
 from gmps.worlds.base import World
@@ -166,6 +167,18 @@ class Method(abc.ABC, Generic[Config, State, P]):
     def aggregate(self, state: State) -> Aggregate | None:
         """What experts did in the states that training has gathered; None where it asks nobody."""
         del state
+
+    def deployed(self, state: State) -> Deployed:
+        """What `gmps.deploy` needs to explore, adapt and act without gmps.
+
+        Raises:
+            GmpsError: this method's policies cannot be handed on.
+        """
+        del state
+        raise GmpsError(
+            f"{type(self).__name__} says not how its policies explore and adapt elsewhere, so they "
+            "cannot be exported; define its method `deployed`."
+        )
 
     def random_policy(self, key: Key[Array, ""]) -> Policy:
         """A random policy of what the family shows the learner.

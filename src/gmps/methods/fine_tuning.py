@@ -22,6 +22,7 @@ from gmps.core.returns import Baseline
 from gmps.core.types import Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate
 from gmps.methods.base import Method, NetworkSettings
+from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.inner_step import features
 
 
@@ -93,6 +94,10 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
         """One plain policy-gradient step of each task's policy on its own trajectories."""
         batch = features(policies, inner_batch(data, baseline=self.baseline))
         return plain_step(policies, state.step_size, batch)
+
+    def deployed(self, state: FineTunedState) -> Deployed:
+        """A plain policy-gradient step of the size that was chosen."""
+        return by_gradient(state.policy, state.step_size, subset="mean", baseline=self.baseline)
 
     def tune(
         self, policy: Policy, collect_key: Key[Array, ""], measure_key: Key[Array, ""]

@@ -42,6 +42,7 @@ from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.errors import GmpsError
 from gmps.experts.base import MixtureActor
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns
+from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.imitation import head_bc_loss, imitate, label_visits, shifted_visits
 from gmps.methods.inner_step import adapt_step, mean_step_size
@@ -129,6 +130,18 @@ class Gmps(Method[GmpsConfig, GmpsState, Policy]):
     def adapt(self, state: GmpsState, policies: Policy, data: Trajectories) -> Policy:
         """One inner step of each task's policy on its own trajectories."""
         return adapt_step(state.params.inner, policies, self._batch(data), self.config.subset)
+
+    def deployed(self, state: GmpsState) -> Deployed:
+        """A policy-gradient step with the learned step sizes."""
+        config = self.config
+        return by_gradient(
+            state.params.policy,
+            state.params.step_sizes,
+            subset=config.subset,
+            discount=config.discount,
+            gae_lambda=config.gae_lambda,
+            baseline=config.baseline,
+        )
 
     def _batch(self, data: Trajectories) -> InnerBatch:
         config = self.config

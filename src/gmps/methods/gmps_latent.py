@@ -16,13 +16,14 @@ natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z =
 advantage A_psi of an episode is learned: see `EpisodeAdvantage` and `SoftmaxAdvantage`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
@@ -34,6 +35,7 @@ from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.errors import GmpsError
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns, policy_actor
+from gmps.methods.deployed import Deployed
 from gmps.methods.episode_advantage import (
     Advantage,
     EpisodeAdvantage,
@@ -146,6 +148,20 @@ class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
     ) -> LatentPolicy:
         """One inner step of each task's latent. The next step explores more narrowly."""
         return _adapt(state.params.advantage, state.scale, policies, data, self.config)
+
+    def deployed(self, state: GmpsLatentState) -> Deployed:
+        """The step of the latent's mean by advantages of whole episodes."""
+        policy, config, advantage = self.policy(state), self.config, state.params.advantage
+        settings = {
+            "kind": "latent-step",
+            "advantage": config.advantage,
+            "segments": int(state.scale.mean.shape[0]),
+            "narrowing": config.narrowing,
+        }
+        named = {f"advantage/{f.name}": getattr(advantage, f.name) for f in fields(advantage)}
+        named |= {f"scale/{name}": x for name, x in state.scale._asdict().items()}
+        arrays = {name: np.asarray(x) for name, x in named.items()}
+        return Deployed(policy.net, settings, arrays, policy.latent, spread=True)
 
     def actor(self, stochastic: bool = True) -> SpreadLatentActor:
         """Draws one z an episode; `stochastic=False` takes its mean, and that of the action."""

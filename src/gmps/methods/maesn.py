@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.core.adapt import inner_batch
@@ -27,6 +28,7 @@ from gmps.core.policy import Policy
 from gmps.core.surrogates import ratio_loss
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.methods.base import Gathered, Method, Metrics, mean_returns
+from gmps.methods.deployed import Deployed
 from gmps.methods.inner_step import mean_step_size
 from gmps.methods.latent import (
     Latent,
@@ -94,6 +96,18 @@ class Maesn(Method[MaesnConfig, MaesnState, LatentPolicy]):
     def adapt(self, state: MaesnState, policies: LatentPolicy, data: Trajectories) -> LatentPolicy:
         """One inner step of each task's latent on its own trajectories."""
         return _adapt(state.params.step_sizes, policies, self._batch(data))
+
+    def deployed(self, state: MaesnState) -> Deployed:
+        """A policy-gradient step of the latent's mean and log deviation."""
+        policy, config = self.policy(state), self.config
+        settings = {
+            "kind": "latent-gradient",
+            "discount": config.discount,
+            "gae_lambda": config.gae_lambda,
+        }
+        sizes = state.params.step_sizes._asdict()
+        arrays = {f"step_sizes/{name}": np.asarray(x) for name, x in sizes.items()}
+        return Deployed(policy.net, settings, arrays, policy.latent)
 
     def actor(self, stochastic: bool = True) -> LatentActor:
         """Draws one `z` an episode; `stochastic=False` takes its mean, and that of the action."""

@@ -31,6 +31,7 @@ from gmps.core.policy import Policy
 from gmps.core.surrogates import action_distributions, mean_kl
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.methods.base import Gathered, Method, Metrics
+from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.inner_step import adapt_step, mean_step_size
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.normalisation import normalised_by_rollout
@@ -71,6 +72,17 @@ class Maml(Method[MamlConfig, MamlState, Policy]):
     def adapt(self, state: MamlState, policies: Policy, data: Trajectories) -> Policy:
         """One inner step of each task's policy on its own trajectories."""
         return adapt_step(state.params, policies, self._batch(data), self.config.subset)
+
+    def deployed(self, state: MamlState) -> Deployed:
+        """A policy-gradient step with the step sizes."""
+        config = self.config
+        return by_gradient(
+            self.policy(state),
+            state.params.step_sizes,
+            subset=config.subset,
+            discount=config.discount,
+            gae_lambda=config.gae_lambda,
+        )
 
     def gather(self, state: MamlState, key: Key[Array, ""]) -> tuple[MamlState, Gathered]:
         """Episodes before each inner step and after the last."""

@@ -30,9 +30,11 @@ from gmps.core.types import (
     task_count,
     tree_index,
 )
+from gmps.errors import GmpsError
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
 from gmps.methods.base import Gathered, Method, Metrics, mean_returns
+from gmps.methods.deployed import Deployed
 from gmps.methods.latent import prior
 from gmps.methods.pearl_learner import (
     Data,
@@ -90,6 +92,18 @@ class Pearl(Method[PearlConfig, PearlState, PearlPolicy]):
     def actor(self, stochastic: bool = True) -> PearlActor:
         """Runs the policies."""
         return PearlActor(self.world.family.spec.act_size, self.config.latent, stochastic)
+
+    def deployed(self, state: PearlState) -> Deployed:
+        """None.
+
+        Raises:
+            GmpsError: always.
+        """
+        del state
+        raise GmpsError(
+            "A policy of pearl cannot be exported: its actor is no Gaussian policy and its encoder "
+            "has no counterpart in gmps.deploy; take another method for a robot outside."
+        )
 
     def gather(self, state: PearlState, key: Key[Array, ""]) -> tuple[PearlState, Gathered]:
         """Episodes with z from the prior, then from the posterior that they give."""

@@ -138,6 +138,21 @@ class TaskFamily(abc.ABC):
         and with a camera those that stand beside the picture."""
         return self.spec.obs_size
 
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """What each number that the learner is shown is, with its unit; empty if not said."""
+        return ()
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each number of an action is; empty if not said."""
+        return ()
+
+    @property
+    def action_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The robot's actions that -1 and 1 stand for: by default these."""
+        return (-1.0,) * self.spec.act_size, (1.0,) * self.spec.act_size
+
     def terminated(self, state: State) -> Bool[Array, ""]:
         """True in a terminal state."""
         del state

@@ -101,6 +101,14 @@ class GymnasiumFamily(TaskFamily):
         """The observation, and whether the environment has terminated."""
         return self.spec.obs_size + 1, 0, 0
 
+    @property
+    def action_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The bounds of the environment's action space."""
+        env = self.make_env()
+        space: Any = env.action_space
+        env.close()
+        return tuple(map(float, space.low.ravel())), tuple(map(float, space.high.ravel()))
+
     def observe(self, state: State) -> Float[Array, " obs"]:
         """The environment's observation."""
         return state.qpos[:-1]

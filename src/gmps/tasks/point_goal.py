@@ -67,6 +67,16 @@ class PointGoal(PureFamily):
         """Move by the action."""
         return state._replace(qpos=state.qpos + STEP * act)
 
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """See `TaskFamily`."""
+        return ("x (m)", "y (m)")
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """See `TaskFamily`."""
+        return ("move along x (0.1 m)", "move along y (0.1 m)")
+
     def observe(self, state: State) -> Float[Array, " 2"]:
         """The position."""
         return state.qpos

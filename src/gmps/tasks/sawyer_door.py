@@ -199,6 +199,16 @@ class SawyerDoor(MujocoFamily):
         """Moves the hand's target; there is no actuator, the gripper stays as it is."""
         return Control(jnp.zeros(0, jnp.float32), sawyer.move_target(state.mocap_pos, act))
 
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """See `TaskFamily`."""
+        return tuple(f"{part} {axis} (m)" for part in ("hand", "handle") for axis in "xyz")
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """See `TaskFamily`."""
+        return tuple(f"move of the hand along {axis} (cm)" for axis in "xyz")
+
     def observe(self, state: State) -> Float[Array, " 6"]:
         """Hand xyz, handle xyz (m)."""
         return jnp.concatenate([state.qpos[:3], handle_at(state.qpos[3])])

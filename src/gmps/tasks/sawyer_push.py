@@ -139,6 +139,16 @@ class PushScene(MujocoFamily):
         """Moves the hand's target; there is no actuator, the gripper stays as it is."""
         return Control(jnp.zeros(0, jnp.float32), sawyer.move_target(state.mocap_pos, act))
 
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """See `TaskFamily`."""
+        return tuple(f"{part} {axis} (m)" for part in ("hand", "block") for axis in "xyz")
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """See `TaskFamily`."""
+        return tuple(f"move of the hand along {axis} (cm)" for axis in "xyz")
+
     def observe(self, state: State) -> Float[Array, " 6"]:
         """Hand xyz, block xyz (m)."""
         return state.qpos
