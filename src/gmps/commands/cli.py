@@ -28,6 +28,8 @@ COMMANDS = {
     "sweep": "Train every setting of a grid; by default the grids of the paper.",
     "eval": "Judge a run on held-out tasks, beside its controls.",
     "adapt": "Adapt a trained policy to one task and write the adapted policy.",
+    "export": "Write a trained policy for a robot's computer, which needs numpy alone.",
+    "explore": "Play exploring episodes of an exported policy in a gymnasium.Env.",
     "diagnose": "Say why adaptation works or fails: does the update know its task?",
     "certify": "Bound what the adapted policies of a run lose to their expert.",
     "render": "Show a policy in one task before and after the update, as an animation.",

@@ -78,9 +78,7 @@ def save(
     Raises:
         GmpsError: the folder exists and is not empty.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise GmpsError(f"{folder} already exists; choose another folder with --out.")
+    folder = refuse_taken(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
     try:
@@ -95,6 +93,18 @@ def save(
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+    return folder
+
+
+def refuse_taken(folder: str | Path) -> Path:
+    """The folder, if a meta-policy can be written there.
+
+    Raises:
+        GmpsError: it exists and is not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GmpsError(f"{folder} already exists; choose another folder with --out.")
     return folder
 
 
