@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import tyro
 
 from gmps.commands.cli import console, leading, parse
+from gmps.commands.recorded import adapt_meta_policy, adapt_run, is_meta_policy
 from gmps.core.types import stack, tree_index
 from gmps.errors import GmpsError
 from gmps.runs.policy_file import save_policy
@@ -23,16 +24,20 @@ from gmps.training.train import restore
 class Adapt:
     """Adapt a trained policy to one task from its own episodes, and write the adapted policy.
 
+    The episodes are simulated in --task, or were recorded elsewhere: then name their file or
+    folder, and the task is not known. RUN may be a folder that `gmps export` wrote.
+
     example:
       gmps adapt runs/push --task -0.08 0.72
+      gmps adapt policy --episodes episodes/step-1
     """
 
-    task: Annotated[tuple[float, ...], tyro.conf.arg(metavar="NUMBER")]
+    task: Annotated[tuple[float, ...], tyro.conf.arg(metavar="NUMBER")] = ()
     """The task parameter, as `gmps tasks` explains it. Only the simulator's reward uses it."""
     out: str | None = None
     """File for the adapted policy, by default RUN/adapted-TASK.safetensors. Never overwritten."""
-    episodes: int = 20
-    """Episodes for each step."""
+    episodes: int | str = 20
+    """Episodes to simulate for each step; or a file or folder of recorded ones, for one step."""
     steps: int = 1
     """Adaptation steps."""
     seed: int = 0
@@ -47,6 +52,22 @@ def run(argv: Sequence[str]) -> int:
     """Adapt and save."""
     folder, options = leading(argv, "adapt", "RUN", "RUN is a folder that `gmps train` wrote.")
     command = parse(Adapt, options, "adapt RUN")
+    if isinstance(command.episodes, str):
+        if command.task or command.steps != 1:
+            raise GmpsError(
+                f"--episodes {command.episodes} were recorded in a task of their own, for one "
+                "step; leave out --task and --steps."
+            )
+        if is_meta_policy(folder):
+            adapt_meta_policy(folder, command.episodes, command.out)
+        else:
+            adapt_run(folder, command.episodes, command.out, command.checkpoint, command.family)
+        return 0
+    if is_meta_policy(folder):
+        raise GmpsError(
+            f"{folder} is an exported policy, which has no simulator; name recorded episodes: "
+            "--episodes FOLDER."
+        )
     run = Run.open(folder)
     config = run.load_config(TrainConfig)
     label = "_".join(f"{x:g}" for x in command.task)

@@ -1,0 +1,88 @@
+"""`gmps adapt RUN|POLICY --episodes FILE`: from episodes that were recorded elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+from gmps.commands.cli import console
+from gmps.core.types import stack, tree_index
+from gmps.deploy import load, read_episodes
+from gmps.deploy.meta_policy import META
+from gmps.errors import GmpsError
+from gmps.runs.policy_file import save_policy
+from gmps.runs.run import Run
+from gmps.training.config import TrainConfig
+from gmps.training.experiment import load_experiment
+from gmps.training.recorded import as_trajectories, require_held
+from gmps.training.train import restore
+
+
+def is_meta_policy(folder: str) -> bool:
+    """Whether a folder is one that `gmps export` wrote."""
+    return (Path(folder) / META).is_file()
+
+
+def require_absent(out: Path) -> Path:
+    """The file, if it can be written.
+
+    Raises:
+        GmpsError: it exists, or its folder does not.
+    """
+    if out.exists():
+        raise GmpsError(f"{out} already exists; choose another file with --out.")
+    if not out.parent.is_dir():
+        raise GmpsError(f"There is no folder {out.parent} for {out.name}; make it first.")
+    return out
+
+
+def adapt_meta_policy(folder: str, source: str, out: str | None) -> None:
+    """Adapt an exported policy, in numpy, and say whether it may be trusted."""
+    meta = load(folder)
+    path = require_absent(
+        Path(out) if out else Path(folder) / f"adapted-{Path(source).stem}.safetensors"
+    )
+    policy = meta.adapt(source)
+    trust = meta.trust
+    assert trust is not None
+    console.print(str(trust), style=None if trust.trusted else "bold red")
+    policy.save(path)
+    console.print(f"written: {path}")
+
+
+def adapt_run(
+    folder: str, source: str, out: str | None, checkpoint: str, family: str | None
+) -> None:
+    """Adapt a run's policy, in JAX: the step that training took."""
+    run = Run.open(folder)
+    path = require_absent(
+        Path(out) if out else run.path / f"adapted-{Path(source).stem}.safetensors"
+    )
+    episodes = read_episodes(source)
+    config = run.load_config(TrainConfig)
+    experiment = load_experiment(run, config, family=family)
+    method = experiment.method
+    require_held(method, episodes)
+    data = as_trajectories(experiment.world.family, episodes)
+    state, metadata = restore(run, config, experiment, checkpoint)
+    policies: Any = method.adapt(state, stack(method.policy(state), 1), data)
+    console.print(
+        f"{config.family}: {len(episodes)} recorded episodes, returns "
+        f"{float(data.returns.min()):.4g} to {float(data.returns.max()):.4g}"
+    )
+    save_policy(
+        path,
+        tree_index(policies, 0).export(),
+        {
+            "family": config.family,
+            "episodes_from": str(source),
+            "episodes": len(episodes),
+            "steps": 1,
+            "run_round": metadata["round"],
+            "gmps": run.versions["packages"]["gmps"],
+        },
+    )
+    console.print(f"written: {path}")
+
+
+def _name(source: str) -> str:
+    """Of the adapted policy, after the recording."""
+    return f"adapted-{Path(source).stem}.safetensors"
