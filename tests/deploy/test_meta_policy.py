@@ -1,6 +1,8 @@
 """Explore, record, adapt, act: the loop on a robot's computer, in numpy."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -319,3 +321,18 @@ def test_damaged_episodes_are_refused(policy, tmp_path):
             np.savez(path, **content)
         with pytest.raises(GmpsError, match=name):
             gmps.deploy.load(policy).adapt(path)
+
+
+def test_numpy_and_safetensors_are_all_that_is_imported():
+    code = """
+import sys
+allowed = {"numpy", "safetensors", "gmps"} | sys.stdlib_module_names
+class Others:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in allowed:
+            raise ImportError(f"{name} is not there")
+sys.meta_path.insert(0, Others())
+import gmps.deploy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
