@@ -221,7 +221,7 @@ def test_the_inner_step_consumes_features(trained):
 def test_imitation_without_the_task_learns_from_pictures_too(trained):
     gmps, demos, _, _ = trained
     config = MultitaskBcConfig(
-        baseline="time", pretrain_steps=5, steps=2, labels=5, hidden=(8,), stds=(0.3,),
+        baseline="time", pretrain_steps=5, steps=2, labels=5, hidden=(32,), stds=(0.3,),
         step_sizes=(0.05,), episodes=2, measure_episodes=1,
     )  # fmt: skip
     method = MultitaskBc(config, gmps.world, gmps.tasks)
