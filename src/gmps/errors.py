@@ -7,3 +7,8 @@ class GmpsError(ValueError):
     Any other exception is a fault of the program, or of code that a user brought, and keeps its
     traceback.
     """
+
+
+class NotFiniteError(GmpsError, FloatingPointError):
+    """A number of a family, an environment or a policy is infinite or no number; its sentence names
+    the family, the task's index, the episode and the step."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gmps.core.actors import Actor
+from gmps.errors import NotFiniteError
 from gmps.sim.native import NativeSimulator, markov_model
 from gmps.tasks import make_family
 from gmps.tasks.base import Control, MujocoFamily, PureFamily, Spec, State
@@ -308,7 +309,7 @@ def test_an_action_of_nan_is_an_error_in_both_kinds_of_world():
 
 @pytest.fixture
 def explosive(tmp_path, monkeypatch):
-    """Makes the cart's motor strong enough to blow up; MuJoCo writes its log where we stand."""
+    """Makes the cart's motor strong enough to blow up; MuJoCo would write a log where we stand."""
     monkeypatch.chdir(tmp_path)
 
     def run(ends):
@@ -330,8 +331,22 @@ def test_diverging_physics_ends_the_episode_and_leaves_the_others_alone(explosiv
 
 
 def test_diverging_physics_is_an_error_in_a_family_without_such_an_end(explosive):
-    with pytest.raises(FloatingPointError, match=r"^cart: the state became .*task 1, episode 0, s"):
+    with pytest.raises(NotFiniteError, match=r"^cart: the state became .*task 1, episode 0, s"):
         explosive(ends=False)
+
+
+def test_diverging_physics_leaves_no_log_and_no_handler_of_warnings(explosive, tmp_path, capfd):
+    own = lambda text: None  # noqa: E731
+    mujoco.set_mju_user_warning(own)
+    try:
+        explosive(ends=True)
+        assert mujoco.get_mju_user_warning() is own
+    finally:
+        mujoco.set_mju_user_warning(None)
+    explosive(ends=True)
+    assert mujoco.get_mju_user_warning() is None
+    assert not list(tmp_path.iterdir())
+    assert "WARNING" not in capfd.readouterr().err
 
 
 def test_native_steps_are_markov(rng=np.random.default_rng(0)):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_sim import Cart
 
+from gmps.errors import NotFiniteError
 from gmps.experts.base import ExpertActor
 from gmps.tasks import family_names, make_family
 from gmps.tasks.ant_goal import AntGoal
@@ -80,8 +81,8 @@ def test_a_missing_sensor_is_named():
             "point-goal: reward['near'] returns shape (2,), but it must be ().",
         ),
         (
-            {"outcome": lambda self, task, states, sensors: {"error": jnp.zeros(())}},
-            "point-goal: outcome has no 'success'; return it as 0 or 1.",
+            {"outcome": lambda self, task, states, sensors: jnp.zeros(())},
+            "point-goal: outcome returns a ShapeDtypeStruct; it must be a dict of named arrays.",
         ),
         (
             {"paths": lambda self, states, sensors: {"point": states.qpos[0]}},
@@ -168,6 +169,29 @@ def test_rewards_and_observations_of_nan_name_task_and_step():
         run(replace(broken(PointGoal, observe=observe), start_noise=0.0))
     assert str(error.value).startswith("point-goal: the observation of a finite state is not fin")
     assert str(error.value).endswith("look at observe.")
+
+
+@pytest.mark.parametrize("kind", [PointGoal, PushDynamics])
+def test_a_start_that_is_not_finite_is_the_fault_of_reset(kind, tmp_path, monkeypatch, capfd):
+    # MuJoCo writes its log where we stand.
+    monkeypatch.chdir(tmp_path)
+
+    def reset(self, key, task):
+        start = kind.reset(self, key, task)
+        return start._replace(qpos=start.qpos / (task[1] > 0.5))
+
+    family = broken(kind, reset=reset)
+    actor = ExpertActor(family.expert, family.spec.act_size)
+    with pytest.raises(NotFiniteError) as error:
+        make_world(family).rollout(
+            actor, jnp.zeros(2), jnp.array([[0.1, 1.0], [0.1, 0.2]]), 2, jax.random.key(0)
+        )
+    assert str(error.value) == (
+        f"{family.name}: the state that reset draws is not finite (task 1, episode 0, step 0); "
+        "look at reset."
+    )
+    assert not list(tmp_path.iterdir())
+    assert "WARNING" not in capfd.readouterr().err
 
 
 def test_models_are_compiled_with_their_time_step():

@@ -15,7 +15,11 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.actors import Actor
 from gmps.core.types import Params, Rollout, Shared, Task, Trajectories, task_count
+from gmps.errors import NotFiniteError
 from gmps.tasks.base import State, TaskFamily, Transition
+
+#: What to look at where a policy acts or leads to what is not finite.
+POLICY_HINT = "look for NaN or huge numbers in the policy's parameters"
 
 
 class Recording(NamedTuple):
@@ -55,11 +59,27 @@ def unpack(vector: Float[Array, "*b state"], sizes: tuple[int, int, int]) -> Sta
     return State(vector[..., :nq], vector[..., nq : nq + nv], vector[..., nq + nv :])
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def draw_starts(
     family: TaskFamily, episodes: int, tasks: Task, key: Key[Array, ""]
 ) -> Float[Array, "b state"]:
-    """Packed start states of `episodes` episodes in each task."""
+    """Packed start states of `episodes` episodes in each task.
+
+    Raises:
+        NotFiniteError: one is not finite.
+    """
+    starts = _draw_starts(family, episodes, tasks, key)
+    finite = np.isfinite(np.asarray(starts)).all(-1)
+    if not finite.all():
+        task, episode = divmod(int(finite.argmin()), episodes)
+        what = "the state that reset draws is not finite"
+        raise not_finite(family, what, task, episode, 0, "look at reset")
+    return starts
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw_starts(
+    family: TaskFamily, episodes: int, tasks: Task, key: Key[Array, ""]
+) -> Float[Array, "b state"]:
     batch = task_count(tasks) * episodes
     repeated = jax.tree.map(lambda x: jnp.repeat(x, episodes, 0), tasks)
     # Not vmap: random bits of a batch of keys take several times as long to compile.
@@ -187,17 +207,16 @@ def finish(family: TaskFamily, episodes: int, tasks: Task, record: Recording) ->
     """Episodes, rewards and outcomes, checked.
 
     Raises:
-        FloatingPointError: see `require_finite`; or a reward term is not finite.
+        NotFiniteError: see `require_finite`; or a reward term is not finite.
     """
     require_finite(family, episodes, record)
     rollout = assemble_jit(family, episodes, tasks, record)
     if not np.isfinite(np.asarray(rollout.trajectories.reward)).all():
         for name, term in rollout.terms.items():
             for task, episode, step in np.argwhere(~np.isfinite(np.asarray(term)))[:1]:
-                raise FloatingPointError(
-                    f"{family.name}: the reward term {name!r} is not finite (task {task}, episode "
-                    f"{episode}, step {step}); look at what it divides by or takes a root of."
-                )
+                what = f"the reward term {name!r} is not finite"
+                hint = "look at what it divides by or takes a root of"
+                raise not_finite(family, what, task, episode, step, hint)
     return rollout
 
 
@@ -208,12 +227,12 @@ def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None
     What happens after the end of an episode does not matter.
 
     Raises:
-        FloatingPointError: names the family, the task's index, the episode and the step.
+        NotFiniteError: names the family, the task's index, the episode and the step.
     """
     unseen = ~np.isfinite(np.asarray(record.obs[:-1])).all(-1)
     if unseen.any():
         unseen &= np.isfinite(np.asarray(record.states[:-1])).all(-1)
-    hints = "look for NaN or huge numbers in the policy's parameters", "look at observe"
+    hints = POLICY_HINT, "look at observe"
     faults = {
         "the observation of a finite state is not finite": unseen,
         "the actor's action is not finite": ~np.isfinite(np.asarray(record.act)).all(-1),
@@ -229,7 +248,14 @@ def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None
         ended = np.logical_or(terminal, np.asarray(record.diverged))
         alive = np.cumsum(ended, 0) - ended == 0
         for t, b in np.argwhere(fault & alive)[:1]:
-            raise FloatingPointError(
-                f"{family.name}: {what} (task {b // episodes}, episode {b % episodes}, step {t}); "
-                f"{hints['observation' in what]}."
-            )
+            hint = hints["observation" in what]
+            raise not_finite(family, what, b // episodes, b % episodes, t, hint)
+
+
+def not_finite(
+    family: TaskFamily, what: str, task: int, episode: int, step: int, hint: str
+) -> NotFiniteError:
+    """The error that says what is not finite, and where."""
+    return NotFiniteError(
+        f"{family.name}: {what} (task {task}, episode {episode}, step {step}); {hint}."
+    )

@@ -12,6 +12,7 @@ start.
 
 import copy
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,35 @@ def require_plain_state(model: mujoco.MjModel) -> None:
             "activations or plugins), which a family's State cannot hold; use motors or "
             "position actuators without dynamics."
         )
+
+
+class _Quiet:
+    """While a world diverges in here, MuJoCo says nothing: it would print each warning, and write
+    it to MUJOCO_LOG.TXT in the user's folder. A simulator reports what diverged."""
+
+    def __init__(self):
+        self._lock, self._inside, self._before = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        # MuJoCo has one handler for all threads: the first to come sets it, the last resets it.
+        with self._lock:
+            if not self._inside:
+                self._before = mujoco.get_mju_user_warning()
+                mujoco.set_mju_user_warning(_ignore)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                mujoco.set_mju_user_warning(self._before)
+
+
+def _ignore(warning: str) -> None:
+    del warning
+
+
+_QUIET = _Quiet()
 
 
 class NativeSimulator:
@@ -184,6 +214,10 @@ class NativeSimulator:
         sensors[...] = data[:, 0]
 
     def _call(self, steps: int, controls: Any, states: Any, sensors: Any) -> None:
+        with _QUIET:
+            self._rollout(steps, controls, states, sensors)
+
+    def _rollout(self, steps: int, controls: Any, states: Any, sensors: Any) -> None:
         self._pool.rollout(
             self._models,
             self._data,

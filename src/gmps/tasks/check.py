@@ -74,9 +74,7 @@ def check_functions(family: TaskFamily) -> None:
         lambda x: jax.ShapeDtypeStruct((_STEPS + 1, *x.shape), x.dtype), (state, sensor)
     )
     outcome = look("outcome", task, *episode)
-    _named(family, "outcome", outcome, ())
-    if "success" not in outcome:
-        raise GmpsError(f"{family.name}: outcome has no 'success'; return it as 0 or 1.")
+    _named(family, "outcome", outcome, (), least=0)
     _named(family, "paths", look("paths", *episode), (_STEPS + 1, 2))
     if family.expert is not None:
         expert = _traced(family, "expert", task, obs, function=family.expert)
@@ -191,11 +189,12 @@ def _like(family: TaskFamily, name: str, got: Any, wanted: Any) -> None:
         _same(family, f"{name} ({part})", one, other.shape)
 
 
-def _named(family: TaskFamily, name: str, got: Any, shape: tuple[int, ...]) -> None:
-    if not isinstance(got, Mapping) or not got:
+def _named(family: TaskFamily, name: str, got: Any, shape: tuple[int, ...], least: int = 1) -> None:
+    if not isinstance(got, Mapping) or len(got) < least:
+        many = "one or more " if least else ""
         raise GmpsError(
-            f"{family.name}: {name} returns a {type(got).__name__}; it must be a dict of one or "
-            "more named arrays."
+            f"{family.name}: {name} returns a {type(got).__name__}; it must be a dict of {many}"
+            "named arrays."
         )
     for key, value in got.items():
         _same(family, f"{name}[{key!r}]", value, shape)
