@@ -21,7 +21,7 @@ from gmps.tasks import make_family
 from gmps.tasks.check import check_functions
 from gmps.training.expert_sources import find_expert
 from gmps.worlds.factory import make_world
-from gmps.worlds.gymnasium_world import GymnasiumWorld, VectorBatch
+from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 metaworld = pytest.importorskip("metaworld")
 FEW = 3
@@ -115,7 +115,7 @@ def test_every_worker_process_plays_the_task_that_it_was_asked_for():
     fam = family("drawer-open-v3", horizon=3)
     assert fam.make_batch(1) is None
     tasks, rng = np.asarray(fam.tasks("train", 2)), np.random.default_rng(0)
-    workers = VectorBatch(fam, 0, processes=2)
+    workers = GymnasiumWorld(fam, processes=2)._batch
     envs = [official(fam, task) for task in tasks[::-1]]
     obs = workers.start(list(tasks[::-1]), [0, 1])
     assert np.array_equal(obs, [env.reset()[0] for env in envs])

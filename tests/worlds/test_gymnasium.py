@@ -1,7 +1,10 @@
 """Gymnasium both ways: a user's environments as a world, and families as environments."""
 
 import itertools
+import re
 import runpy
+import sys
+import types
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,15 +18,17 @@ from gymnasium.utils.env_checker import check_env
 
 from gmps.core.actors import Actor
 from gmps.core.types import Shared
+from gmps.errors import GmpsError, NotFiniteError
 from gmps.experts.base import ExpertActor
 from gmps.tasks import make_family
 from gmps.tasks.base import Spec
+from gmps.tasks.check import check_functions
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.worlds.as_gymnasium import as_gymnasium, as_gymnasium_vector
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
 from gmps.worlds.gymnasium_world import GymnasiumWorld
-from places import EXAMPLES
+from places import EXAMPLES, ROOT
 
 
 class Corridor(gymnasium.Env):
@@ -131,6 +136,204 @@ def test_processes_give_the_same_results():
     outs = [w.rollout(actor, jnp.zeros(2), tasks, 1, jax.random.key(0)) for w in worlds]
     worlds[1].close()
     assert same(*outs)
+
+
+class Counted(CorridorFamily):
+    """Counts its environments, its resets and its steps."""
+
+    made: ClassVar[list] = []
+    steps: ClassVar[list] = []
+
+    def make_env(self):
+        env = CorridorFamily.make_env(self)
+        self.made.append(env)
+        step = env.step
+        env.step = lambda action: self.steps.append(env) or step(action)
+        return env
+
+
+@pytest.fixture
+def counted():
+    Counted.made.clear()
+    Counted.steps.clear()
+    return Counted()
+
+
+def play(world, tasks, episodes):
+    params = jnp.zeros((len(tasks), 1))
+    return world.rollout(Constant(), params, tasks, episodes, jax.random.key(0))
+
+
+def test_as_many_environments_are_made_as_there_are_episodes(counted):
+    world, tasks = make_world(counted), counted.tasks("train")
+    assert len(counted.made) == 1
+    two = play(world, tasks[:1], 2)
+    assert len(counted.made) == 2
+    six = play(world, tasks, 2)
+    assert len(counted.made) == 6
+    again = play(world, tasks[:1], 2)
+    assert len(counted.made) == 6
+    assert same(two, again)
+    assert same(six, corridor())
+    # 2 + 2, 2 + 2 + 4 + 4 + 4 + 4 and 2 + 2: environments rest once they are over.
+    assert len(counted.steps) == 4 + 20 + 4
+
+
+def test_one_environment_takes_exactly_the_steps_of_its_episodes(counted):
+    world = make_world(counted, environments=1)
+    out = play(world, counted.tasks("train"), 2)
+    assert len(counted.made) == 1
+    assert len(counted.steps) == int(out.trajectories.alive.sum()) == 20
+    assert same(out, corridor())
+
+
+def test_a_count_of_environments_is_for_gymnasium_families():
+    with pytest.raises(GmpsError, match="point-goal is not made of Gymnasium environments; leave"):
+        make_world(make_family("point-goal"), environments=1)
+    with pytest.raises(GmpsError, match="environments is 0 and processes 0; give at least 1"):
+        make_world(CorridorFamily(), environments=0)
+
+
+def test_processes_are_as_many_as_there_are_episodes():
+    family = make_family(f"{EXAMPLES / 'own_gymnasium_family.py'}:PendulumGravity")
+    world = GymnasiumWorld(family, processes=3)
+    actor, tasks = ExpertActor(family.expert, 1), family.tasks("train", 2)
+    one = world.rollout(actor, jnp.zeros(1), tasks[:1], 1, jax.random.key(0))
+    assert world._batch._vector.num_envs == 1
+    both = world.rollout(actor, jnp.zeros(2), tasks, 1, jax.random.key(0))
+    assert world._batch._vector.num_envs == 2
+    world.close()
+    assert same(one, jax.tree.map(lambda x: x[:1], both))
+
+
+class Reach(gymnasium.Env):
+    """Draws a goal with each reset, and shows it, as Gymnasium's goal environments do."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {
+            "desired_goal": gymnasium.spaces.Box(-1, 1, (2,)),
+            "observation": gymnasium.spaces.Box(-9, 9, (3,)),
+            "achieved_goal": gymnasium.spaces.Box(-9, 9, (2,)),
+        }
+    )
+    action_space = gymnasium.spaces.Box(-1, 1, (2,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at, self.goal = np.zeros(2), self.np_random.uniform(-1, 1, 2)
+        return self.seen(), {}
+
+    def seen(self):
+        full = np.append(self.at, 7.0)
+        return {"achieved_goal": self.at, "desired_goal": self.goal, "observation": full}
+
+    def step(self, action):
+        self.at = self.at + action
+        return self.seen(), -float(np.abs(self.at - self.goal).sum()), False, False, {}
+
+
+@dataclass(frozen=True)
+class ReachFamily(GymnasiumFamily):
+    name: ClassVar[str] = "reach"
+    spec: ClassVar[Spec] = Spec(5, 2, 2, horizon=3, control_dt=1.0)
+    hidden_observations: ClassVar[tuple[str, ...]] = ("desired_goal",)
+    reports_success: ClassVar[bool] = False
+
+    def make_env(self):
+        return Reach()
+
+    def set_task(self, env, task):
+        env.unwrapped.goal = np.asarray(task, float)
+
+    def reset_env(self, env, task, seed):
+        env.reset(seed=seed)
+        self.set_task(env, task)
+        return env.unwrapped.seen()
+
+    def tasks(self, split, n=None, key=None):
+        return jnp.array([[0.5, 0.0], [0.0, -0.5]])[: n or 2]
+
+    def goal_point(self, task):
+        return task
+
+
+def test_a_goal_that_resets_redraw_is_set_after_them_and_hidden():
+    out = play_reach(ReachFamily())
+    # Standing still: the reward is that of the task's own goal. Keys in the order of the space.
+    np.testing.assert_allclose(out.trajectories.reward, -0.5, atol=0.05)
+    np.testing.assert_allclose(out.trajectories.obs[0, 0, 0], [0, 0, 0, 0, 7])
+    assert out.outcome == {}
+
+
+def play_reach(family):
+    tasks = family.tasks("train")
+    actor = Constant()
+    return make_world(family).rollout(actor, jnp.zeros((2, 2)), tasks, 1, jax.random.key(0))
+
+
+def test_the_example_of_the_manual_returns_what_it_must():
+    text = (ROOT / "docs" / "own-families.md").read_text(encoding="utf-8")
+    (block,) = [x for x in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Fetch" in x]
+    # As a file of a user's is: dataclasses look their module up.
+    module = types.ModuleType("fetch")
+    sys.modules["fetch"] = module
+    try:
+        exec(block, module.__dict__)
+        family = module.FetchReach()
+        assert family == module.FetchReach()
+        check_functions(family)
+    finally:
+        del sys.modules["fetch"]
+
+
+def test_a_goal_in_the_observation_is_refused():
+    class Leaks(ReachFamily):
+        hidden_observations = ()
+
+    with pytest.raises(GmpsError) as error:
+        make_world(Leaks())
+    assert str(error.value) == (
+        "reach: the observation has 'desired_goal', which tells the learner its task; hide it by "
+        "hidden_observations = ('desired_goal',)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        (
+            "reset",
+            r"the observation after reset is not finite \(task 1, episode 0, step 0\)",
+        ),
+        (
+            "step",
+            r"the observation after the step is not finite \(task 1, episode 0, step 1",
+        ),
+        ("reward", r"reach: the reward is not finite \(task 1, episode 0, step 1\); look at step"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_the_fault_of_the_environment(where, text):
+    class Bad(Reach):
+        def step(self, action):
+            self.t += 1
+            obs, reward, *rest = super().step(action)
+            if self.t == 2 and self.goal[1] < 0:
+                obs["observation"] = obs["observation"] * (np.nan if where == "step" else 1)
+                reward = np.inf if where == "reward" else reward
+            return obs, reward, *rest
+
+    class BadFamily(ReachFamily):
+        def make_env(self):
+            return Bad()
+
+        def reset_env(self, env, task, seed):
+            env.t = 0
+            obs = super().reset_env(env, task, seed)
+            wrong = where == "reset" and task[1] < 0
+            return obs | {"observation": obs["observation"] * (np.nan if wrong else 1)}
+
+    with pytest.raises(NotFiniteError, match=text):
+        play_reach(BadFamily())
 
 
 def test_parameters_may_be_shared():

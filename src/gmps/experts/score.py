@@ -93,10 +93,15 @@ def exclusions(world: World, score: ExpertScore, kept: Bool[np.ndarray, " task"]
 
 
 def _expected(score: ExpertScore, threshold: ExpertThreshold) -> list[tuple[str, float, Any]]:
-    """What is expected: its name, the least value, the figures of each task."""
+    """What is expected: its name, the least value, the figures of each task. A family that tells no
+    success is not expected to have any."""
     wanted = {"success": threshold.success, "mean return": threshold.mean_return}
-    measured = {"success": score.outcome["success"], "mean return": score.returns}
-    return [(name, x, measured[name]) for name, x in wanted.items() if x is not None]
+    measured = {"success": score.outcome.get("success"), "mean return": score.returns}
+    return [
+        (name, x, measured[name])
+        for name, x in wanted.items()
+        if x is not None and measured[name] is not None
+    ]
 
 
 def complaints(world: World, score: ExpertScore, threshold: ExpertThreshold) -> list[str]:

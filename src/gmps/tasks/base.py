@@ -121,7 +121,8 @@ class TaskFamily(abc.ABC):
     def outcome(
         self, task: Task, states: State, sensors: Float[Array, "t1 sensor"]
     ) -> dict[str, Float[Array, ""]]:
-        """Figures of one episode from its `t + 1` states: `success` (0/1) and errors.
+        """Figures of one episode from its `t + 1` states: errors, and `success` (0/1) where the
+        family can say; without it, tables show "-".
 
         States after the end of the episode repeat the last one.
         """

@@ -52,7 +52,8 @@ class GymnasiumFamily(TaskFamily):
 
     A subclass gives `name`, `spec`, `tasks`, `goal_point`, `make_env` and `set_task`. Actions in
     [-1, 1] are scaled to the bounds of the environment's action space. An observation is the
-    environment's, flattened; it must not contain the task.
+    environment's, flattened, of a dict the parts in the order of its space but those in
+    `hidden_observations`; it must not contain the task.
 
     A `State` holds in `qpos` the observation and a last number, 1 once the environment has
     terminated. The two sensors are the reward that led to a state, and the `success` (or
@@ -61,6 +62,11 @@ class GymnasiumFamily(TaskFamily):
 
     #: Whether a step takes a millisecond or more, so that processes pay by default.
     slow_steps: ClassVar[bool] = False
+    #: Parts of a dict of observations that the learner is not shown, such as "desired_goal".
+    hidden_observations: ClassVar[tuple[str, ...]] = ()
+    #: Whether the environment's info tells `success` or `is_success`. Without, there is no such
+    #: figure, and tables show "-".
+    reports_success: ClassVar[bool] = True
 
     def make_batch(self, threads: int) -> Batch | None:
         """Something of the family's own that steps many environments faster than one by one, on
@@ -73,10 +79,17 @@ class GymnasiumFamily(TaskFamily):
 
     @abc.abstractmethod
     def set_task(self, env: gymnasium.Env, task: Any) -> None:
-        """Put an environment of `make_env` into a task, whose leaves are NumPy arrays.
+        """Put an environment of `make_env` into a task, whose leaves are NumPy arrays; called by
+        `reset_env`."""
 
-        Called before each of its resets.
+    def reset_env(self, env: gymnasium.Env, task: Any, seed: int | None) -> Any:
+        """Begin an episode of a task; returns the environment's first observation.
+
+        By default sets the task, then resets. Override it where a reset draws the task anew:
+        reset first, then set the task, and return what is observed then.
         """
+        self.set_task(env, task)
+        return env.reset(seed=seed)[0]
 
     def context(self, task: Task) -> Float[Array, " ctx"]:
         """The task, if it is one array; override for any other."""
@@ -125,8 +138,10 @@ class GymnasiumFamily(TaskFamily):
     def outcome(
         self, task: Task, states: State, sensors: Float[Array, "t1 2"]
     ) -> dict[str, Float[Array, ""]]:
-        """`success`: 1 if the environment's info ever said so."""
+        """`success`: 1 if the environment's info ever said so; nothing if it has no word for it."""
         del task, states
+        if not self.reports_success:
+            return {}
         return {"success": (sensors[:, 1].max() > 0.5).astype(jnp.float32)}
 
     def paths(
