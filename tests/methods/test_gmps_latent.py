@@ -27,7 +27,7 @@ from gmps.methods.gmps_latent import (
     latent_bc_loss,
 )
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
-from gmps.methods.latent import spread_evenly
+from gmps.methods.latent import spread_evenly, with_latent
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
@@ -176,10 +176,61 @@ def test_labels_come_from_visits_and_steps_are_counted():
     # After the step, at the own latent, of the episodes before it, and of one other task: 20 steps.
     assert np.array_equal(state.data.count - before, [20 * (2 + 2 + 2 + 2)] * 3)
     assert gathered.steps == {"meta": 3 * 20 * (6 + 2 + 2), "evaluation": 0}
-    alone, state = started(controller=False)
+    alone, state = started(controller=False, config=replace(QUICK, practice=0))
     state, gathered = alone.gather(state, jax.random.key(1))
     assert np.array_equal(state.data.count, before)
     assert gathered.steps == {"meta": 3 * 20 * 6, "evaluation": 3 * 20 * 4}
+    assert gathered.batches.own is None
+
+
+def test_without_an_expert_the_learner_practises_and_the_steps_are_its_own():
+    config = replace(QUICK, practice_episodes=3, practice_std=0.07)
+    asking, state = started(config=config)
+    np.testing.assert_allclose(state.params.net.action_std, config.std, rtol=1e-6)
+    assert asking.gather(state, jax.random.key(1))[1].batches.adapted is None
+    alone, state = started(controller=False, config=config)
+    np.testing.assert_allclose(state.params.net.action_std, 0.07, rtol=1e-6)
+    state, gathered = alone.gather(state, jax.random.key(1))
+    assert gathered.steps == {"meta": 3 * 20 * (6 + 3 + 3), "evaluation": 0}
+    assert gathered.batches.adapted.advantage.shape == (3, 3 * 20)
+    # Episodes at the own latents, and after the inner step, were chosen there.
+    for z, steps in (
+        (inner_step(state.params.advantage, state.scale, gathered.batches), "adapted"),
+        (state.params.latents.mean, "own"),
+    ):
+        practice = getattr(gathered.batches, steps)
+        density = lambda z, o, a: jax.vmap(with_latent(state.params.net, z).head.log_prob)(o, a)  # noqa: E731
+        found = jax.vmap(density)(z, practice.obs, practice.act)
+        np.testing.assert_allclose(found, practice.log_prob, rtol=1e-3, atol=1e-3)
+    learned = {}
+    for weight in (0.0, 1.0):
+        method = replace(alone, config=replace(config, practice=weight))
+        new, metrics = method.update(state, gathered, jax.random.key(2))
+        learned[weight] = ravel_pytree(new.params.net)[0]
+        assert np.isfinite(metrics["loss/practice"])
+    assert np.abs(learned[0.0] - learned[1.0]).max() > 1e-4
+
+
+def test_practice_makes_better_where_demonstrations_are_poor():
+    # Demonstrators of half the skill; own rewards tell better.
+    world = make_world(make_family("point-goal"))
+    tasks, expert = world.family.tasks("train", 3), world.family.expert
+    assert expert is not None
+    roll = world.rollout(ExpertActor(expert, 2), jnp.full(3, 0.3), tasks, 2, jax.random.key(9))
+    demos = label(expert, tasks, roll.trajectories)
+    demos = demos._replace(act=0.5 * demos.act)
+    returns = {}
+    for weight in (0.0, 1.0):
+        config = replace(
+            QUICK, hidden=(32,), pretrain_steps=600, outer_steps=50, practice=weight, labels=40
+        )
+        method = GmpsLatent(config, world, tasks, None)
+        state = method.init(jax.random.key(0), demos)
+        for key in jax.random.split(jax.random.key(3), 15):
+            state, gathered = method.gather(state, key)
+            returns[weight] = gathered.metrics["return/own"]
+            state, _ = method.update(state, gathered, key)
+    assert returns[1.0] > returns[0.0] + 0.3
 
 
 @pytest.mark.parametrize("kind", ["learned", "softmax"])

@@ -12,6 +12,7 @@ from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.plain_settings import PlainConfig
 from gmps.presets import preset
 from gmps.runs.run import Run
+from gmps.tasks import make_family
 from gmps.training.experiment import prepare
 from gmps.training.train import _start, evaluate_run, train
 from places import DATA
@@ -135,6 +136,29 @@ def test_random_training_tasks_come_from_the_seed():
         match="random_tasks is 1; meta-training compares tasks, so it must be at least 2",
     ):
         replace(config, random_tasks=1)
+
+
+def test_demonstrations_are_moved_about_unless_somebody_labels_states(tmp_path):
+    family = make_family("point-goal")
+    tasks = np.asarray(family.tasks("train", 4))
+    rng = np.random.default_rng(0)
+    path = tmp_path / "point.npz"
+    np.savez(
+        path,
+        observations=rng.normal(size=(4, 2, 20, 2)),
+        actions=rng.uniform(-1, 1, size=(4, 2, 20, 2)),
+        goals=tasks,
+        rewards=rng.normal(size=(4, 2, 20)),
+    )
+    config = replace(preset("point-goal"), demos=str(path))
+    spread = prepare(config).demos.spread
+    assert spread is not None
+    assert spread.axes.shape == (20, 2, 2)
+    double = prepare(replace(config, spread=2.0)).demos.spread
+    assert double is not None
+    np.testing.assert_allclose(double.axes, 2 * spread.axes, rtol=1e-5)
+    for asked in ({"expert": ("scripted",)}, {"clone": True}, {"spread": 0.0}):
+        assert prepare(replace(config, **asked)).demos.spread is None
 
 
 def test_demonstrations_train_without_the_held_out_tasks():

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import jax
 import tyro
 from rich.table import Table
 
 from gmps.commands.cli import console, leading, parse
+from gmps.core.types import task_count
+from gmps.evaluation import telltale
 from gmps.evaluation.diagnose import DIAGNOSIS, DiagnoseConfig, diagnose, in_words
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import load_experiment
+from gmps.training.experiment import Experiment, load_experiment
 from gmps.training.train import restore
 
 
@@ -19,8 +22,9 @@ from gmps.training.train import restore
 class Diagnose:
     """Say why adaptation works or fails: does the update tell the tasks apart, and does it help?
 
-    Makes several updates of each task, each from episodes of its own, and compares them. Writes
-    diagnosis.json into the run.
+    Makes several updates of each task, each from episodes of its own, and compares them. Says too
+    how well a demonstrated state alone tells its task, and what latents say. Writes diagnosis.json
+    into the run.
 
     example:
       gmps diagnose runs/push --episodes 5 20 40
@@ -64,11 +68,23 @@ def run(argv: Sequence[str]) -> int:
             "seed": config.seed,
             "checkpoint_round": metadata["round"],
             **known,
+            "demonstrations": _told(experiment, command.config.seed, opened.metrics()),
         }
         opened.write_json(DIAGNOSIS, found)
         print_diagnosis(found)
         console.print(f"diagnosis  {opened.path / DIAGNOSIS}")
     return 0
+
+
+def _told(experiment: Experiment, seed: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How far the demonstrations' states betray the tasks, and what latents say, in nats."""
+    recorded, moved = telltale.told_by_state(experiment.demos, jax.random.key(seed))
+    return {
+        "tasks": task_count(experiment.tasks["train"]),
+        "told_by_state": recorded,
+        "told_by_moved_state": moved,
+        "latent_nats": rows[-1].get("latent/kl"),
+    }
 
 
 def print_diagnosis(diagnosis: dict[str, Any]) -> None:
@@ -83,5 +99,5 @@ def print_diagnosis(diagnosis: dict[str, Any]) -> None:
     for row in diagnosis["rows"]:
         table.add_row(*(format(row[name], spec) for name, _, spec in COLUMNS))
     console.print(table)
-    for sentence in in_words(diagnosis):
+    for sentence in (*in_words(diagnosis), *telltale.in_words(diagnosis["demonstrations"])):
         console.print(sentence)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 #: One task: any pytree of arrays. A batch of tasks has a leading `task` axis on every leaf.
 Task = Any
@@ -52,6 +52,17 @@ class Trajectories(NamedTuple):
         return self.reward.sum(-1)
 
 
+class TaskSpread(NamedTuple):
+    """How observations at one moment of an episode vary between tasks: `gmps.data.augmentation`."""
+
+    #: Time step of each label in its episode.
+    moment: Int[Array, "task n"]
+    #: For each time step, a square root of the covariance between tasks: `axes.T @ axes` is it.
+    axes: Float[Array, "t rank obs"]
+    #: Standard deviation of independent noise on each number.
+    noise: Float[Array, " obs"]
+
+
 class Demonstrations(NamedTuple):
     """Expert labels: states and the expert's action in each, per task."""
 
@@ -63,6 +74,8 @@ class Demonstrations(NamedTuple):
     valid: Bool[Array, "task n"]
     #: What the camera shows in these states; None where a family has no camera.
     frames: UInt8[Array | np.ndarray, "task n height width 3"] | None = None
+    #: Set where sampled labels are to be moved about between tasks.
+    spread: TaskSpread | None = None
 
 
 class Rollout(NamedTuple):

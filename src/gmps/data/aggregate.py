@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from gmps.core.types import Demonstrations
+from gmps.core.types import Demonstrations, TaskSpread
+from gmps.data.augmentation import moved
 
 
 class Aggregate(NamedTuple):
@@ -25,6 +26,8 @@ class Aggregate(NamedTuple):
     n_first: Int[Array, " task"]
     #: What the camera shows; None where a family has no camera.
     frames: UInt8[Array, "task capacity height width 3"] | None = None
+    #: How far `sample` moves observations about between tasks; None: not at all.
+    spread: TaskSpread | None = None
 
 
 def start_aggregate(demos: Demonstrations, extra: int) -> Aggregate:
@@ -38,12 +41,19 @@ def start_aggregate(demos: Demonstrations, extra: int) -> Aggregate:
 
     obs, act, frames = jax.tree.map(start, (demos.obs, demos.act, demos.frames))
     count = demos.valid.sum(1).astype(jnp.int32)
-    return Aggregate(obs, act, count, jnp.zeros_like(count), count, frames)
+    spread = demos.spread
+    if spread is not None:
+        spread = spread._replace(moment=start(spread.moment))
+    return Aggregate(obs, act, count, jnp.zeros_like(count), count, frames, spread)
 
 
 @jax.jit
 def append(data: Aggregate, labels: Demonstrations) -> Aggregate:
-    """Add the valid rows, overwriting the oldest added ones when a task is full."""
+    """Add the valid rows, overwriting the oldest added ones when a task is full.
+
+    Only where labels are not moved about: those of visited states belong to no moment.
+    """
+    assert data.spread is None
 
     def one_task(data: Aggregate, labels: Demonstrations) -> Aggregate:
         valid, capacity = labels.valid, data.obs.shape[0]
@@ -65,11 +75,14 @@ def append(data: Aggregate, labels: Demonstrations) -> Aggregate:
 
 
 def sample(data: Aggregate, n: int, key: Key[Array, ""]) -> Demonstrations:
-    """`n` labels of each task, drawn evenly with replacement."""
+    """`n` labels of each task, drawn evenly with replacement; moved about if `data` says so."""
     tasks = data.obs.shape[0]
     row = jnp.floor(jax.random.uniform(key, (tasks, n)) * data.count[:, None]).astype(jnp.int32)
     row = jnp.minimum(row, data.count[:, None] - 1)
     obs, act, frames = jax.tree.map(
         lambda x: jax.vmap(lambda x, row: x[row])(x, row), (data.obs, data.act, data.frames)
     )
+    if data.spread is not None:
+        moment = jax.vmap(lambda x, row: x[row])(data.spread.moment, row)
+        obs = moved(obs, moment, data.spread, jax.random.fold_in(key, 1))
     return Demonstrations(obs, act, jnp.ones((tasks, n), bool), frames)

@@ -11,6 +11,9 @@ for each round:
         theta, psi, all z_i <- Adam on mean_i of
             L_imitation(theta, z'_i(psi)) + L_imitation(theta, z_i) + w KL(z_i, N(0, I))
 
+Where there are demonstrations and nobody to ask, the update adds v (L_PPO(theta, z'_i(psi)) +
+L_PPO(theta, z_i)) on the episodes `visited`: see `practice`.
+
 The latent is the first action of an episode, drawn from N(m, S^2), and the inner step is the
 natural policy gradient of m: m' = m + S^2 grad_m E[R] = m + S E[e A], where z = m + S e. The
 advantage A_psi of an episode is learned: see `EpisodeAdvantage` and `SoftmaxAdvantage`.
@@ -55,7 +58,12 @@ from gmps.methods.latent import (
     with_latent,
 )
 from gmps.methods.normalisation import renormalised
+from gmps.methods.practice import Practice, practice_loss, practised
 from gmps.tasks.base import Augment, TaskFamily
+
+#: Steps of each task's own episodes that an outer step practises on, after the inner step and at
+#: the own latent.
+PRACTICE_STEPS = 200
 
 
 class LatentParams(NamedTuple):
@@ -88,6 +96,9 @@ class Explored(NamedTuple):
     rewards: Float[Array, "task ep segment"]
     #: The noise e of each episode's z.
     noise: Float[Array, "task ep z"]
+    #: Steps at the adapted and at the own latents, where the learner practises.
+    adapted: Practice | None = None
+    own: Practice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +137,8 @@ class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
         params = _imitate(params, data, imitate_key, config, self._augment)
         if config.normalise:
             params = params._replace(net=renormalised(params.net, demos))
+        if self._practises:
+            params = params._replace(net=params.net.with_std(config.practice_std))
         optimiser = _optimiser(config)
         return GmpsLatentState(
             params,
@@ -182,8 +195,11 @@ class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
         rewards = segment(before.reward, state.scale.mean.shape[0])
         state = state._replace(scale=state.scale.update(rewards, first=int(state.round) == 0))
         adapted = self.adapt(state, policies, before)
-        after = self._visit(state, adapted.latent.mean, config.visit_episodes, adapted_key)
-        own = self._visit(state, state.params.latents.mean, config.own_episodes, own_key)
+        practises = self._practises
+        visits = (config.visit_episodes, config.own_episodes)
+        after_episodes, own_episodes = (config.practice_episodes,) * 2 if practises else visits
+        after = self._visit(state, adapted.latent.mean, after_episodes, adapted_key)
+        own = self._visit(state, state.params.latents.mean, own_episodes, own_key)
         if self.controller is not None:
             data = state.data
             first = jax.tree.map(lambda x: x[:, : config.visit_episodes], before)
@@ -199,9 +215,12 @@ class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
         }
         visited = env_steps(after) + env_steps(own)
         steps = {"meta": env_steps(before), "evaluation": 0}
-        # Where nobody labels them these visits only measure.
-        steps["meta" if self.controller else "evaluation"] += visited
-        return state, Gathered(Explored(rewards, before.held), metrics, steps)
+        # Where nobody labels them, and nobody practises on them, these visits only measure.
+        steps["meta" if self.controller or practises else "evaluation"] += visited
+        explored = Explored(rewards, before.held)
+        if practises:
+            explored = explored._replace(adapted=practised(after), own=practised(own))
+        return state, Gathered(explored, metrics, steps)
 
     def _visit(
         self, state: GmpsLatentState, z: Float[Array, "task z"], episodes: int, key: Key[Array, ""]
@@ -215,6 +234,12 @@ class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
     ) -> tuple[GmpsLatentState, Metrics]:
         """A block of outer steps on the gathered episodes."""
         return _outer_steps(state, batches, key, self.config, self._augment)
+
+    @property
+    def _practises(self) -> bool:
+        """Whether own rewards stand in for an expert who answers."""
+        sees = self.world.family.has_camera
+        return self.controller is None and self.config.practice > 0 and not sees
 
     @property
     def _augment(self) -> Augment | None:
@@ -326,7 +351,15 @@ def _outer_steps(
         at_prior = replace(head, bias_transform=jnp.zeros(z.shape[1]))
         before = head_bc_loss(at_prior, shown, config.imitation)
         parts = {"loss/imitation": adapted, "loss/own": own, "loss/blind": before}
-        return adapted + own + config.blind_weight * before, parts
+        total = adapted + own + config.blind_weight * before
+        if explored.adapted is not None and explored.own is not None:
+            keys = jax.random.split(jax.random.fold_in(key, 1))
+            n, latents = PRACTICE_STEPS, params.latents.mean
+            earned = practice_loss(head, z, explored.adapted, n, keys[0])
+            earned += practice_loss(head, latents, explored.own, n, keys[1])
+            parts["loss/practice"] = earned
+            total += config.practice * earned
+        return total, parts
 
     def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Metrics]:
         params, opt_state = carry

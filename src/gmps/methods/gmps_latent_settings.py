@@ -64,6 +64,14 @@ class GmpsLatentConfig(Settings):
     capacity: int = setting(10_000, at_least=1)
     """Most labels of each task beyond the expert's own trajectories."""
 
+    practice: float = setting(1.0, at_least=0)
+    """Where nobody labels states: weight of what own episodes in the training tasks earn, beside
+    imitation; 0: demonstrations alone. Has no effect on pictures."""
+    practice_episodes: int = setting(10, at_least=2, because="returns are compared")
+    """Episodes of each adapted policy in a round, and of each at its own latent, to practise on."""
+    practice_std: float = setting(0.1, above=0, at_most=100)
+    """Standard deviation of the actions in place of `std` where the learner practises."""
+
     def rules(self) -> None:
         """A softmax needs a scale."""
         if self.advantage == "softmax" and self.step_size == 0:

@@ -40,6 +40,11 @@ class TrainConfig(Settings):
     demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
+    spread: float = setting(1.0, at_least=0)
+    """Move the observations of demonstrations about, their actions kept, as far as those of
+    different tasks differ at the same moment, times this; 0: not at all. Otherwise a state betrays
+    its task and nothing is learned about tasks. Has no effect where somebody labels states, and on
+    pictures."""
     rounds: int = setting(50, at_least=1)
     """Rounds of collecting episodes and learning from them."""
     seed: int = seed_setting()

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmps.core.types import Demonstrations, Task
+from gmps.data.augmentation import task_spread
 from gmps.data.checks import own_ranges, questions, reward_words, summary
 from gmps.data.demos import DemoSet, load_demos
 from gmps.data.relabel import own_rewards, same_rewards
@@ -52,11 +53,15 @@ def demonstrated(
     part, excluded = _training_part(demos, family, heldout, config.train_tasks)
     used = demos.select(part)
     levels, rewards, warnings = _demonstrated_returns(demos, family)
+    labelled = used.demonstrations()
+    # Somebody who answers labels states off the demonstrated paths; a picture cannot be moved.
+    if config.spread and not config.expert and not config.clone and used.frames is None:
+        labelled = labelled._replace(spread=task_spread(used.obs, used.alive, config.spread))
     if question:
         warnings += tuple(questions(demos, family, own_ranges(family)))
     return Demonstrated(
         tasks=jnp.asarray(used.tasks),
-        demos=used.demonstrations(),
+        demos=labelled,
         levels=levels,
         steps=int(used.alive.sum()),
         notes=(summary(demos, part, excluded, rewards), *demos.report.notes),

@@ -1,0 +1,68 @@
+"""Demonstrations that do not betray the task.
+
+Along its own demonstrator's path a state tells which task it belongs to, so a network can learn all
+paths by heart and leave alone whatever else could tell it the task: a latent, or its own rewards.
+Here each sampled observation is moved about as observations of different tasks differ at the same
+moment of an episode, and its action is kept. Then states no longer tell the tasks apart, and
+what they have in common (how far the episode is) stays readable. It is also the only sight of
+states off the demonstrated paths.
+
+The move is Gaussian. Its covariance at a moment is that of the tasks' mean observations there, so
+nothing moves that tasks have in common, and numbers move together as they do between tasks.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from gmps.core.types import TaskSpread
+
+#: Independent noise on each number, as a share of its standard deviation over all demonstrations.
+NOISE = 0.01
+
+
+def task_spread(
+    obs: Float[np.ndarray, "task ep t obs"], alive: Bool[np.ndarray, "task ep t"], scale: float
+) -> TaskSpread:
+    """What `moved` needs, from demonstrations whose episodes are rows of steps.
+
+    Args:
+        obs: observations; whatever they hold beyond an episode's end has no effect.
+        alive: False beyond an episode's end. Once all episodes of a task have ended, its last mean
+            observation stands for it.
+        scale: how far observations move, in the deviations between tasks; at least 0.
+    """
+    n, episodes, steps, _ = obs.shape
+    known = np.where(alive[..., None], obs, 0).astype(np.float64)
+    count = alive.sum(1)
+    mean = known.sum(1) / np.maximum(count, 1)[..., None]
+    last = np.maximum.accumulate(np.where(count > 0, np.arange(steps), 0), axis=1)
+    mean = np.take_along_axis(mean, last[..., None], axis=1)
+    centred = np.moveaxis(mean - mean.mean(0), 0, 1) / np.sqrt(n)
+    # Of the square roots, the one with the fewest rows.
+    _, deviation, directions = np.linalg.svd(centred, full_matrices=False)
+    axes = scale * deviation[..., None] * directions
+    weight = alive[..., None] / alive.sum()
+    centre = (known * weight).sum((0, 1, 2))
+    std = np.sqrt((np.where(alive[..., None], obs - centre, 0) ** 2 * weight).sum((0, 1, 2)))
+    moment = np.broadcast_to(np.arange(steps), (n, episodes, steps)).reshape(n, -1)
+    return TaskSpread(
+        jnp.asarray(moment, jnp.int32),
+        jnp.asarray(axes, jnp.float32),
+        jnp.asarray(NOISE * std, jnp.float32),
+    )
+
+
+def moved(
+    obs: Float[Array, "task n obs"],
+    moment: Int[Array, "task n"],
+    spread: TaskSpread,
+    key: Key[Array, ""],
+) -> Float[Array, "task n obs"]:
+    """Observations moved about between tasks, each independently; `moment` is their time step."""
+    of_axes, of_noise = jax.random.split(key)
+    axes = spread.axes[moment]
+    weight = jax.random.normal(of_axes, axes.shape[:-1], obs.dtype)
+    noise = spread.noise * jax.random.normal(of_noise, obs.shape, obs.dtype)
+    return obs + jnp.einsum("inr,inrd->ind", weight, axes) + noise

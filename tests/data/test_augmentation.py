@@ -1,0 +1,89 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gmps.core.types import Demonstrations
+from gmps.data.aggregate import sample, start_aggregate
+from gmps.data.augmentation import NOISE, moved, task_spread
+
+KEY = jax.random.key(0)
+
+
+def test_the_spread_by_hand():
+    # Two tasks, one episode each, at (0, 0) and (2, 0), then at (1, 5) and (1, 9): they differ by
+    # 2 in the first number, then by 4 in the second, so by a deviation of 1 and of 2.
+    obs = np.array([[[[0.0, 0.0], [1.0, 5.0]]], [[[2.0, 0.0], [1.0, 9.0]]]])
+    spread = task_spread(obs, np.ones((2, 1, 2), bool), 1.0)
+    covariance = np.einsum("trd,tre->tde", spread.axes, spread.axes)
+    np.testing.assert_allclose(covariance, [[[1, 0], [0, 0]], [[0, 0], [0, 4]]], atol=1e-6)
+    assert spread.moment.tolist() == [[0, 1], [0, 1]]
+    # Over all four steps the first number is 0, 1, 2, 1 and the second 0, 5, 0, 9.
+    np.testing.assert_allclose(spread.noise, NOISE * np.std([[0, 0], [1, 5], [2, 0], [1, 9]], 0))
+    double = task_spread(obs, np.ones((2, 1, 2), bool), 2.0)
+    np.testing.assert_allclose(np.abs(double.axes), 2 * np.abs(spread.axes), rtol=1e-6)
+
+
+def test_padding_has_no_effect_and_the_last_mean_stays():
+    # The second task's only episode ends after a step, with whatever behind it; it counts as 4.
+    obs = np.array([[[[0.0], [2.0]]], [[[4.0], [np.nan]]]])
+    alive = np.array([[[True, True]], [[True, False]]])
+    spread = task_spread(obs, alive, 1.0)
+    # 0 and 4, then 2 and 4: deviations 2 and 1.
+    np.testing.assert_allclose(np.abs(spread.axes[:, 0, 0]), [2, 1], rtol=1e-6)
+    np.testing.assert_allclose(spread.noise, [NOISE * np.std([0, 2, 4])], rtol=1e-6)
+
+
+def test_episodes_of_a_task_count_by_their_mean():
+    # Tasks whose episodes are -1 and 1 around the same mean do not differ.
+    obs = np.array([-1.0, 1.0, 1.0, -1.0]).reshape(2, 2, 1, 1)
+    assert np.abs(task_spread(obs, np.ones((2, 2, 1), bool), 1.0).axes).max() < 1e-6
+
+
+def test_moves_have_the_covariance_between_tasks():
+    rng = np.random.default_rng(0)
+    demos = rng.normal(size=(4, 1, 2, 3)) * [1.0, 0.1, 3.0]
+    spread = task_spread(demos, np.ones((4, 1, 2), bool), 1.0)
+    zero = jnp.zeros((4, 20_000, 3))
+    moment = jnp.ones((4, 20_000), jnp.int32)
+    drawn = np.asarray(moved(zero, moment, spread, KEY)).reshape(-1, 3)
+    wanted = np.cov(demos[:, 0, 1].T, bias=True) + np.diag(np.asarray(spread.noise) ** 2)
+    size = np.sqrt(np.outer(np.diag(wanted), np.diag(wanted)))
+    np.testing.assert_allclose(np.cov(drawn.T) / size, wanted / size, atol=0.02)
+
+
+def labelled() -> tuple[Demonstrations, np.ndarray]:
+    """Two tasks whose paths lie 2 apart; the action is the number of the task."""
+    obs = np.zeros((2, 1, 5, 1), np.float32)
+    obs[1] = 2
+    alive = np.ones((2, 1, 5), bool)
+    alive[1, 0, 3:] = False
+    act = jnp.asarray([[[0.0]] * 5, [[1.0]] * 5])
+    flat = alive.reshape(2, 5)
+    return Demonstrations(jnp.asarray(obs[:, 0]), act, jnp.asarray(flat)), alive
+
+
+def test_sampled_states_no_longer_tell_the_task_and_keep_their_action():
+    demos, alive = labelled()
+    still = sample(start_aggregate(demos, 0), 500, KEY)
+    assert sorted(set(np.asarray(still.obs[0, :, 0]).tolist())) == [0]
+    spread = task_spread(np.asarray(demos.obs)[:, None], alive, 1.0)
+    drawn = sample(start_aggregate(demos._replace(spread=spread), 0), 500, KEY)
+    np.testing.assert_array_equal(drawn.act, still.act)
+    assert drawn.spread is None
+    # Deviation 1 around 0 and 2: a threshold at 1 tells 84 %, where it told all.
+    told = np.mean([np.mean(drawn.obs[0] < 1), np.mean(drawn.obs[1] > 1)])
+    assert 0.8 < told < 0.88
+    np.testing.assert_array_equal(
+        drawn.obs, sample(start_aggregate(demos._replace(spread=spread), 0), 500, KEY).obs
+    )
+
+
+def test_moments_follow_their_rows():
+    # Valid rows come first: the moment of the row with observation 30 is still 2.
+    obs = jnp.asarray([[[10.0], [20.0], [30.0]]])
+    demos = Demonstrations(obs, obs, jnp.asarray([[False, True, True]]))
+    spread = task_spread(np.asarray(obs)[:, None], np.array([[[False, True, True]]]), 1.0)
+    data = start_aggregate(demos._replace(spread=spread), 0)
+    assert data.spread is not None
+    assert data.spread.moment[0, :2].tolist() == [1, 2]
+    assert data.obs[0, :2, 0].tolist() == [20, 30]
