@@ -46,6 +46,11 @@ def policy() -> GaussianPolicy:
     return init_head(KEY, 2, 1, hidden=(8,), bias_size=2, std=0.5)
 
 
+def density(net: GaussianPolicy):
+    """Log densities of each task's actions at its latent."""
+    return jax.vmap(lambda z, o, a: jax.vmap(replace(net, bias_transform=z).log_prob)(o, a))
+
+
 def drawn_from(net: GaussianPolicy, z: jax.Array, advantage: jax.Array) -> Practice:
     obs = jax.random.normal(jax.random.key(1), (*advantage.shape, 2))
     act = jax.random.normal(jax.random.key(2), (*advantage.shape, 1))
@@ -63,8 +68,7 @@ def test_on_its_own_steps_it_is_the_policy_gradient():
     def likelihood(z: jax.Array) -> jax.Array:
         row = jax.random.randint(key, (2, n), 0, 4)
         take = jax.vmap(lambda x, row: x[row])
-        density = jax.vmap(lambda z, o, a: jax.vmap(replace(net, bias_transform=z).log_prob)(o, a))
-        log_prob = density(z, take(practice.obs, row), take(practice.act, row))
+        log_prob = density(net)(z, take(practice.obs, row), take(practice.act, row))
         return -(log_prob * take(practice.advantage, row)).mean()
 
     np.testing.assert_allclose(
