@@ -80,7 +80,7 @@ def test_a_row_of_a_batch_equals_a_batch_of_one():
         for a, b in zip(jax.tree.leaves(one.states), jax.tree.leaves(batch.states), strict=True):
             assert np.array_equal(a[0, 0], b[k, 0])
             assert np.array_equal(a[0, 0], b[k, 1])
-    assert np.ptp(blocks[:, -1, 1]) > 0.01
+    assert np.ptp(blocks[..., 1], axis=0).max() > 0.015
     # Another batch of the same size in the same world starts from the unchanged model.
     again = world.rollout(Forward(), act, tasks[::-1], 2, jax.random.key(0))
     assert np.array_equal(np.asarray(again.states.qpos)[::-1], batch.states.qpos)

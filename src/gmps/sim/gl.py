@@ -66,7 +66,10 @@ def prepare_gl() -> None:
     os.environ["MUJOCO_GL"] = choose_gl()
     # Mesa draws in the calling thread: small pictures are not worth sharing between threads.
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    importlib.reload(mujoco.gl_context)
+    # Since MuJoCo 4 the first decides, and the second repeats its names.
+    for name in ("mujoco.rendering.classic.gl_context", "mujoco.gl_context"):
+        if name in sys.modules:
+            importlib.reload(sys.modules[name])
 
 
 def free_camera(model: mujoco.MjModel, view: Camera | None) -> mujoco.MjvCamera:

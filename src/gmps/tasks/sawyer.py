@@ -135,13 +135,21 @@ def _add_hand(spec: mujoco.MjSpec) -> None:
         solref=[0.02, 1.0],
         solimp=[0.9, 0.95, 0.001, 0.5, 2.0],
     )
-    pull.data = np.zeros(11)
+    pull.data = np.zeros_like(pull.data)
 
 
 def add_slides(body: mujoco.MjsBody, name: str) -> None:
     """Let `body` translate, not rotate: joints `{name}_x`, `{name}_y` and `{name}_z`."""
     for axis, direction in zip("xyz", np.eye(3), strict=True):
         body.add_joint(name=f"{name}_{axis}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=direction)
+
+
+def set_damping(joint: mujoco.MjsJoint, value: float) -> None:
+    """Give a joint linear damping, N s/m or N m s/rad.
+
+    From 3.7 on MuJoCo's specification holds a polynomial, whose first coefficient this is.
+    """
+    joint.damping = value if np.ndim(joint.damping) == 0 else [value, *joint.damping[1:]]
 
 
 def move_target(target: Float[Array, " 3"], act: Float[Array, " 3"]) -> Float[Array, " 3"]:

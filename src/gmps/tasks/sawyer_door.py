@@ -143,7 +143,7 @@ class SawyerDoor(MujocoFamily):
             explicitinertial=True,
         )
         hinge = door.add_joint(name="hinge", type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1])
-        hinge.damping = HINGE_DAMPING
+        sawyer.set_damping(hinge, HINGE_DAMPING)
         hinge.limited = mujoco.mjtLimited.mjLIMITED_TRUE
         hinge.range = HINGE_RANGE
         how = {
