@@ -25,6 +25,8 @@ from gmps.tasks.base import Control, State
 #: own tolerances a block that a finger drags is off by 2e-3 m/s after five control steps: the
 #: search directions, and so the errors where both stop, are not the same.
 TOLERANCE = 1e-12
+#: Versions of mujoco-mjx and mujoco that differ and still agree: MuJoCo 4.0 has no MJX of its own.
+_NEIGHBOURS = {("3.17", "4.0")}
 
 
 def missing() -> str | None:
@@ -32,8 +34,8 @@ def missing() -> str | None:
     if importlib.util.find_spec("mujoco.mjx") is None:
         return "MJX is not installed; install gmps[mjx]."
     versions = [importlib.metadata.version(name) for name in ("mujoco-mjx", "mujoco")]
-    series = [version.split(".")[:2] for version in versions]
-    if series[0] != series[1]:
+    series = tuple(".".join(version.split(".")[:2]) for version in versions)
+    if series[0] != series[1] and series not in _NEIGHBOURS:
         return (
             f"mujoco-mjx {versions[0]} does not fit mujoco {versions[1]}; install the same version "
             "of both."
@@ -122,9 +124,14 @@ class MjxSimulator:
 
         with mujoco_contacts():
             moving, sensors = jax.lax.scan(step, tuple(state[:2]), length=self.frame_skip)
+        if self.model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
+            # The sensors that a Runge-Kutta step returns may be those of its last stage.
+            first = self.sense(state, edits)
+        else:
+            first = sensors[0]
         sane = jnp.all(jnp.abs(jnp.concatenate(moving)) < MAX_VALUE)
         qpos, qvel = (jnp.where(sane, x, jnp.nan) for x in moving)
-        return State(qpos, qvel, control.mocap_pos.astype(float)), sensors[0]
+        return State(qpos, qvel, control.mocap_pos.astype(float)), first
 
     def sense(self, state: State, edits: dict[str, Array]) -> Float[Array, " sensor"]:
         """The sensor data of a state."""

@@ -1,8 +1,9 @@
-"""Contacts of two boxes in JAX, as MuJoCo 3.3 finds them, its peculiarities included.
+"""Contacts of two boxes in JAX, as MuJoCo 3.3 to 3.11 finds them, its peculiarities included.
 
 Parity needs the peculiarities, because each contact is one more spring:
 
-- Of faces, the reported distance is half of the depth; of edges, and of boxes that are apart, all.
+- Before 3.4, the distance reported of faces is half of the depth; of edges, and of boxes that are
+  apart, all.
 - Aligned boxes that are apart by less than the margin count as touching at edges, because the axis
   across two of their edges is as good as the normal of a face.
 - The other box's lowest corner over a face is a contact wherever it lies, if it lies in one box.
@@ -70,13 +71,14 @@ class _Edges(NamedTuple):
 
 
 def box_box(
-    one: Any, two: Any, margin: Float[Array, ""]
+    one: Any, two: Any, margin: Float[Array, ""], halved: bool
 ) -> tuple[Float[Array, " n"], Float[Array, "n 3"], Float[Array, "n 3 3"]]:
     """Distances (m), points (m) and frames of up to `COUNT` contacts of two boxes.
 
     Args:
         one, two: boxes with `pos` (m), `mat` and `size` (half extents, m), as MJX's `GeomInfo`.
         margin: contacts at a greater distance are left out, m.
+        halved: whether faces report half of their depth, as before 3.4.
     """
     from mujoco.mjx._src.math import make_frame  # noqa: PLC0415 - an extra
 
@@ -106,7 +108,7 @@ def box_box(
     half = jnp.abs(frame @ base.size)
     place = frame @ to_other - jnp.array([0.0, 0.0, 1.0]) * half[2]
     spin = frame @ jnp.where(second, rotation.T, rotation)
-    faces = _on_face(half, other.size, spin, place, margin)
+    faces = _on_face(half, other.size, spin, place, margin, halved)
     face_to_world = base.mat @ frame.T
     normal = face_to_world[:, 2] * jnp.where(second, -1.0, 1.0)
 
@@ -177,6 +179,7 @@ def _on_face(
     spin: Float[Array, "3 3"],
     place: Float[Array, " 3"],
     margin: Float[Array, ""],
+    halved: bool,
 ) -> Candidates:
     """Where the other box's lowest face, edge or corner meets a face of half extents `half`."""
     up = spin[2]
@@ -205,8 +208,8 @@ def _on_face(
         [on_lines.reshape(-1, 3), jnp.concatenate([ends, over[:, None]], 1), quad]
     )
     valid = jnp.concatenate([cross.ravel(), within, inside]) & (points[:, 2] <= margin)
-    points = points * jnp.array([1.0, 1.0, 0.5])
-    return Candidates(points, points[:, 2], valid)
+    middle = points * jnp.array([1.0, 1.0, 0.5])
+    return Candidates(middle, (middle if halved else points)[:, 2], valid)
 
 
 def _at_edges(

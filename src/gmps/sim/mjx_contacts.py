@@ -1,25 +1,30 @@
-"""Contacts that MJX finds otherwise than MuJoCo by more than rounding, as MuJoCo 3.3 finds them.
+"""Contacts that MJX finds otherwise than MuJoCo by more than rounding, as the installed MuJoCo has
+them.
 
 - A plane and a capsule: MJX turns the tangents away from a steep capsule's axis, which changes the
   friction of a pyramidal cone (0.1 m/s in the ant's velocities after one step). MuJoCo's first
   tangent is always the axis, projected onto the plane.
-- Two boxes: MJX knows no margin, reports the depth of overlapping faces, where MuJoCo reports half
-  of it, and keeps four contacts (1 cm after five steps of pushing a block). See `mjx_boxes`.
+- Two boxes: MJX knows no margin and keeps four contacts, and before 3.4 MuJoCo reports half of the
+  depth of overlapping faces (1 cm after five steps of pushing a block). See `mjx_boxes`, and
+  `mjx_box_clipping` for MuJoCo from 3.12 on.
 """
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gmps.sim.mjx_boxes import COUNT, box_box
+from gmps.sim import mjx_box_clipping, mjx_boxes
+from gmps.sim.native import mujoco_version
 
 #: A part of a capsule's axis along the plane that is shorter has no direction.
 _UPRIGHT = 1e-7
+#: Contacts of a pair of boxes.
+BOX_CONTACTS = mjx_boxes.COUNT
 
 Contact = tuple[Float[Array, " n"], Float[Array, "n 3"], Float[Array, "n 3 3"]]
 
@@ -62,17 +67,26 @@ def _box_collider() -> Any:
         boxes = [
             GeomInfo(data.geom_xpos[i], data.geom_xmat[i], model.geom_size[i]) for i in geoms.T
         ]
-        found = jax.vmap(box_box)(boxes[0], boxes[1], _margins(model, geoms))
+        found = jax.vmap(box_box())(boxes[0], boxes[1], _margins(model, geoms))
         return jax.tree.map(jnp.concatenate, found)
 
     # MJX reads there how many contacts a pair has.
-    collide.ncon = COUNT
+    collide.ncon = BOX_CONTACTS
     return collide
 
 
+def box_box() -> Callable[[Any, Any, Float[Array, ""]], Contact]:
+    """The contacts of two boxes and a margin (m), as the installed MuJoCo finds them."""
+    if mujoco_version() >= (3, 12):
+        return mjx_box_clipping.box_box
+    return functools.partial(mjx_boxes.box_box, halved=mujoco_version() < (3, 4))
+
+
 def _margins(model: Any, geoms: Int[Array, "pair 2"]) -> Float[Array, " pair"]:
-    """The margin of each pair, m: that of a `<pair>` element, or the larger one of the geoms."""
-    margin = model.geom_margin[geoms].max(1)
+    """The margin of each pair, m: that of a `<pair>` element, or the sum of the geoms' from
+    MuJoCo 3.5 on and the larger one before."""
+    margin = model.geom_margin[geoms]
+    margin = margin.sum(1) if mujoco_version() >= (3, 5) else margin.max(1)
     named = jnp.sort(jnp.stack([model.pair_geom1, model.pair_geom2], 1), 1)
     for i in range(model.npair):
         margin = jnp.where((jnp.sort(geoms, 1) == named[i]).all(1), model.pair_margin[i], margin)

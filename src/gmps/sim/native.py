@@ -35,6 +35,12 @@ _CTRL = mujoco.mjtState.mjSTATE_CTRL.value
 _MOCAP = mujoco.mjtState.mjSTATE_MOCAP_POS.value
 
 
+def mujoco_version() -> tuple[int, int]:
+    """Of the installed MuJoCo, the first two numbers."""
+    major, minor = mujoco.__version__.split(".")[:2]
+    return int(major), int(minor)
+
+
 def markov_model(model: mujoco.MjModel) -> mujoco.MjModel:
     """Switch warm starts and automatic resets off; changes `model` and returns it."""
     flags = mujoco.mjtDisableBit.mjDSBL_WARMSTART | mujoco.mjtDisableBit.mjDSBL_AUTORESET
