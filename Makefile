@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint clean
+# An environment of the newest releases, without Meta-World, which holds MuJoCo back.
+NEWEST := .venv-newest
+NEWEST_TESTS ?= tests
+
+.PHONY: setup demo test test-newest lint clean
 
 setup: $(STAMP)
 
@@ -24,6 +28,13 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
+test-newest:
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install -q --upgrade pip
+	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video]"
+	$(NEWEST)/bin/python -m pip list
+	$(NEWEST)/bin/python -m pytest -m "not slow" -n 2 --dist loadfile $(NEWEST_TESTS)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,4 +42,4 @@ lint: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(NEWEST)

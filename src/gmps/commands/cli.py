@@ -8,18 +8,17 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import tyro
-
 from gmps import __doc__ as about
 from gmps import __version__
-from gmps.commands.terminal import Terminal, printable
+from gmps.commands.printable import printable
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
 from gmps.settings import SettingError, check, checks_wait
 
 T = TypeVar("T")
 
-console = Terminal()
+#: What `__getattr__` makes when it is first asked for.
+console: Any
 
 #: Name -> (module of `gmps.commands`, one line of help). Imported on demand: JAX takes a second.
 COMMANDS = {
@@ -49,6 +48,16 @@ EPILOG = """examples:
 """
 
 
+def __getattr__(name: str) -> Any:
+    """`console`, made late: without what training needs, there is help and no rich."""
+    if name != "console":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gmps.commands.terminal import Terminal  # noqa: PLC0415 - of the extra `train`
+
+    globals()["console"] = Terminal()
+    return globals()["console"]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Bad input is one sentence on stderr, status 2."""
     args = list(sys.argv[1:] if argv is None else argv)
@@ -65,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     keep_compiled_programs()
     try:
-        _require_mujoco()
+        _require_mujoco(args[0])
         return _command(args[0])(args[1:])
     except GmpsError as error:
         return _fail(str(error))
@@ -73,14 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("Interrupted.", status=130)
 
 
-def _require_mujoco() -> None:
+def _require_mujoco(command: str) -> None:
     """Import MuJoCo, which loads the library that `MUJOCO_GL` names and fails without it.
 
     Raises:
-        GmpsError: it cannot be imported; names the variable.
+        GmpsError: it is not installed, or cannot be imported; names the variable.
     """
     try:
         import mujoco  # noqa: F401, PLC0415 - fails where its library is missing
+    except ModuleNotFoundError as error:
+        raise _not_installed(command, error) from None
     except Exception as error:  # whatever the OpenGL binding meets where its library is missing
         raise GmpsError(
             f"MuJoCo cannot be imported with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
@@ -97,6 +108,8 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, default: T | None = Non
     Raises:
         GmpsError: an option's value breaks its rule.
     """
+    import tyro  # noqa: PLC0415 - of the extra `train`
+
     options: Any = {} if default is None else {"default": default}
     with checks_wait():
         command = tyro.cli(kind, args=list(argv), prog=f"gmps {prog}", **options)
@@ -134,7 +147,19 @@ def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[st
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    return importlib.import_module(f"gmps.commands.{name}").run
+    try:
+        return importlib.import_module(f"gmps.commands.{name}").run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "gmps":
+            raise
+        raise _not_installed(name, error) from None
+
+
+def _not_installed(command: str, error: ModuleNotFoundError) -> GmpsError:
+    return GmpsError(
+        f"`gmps {command}` needs the package {error.name}, which is not installed: "
+        'pip install "gmps[train]".'
+    )
 
 
 def _help() -> None:

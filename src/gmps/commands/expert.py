@@ -13,7 +13,7 @@ from rich.table import Table
 from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.options import Help, first_stage, second_stage
-from gmps.commands.terminal import printable
+from gmps.commands.printable import printable
 from gmps.core.types import Task, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
