@@ -12,7 +12,6 @@ scores.json paths.npz report.html        written by evaluation and report
 harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
 """
 
-import fcntl
 import io
 import json
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from filelock import FileLock, Timeout
 from tensorboardX import SummaryWriter
 
 from gmps.errors import GmpsError
@@ -59,7 +59,7 @@ class Run:
         self.checkpoints = Checkpoints(path / "checkpoints", keep)
         self._metrics = RoundLog(path / METRICS)
         self._timing = RoundLog(path / TIMING)
-        self._lock: Any = None
+        self._lock: FileLock | None = None
         self._events: Any = None
 
     @classmethod
@@ -250,7 +250,7 @@ class Run:
             self._events.close()
             self._events = None
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def __enter__(self) -> "Run":
@@ -264,15 +264,15 @@ class Run:
     def _write_lock(self) -> None:
         if self._lock is not None:
             return
-        file = (self.path / ".lock").open("w")
+        # The system's own lock: it ends with the process, however that ends.
+        lock = FileLock(self.path / ".lock", thread_local=False)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+            lock.acquire(blocking=False)
+        except Timeout:
             raise GmpsError(
                 f"Another process is writing to {self.path}; wait until it has ended."
             ) from None
-        self._lock = file
+        self._lock = lock
 
     def _warn_of_versions(self) -> None:
         old, new = self.versions, collect_versions()
