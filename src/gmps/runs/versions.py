@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from gmps import __version__
 from gmps.cores import usable_cores
 
@@ -36,6 +38,45 @@ def collect_versions() -> dict[str, Any]:
         "cores": usable_cores(),
         **_commit(Path(__file__).resolve().parents[3]),
     }
+
+
+def requirements() -> list[Requirement]:
+    """What gmps and its extras require, as it was installed; empty for a bare source tree."""
+    try:
+        lines = importlib.metadata.requires("gmps") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    found = [Requirement(line) for line in lines]
+    return [requirement for requirement in found if requirement.name != "gmps"]
+
+
+def installed() -> dict[str, str | None]:
+    """Every package that gmps or an extra requires, to its version; None where absent."""
+    names = {requirement.name.lower() for requirement in requirements()}
+    return {name: _version(name) for name in [*PACKAGES, *sorted(names - set(PACKAGES))]}
+
+
+def conflicts() -> list[str]:
+    """Installed packages that do not go together or that gmps was not tried with, a sentence
+    each; empty where all is well."""
+    found = []
+    for requirement in requirements():
+        version = _version(requirement.name)
+        if version is not None and not requirement.specifier.contains(version, prereleases=True):
+            found.append(
+                f"{requirement.name} {version} is outside of what gmps was tried with "
+                f"({requirement.specifier}); install another version."
+            )
+    metaworld, mujoco = _version("metaworld"), _version("mujoco")
+    if metaworld and mujoco and not mujoco.startswith("3.3."):
+        found.append(
+            f"metaworld {metaworld} was made for MuJoCo 3.3 and mujoco is {mujoco}: its tasks "
+            'behave otherwise or fail; pip install "gmps[metaworld]" in an environment of its own.'
+        )
+    jax, jaxlib = _version("jax"), _version("jaxlib")
+    if jax and jaxlib and jax.split(".")[:2] != jaxlib.split(".")[:2]:
+        found.append(f"jax {jax} and jaxlib {jaxlib} are of different series; install jax again.")
+    return found
 
 
 def _version(name: str) -> str | None:
