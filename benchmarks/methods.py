@@ -29,6 +29,7 @@ import tyro
 from adaptation import finish
 from reports import write_report
 
+from gmps.core.types import evenly
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.scores import read_scores
 from gmps.methods.registry import METHODS
@@ -181,8 +182,7 @@ def curve(run: Run) -> dict[str, list[float]]:
 
 def thinned(found: dict[str, list[float]]) -> dict[str, list[float]]:
     n = len(found["steps"])
-    kept = np.unique(np.linspace(0, n - 1, min(n, POINTS)).round().astype(int))
-    return {name: [values[i] for i in kept] for name, values in found.items()}
+    return {name: [values[i] for i in evenly(n, POINTS)] for name, values in found.items()}
 
 
 def first_above(steps: list[float], values: list[float], target: float) -> float | None:

@@ -14,7 +14,8 @@ from gmps.presets import preset
 from gmps.runs.run import Run
 from gmps.tasks import make_family
 from gmps.training.experiment import prepare
-from gmps.training.train import _start, evaluate_run, train
+from gmps.training.judge import Stage, evaluate_run
+from gmps.training.train import Round, _start, train
 from places import DATA
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
@@ -67,7 +68,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whol
     # Nothing is saved in between: the interruption itself has to save.
     config = replace(SMALL, checkpoint_every=4)
     with Run.create(tmp_path / "run", config) as run, pytest.raises(KeyboardInterrupt):
-        train(run, config, prepare(config), Stop(after))
+        train(run, config, prepare(config), [Stop(after)])
     with Run.open(tmp_path / "run") as run:
         assert run.checkpoints.steps() == ([after - 1] if after else [])
         train(run, config, prepare(config))
@@ -75,6 +76,25 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whol
     last = [r.checkpoints.load(3, _like(r)) for r in (run, whole)]
     for a, b in zip(*(jax.tree.leaves(t) for t, _ in last), strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+
+def test_a_callback_may_stop_and_the_run_goes_on_bit_for_bit(tmp_path, whole):
+    config, told = replace(SMALL, checkpoint_every=4), []
+
+    def stop(done: Round) -> bool:
+        assert done.metrics["return/after"] == run.metrics()[-1]["return/after"]
+        assert int(done.state.round) == done.round + 1
+        return done.round == 1
+
+    with Run.create(tmp_path / "run", config) as run:
+        train(run, config, prepare(config), [stop, lambda done: told.append(done.round)])
+    assert told == [0, 1]  # also after a callback that stops
+    with Run.open(tmp_path / "run") as run:
+        assert run.checkpoints.steps() == [1]
+        train(run, config, prepare(config))
+    assert lines(run) == lines(whole)
+    files = [r.checkpoints.path(3).read_bytes() for r in (run, whole)]
+    assert files[0] == files[1]
 
 
 def _like(run: Run):
@@ -93,7 +113,13 @@ def test_training_and_resuming_compile_one_update(tmp_path: Path):
 
 
 def test_evaluation_writes_scores_and_paths(whole: Run):
-    scores = evaluate_run(whole, SMALL, prepare(SMALL))
+    stages: dict[str, list[Stage]] = {}
+    scores = evaluate_run(
+        whole, SMALL, prepare(SMALL), watch=lambda x: stages.setdefault(x.name, []).append(x)
+    )
+    assert list(stages) == ["plain control", "training tasks", "held-out tasks"]
+    for told in stages.values():
+        assert [x.done for x in told] == list(range(told[-1].total + 1))
     assert read_scores(whole.path) == scores
     for mode in MODES:
         rows = scores.heldout[mode].conditions

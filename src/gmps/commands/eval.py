@@ -1,7 +1,7 @@
 """`gmps eval RUN`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import tyro
@@ -15,6 +15,7 @@ from gmps.metaworld.harness import HarnessConfig, run_harness
 from gmps.runs.run import HARNESS, Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, load_experiment, run_family
+from gmps.training.judge import with_evaluation
 from gmps.training.train import restore
 
 
@@ -56,11 +57,7 @@ def run(argv: Sequence[str]) -> int:
                 f"--harness metaworld judges Meta-World's benchmarks, but {folder} is a run on "
                 f"{stored.family}."
             )
-        config = replace(stored, evaluation=command.config)
-        if command.config.episodes != stored.evaluation.episodes:
-            # The control gets its chance: it is tuned for as many episodes as it will have.
-            plain = replace(stored.plain, episodes=command.config.episodes)
-            config = replace(config, plain=plain)
+        config = with_evaluation(stored, command.config)
         own = command.harness == "own"
         experiment = load_experiment(opened, config, family=command.family, ask=own)
         if not own:

@@ -36,6 +36,8 @@ class Resume:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     family: str | None = None
     """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
+    eval: bool = True
+    """Judge the policy at the end; `gmps eval` does so later."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -51,15 +53,15 @@ def run(argv: Sequence[str]) -> int:
             f"The run {folder} was started with method {stored.method}, not {choice.method}; "
             "resume it unchanged, or start a new run with another --run."
         )
-    page = (*FREE, "family")
+    page = (*FREE, "family", "eval")
     command = second_stage(options, "resume RUN", Resume(stored), choice, page)
     config = command.config
     opened.check_config(config, FREE)
     with Run.open(folder, config.keep) as opened:
         found = run_family(opened, config, command.family)
         if trains_expert(config, found) and not (opened.path / EXPERTS).is_file():
-            two_phases(opened, config)
+            two_phases(opened, config, command.eval)
         else:
             experiment = load_experiment(opened, config, family=command.family, ask=True)
-            train_and_judge(opened, config, experiment)
+            train_and_judge(opened, config, experiment, command.eval)
     return 0

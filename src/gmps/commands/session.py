@@ -1,6 +1,6 @@
 """What `train`, `resume`, `eval` and `demo` share: progress, judging, the table."""
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gmps.commands.cli import console
@@ -12,12 +12,14 @@ from gmps.report import write_report
 from gmps.runs.run import REPORT, Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment
-from gmps.training.train import Progress as Round
-from gmps.training.train import evaluate_run, train
+from gmps.training.judge import Stage, evaluate_run
+from gmps.training.train import Round, train
 
 
-def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> None:
-    """Train to the end, evaluate, write the report and print the table."""
+def train_and_judge(
+    run: Run, config: TrainConfig, experiment: Experiment, judged: bool = True
+) -> None:
+    """Train to the end; if it is to be judged, evaluate, write the report and print the table."""
     console.print(f"{config.method} on {config.family}, seed {config.seed} -> {run.path}")
     if config.demos is not None:
         console.print(f"Demonstrations: {config.demos}.")
@@ -56,11 +58,14 @@ def train_and_judge(run: Run, config: TrainConfig, experiment: Experiment) -> No
                 progress.update(bar, completed=done.round + 1, figures=figures)
 
             with reporting_faults(experiment.expert):
-                train(run, config, experiment, watch)
+                train(run, config, experiment, [watch])
     except KeyboardInterrupt:
         console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
         raise
-    judge(run, config, experiment)
+    if judged:
+        judge(run, config, experiment)
+    else:
+        console.print(f"Trained. Judge it with: gmps eval {run.path}")
 
 
 def _loss(metrics: dict[str, float]) -> float:
@@ -71,8 +76,25 @@ def _loss(metrics: dict[str, float]) -> float:
 
 def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best") -> None:
     """Evaluate, write scores and report, print the table."""
-    with console.status("evaluating") as status:
-        scores = evaluate_run(run, config, experiment, checkpoint, status.update)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(6),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    try:
+        with Progress(*columns, console=console) as progress, reporting_faults(experiment.expert):
+            bars: dict[str, TaskID] = {}
+
+            def watch(stage: Stage) -> None:
+                if stage.name not in bars:
+                    bars[stage.name] = progress.add_task(stage.name, total=stage.total)
+                progress.update(bars[stage.name], completed=stage.done)
+
+            scores = evaluate_run(run, config, experiment, checkpoint, watch)
+    except KeyboardInterrupt:
+        console.print(f"Stopped. What was trained is saved; judge it with: gmps eval {run.path}")
+        raise
     write_report([run.path], run.path / REPORT)
     print_scores(scores)
     console.print(f"scores  {run.path / 'scores.json'}")

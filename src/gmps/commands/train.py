@@ -46,6 +46,8 @@ class Train:
     """Defaults of all other options: tuned for the family (default), or the paper's recipe."""
     file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """Defaults from a run's config.json, or from YAML; other options change them."""
+    eval: bool = True
+    """Judge the policy at the end; `gmps eval` does so later."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -64,12 +66,12 @@ def run(argv: Sequence[str]) -> int:
     require_fit(config, found)
     if trains_expert(config, found):
         with Run.create(folder, config, config.keep) as opened:
-            two_phases(opened, config)
+            two_phases(opened, config, command.eval)
         return 0
     # Bad data are said before the folder exists.
     experiment = prepare(config, question=True)
     with Run.create(folder, config, config.keep) as opened:
-        train_and_judge(opened, config, experiment)
+        train_and_judge(opened, config, experiment, command.eval)
     return 0
 
 
@@ -92,9 +94,9 @@ def defaults(family: str, choice: Choice) -> TrainConfig:
     return config
 
 
-def two_phases(run: Run, config: TrainConfig) -> None:
-    """Train experts in the run's folder, or go on there, then the meta-learner."""
+def two_phases(run: Run, config: TrainConfig, judged: bool) -> None:
+    """Train experts in the run's folder, or go on there, then the meta-learner; judge it."""
     console.print("Phase 1 of 2: no demonstrations and no expert are given, so SAC makes experts.")
     train_in(run.path / OWN_EXPERT, replace(config.sac, threads=config.threads))
     console.print("Phase 2 of 2: the meta-learner imitates them.")
-    train_and_judge(run, config, prepare(config, run.path))
+    train_and_judge(run, config, prepare(config, run.path), judged)

@@ -99,6 +99,12 @@ def tree_index(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda x: x[index], tree)
 
 
+def evenly(length: int, n: int) -> np.ndarray:
+    """Indices of `n` of `length` things, evenly spread and with both ends; of all where there are
+    fewer. For `n` = 1 the first."""
+    return np.unique(np.linspace(0, length - 1, min(n, length)).round().astype(int))
+
+
 def stack(tree: Any, n: int) -> Any:
     """`n` copies of a policy along a leading `task` axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), tree)

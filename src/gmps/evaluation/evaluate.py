@@ -100,6 +100,14 @@ class Evaluator:
     config: EvaluationConfig
     env_steps: int = 0
 
+    def rollouts(self, *, plain: bool = True, expert: bool) -> int:
+        """Rollouts that `split` takes, with the plain control or without, with an expert to run or
+        without."""
+        steps = self.config.steps
+        # Before, after each step, wrong task, random update, zero step.
+        conditions = steps + 4 + 2 * plain + expert
+        return steps + plain + len(MODES) * conditions + 1
+
     def split(
         self,
         method: Method,

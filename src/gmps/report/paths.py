@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from gmps.core.types import evenly
 from gmps.errors import GmpsError
 from gmps.evaluation.conditions import condition_label
 from gmps.report.text import escape
@@ -111,8 +112,8 @@ def _line(points: Float[np.ndarray, "t1 2"], style: str) -> str:
     points = points[np.isfinite(points).all(-1)]
     if len(points) == 0:
         return ""
-    keep = np.unique(np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int))
-    text = " ".join(",".join(_xy(point)) for point in points[keep])
+    shown = points[evenly(len(points), POINTS)]
+    text = " ".join(",".join(_xy(point)) for point in shown)
     x, y = _xy(points[-1])
     return (
         f'<polyline class="{style}" points="{text}"/><circle class="{style} end" cx="{x}" '

@@ -1,10 +1,13 @@
-"""Published task lists: the fixed tasks of a split, and even selections of them."""
+"""Published task lists: the fixed tasks of a split, and even selections of them; single ones."""
 
-import jax
+from collections.abc import Sequence
+
+import jax.numpy as jnp
 import numpy as np
 
-from gmps.core.types import Task, task_count
+from gmps.core.types import Task, evenly, task_count, tree_index
 from gmps.errors import GmpsError
+from gmps.tasks.base import TaskFamily
 
 
 def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
@@ -23,8 +26,7 @@ def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
             f"{name}: asked for {n} published tasks, but this split lists {length}; ask for 1 to "
             f"{length}, or give a key to draw random ones."
         )
-    index = np.round(np.linspace(0, length - 1, n)).astype(int)
-    return jax.tree.map(lambda x: x[index], tasks)
+    return tree_index(tasks, evenly(length, n))
 
 
 def lattice(n: int, dimensions: int) -> np.ndarray:
@@ -35,3 +37,22 @@ def lattice(n: int, dimensions: int) -> np.ndarray:
         root = (1 + root) ** (1 / (dimensions + 1))
     steps = root ** -np.arange(1.0, dimensions + 1)
     return (0.5 + np.arange(1, n + 1)[:, None] * steps) % 1.0
+
+
+def task_of(family: TaskFamily, numbers: Sequence[float], called: str = "The task") -> Task:
+    """One task, stacked, from the numbers that a user writes; `called` by errors.
+
+    Raises:
+        GmpsError: there are too many or too few, or one is not finite.
+    """
+    size = family.spec.context_size
+    if len(numbers) != size:
+        raise GmpsError(
+            f"{called} has {len(numbers)} numbers, but a task of {family.name} has {size}; "
+            "`gmps tasks` explains them."
+        )
+    if not np.isfinite(numbers).all():
+        raise GmpsError(
+            f"{called} is {' '.join(f'{x:g}' for x in numbers)}; every number must be finite."
+        )
+    return jnp.asarray([numbers], jnp.float32)

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from gmps.core.types import evenly
 from gmps.errors import GmpsError
 from gmps.tasks import sawyer
 from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
@@ -243,8 +244,7 @@ class SawyerPush(PushScene):
                 f"{self.name}: {n} tasks asked for, but the {split} list has {len(goals)}; "
                 f"ask for 1 to {len(goals)}, or pass a key to draw random goals"
             )
-        chosen = np.linspace(0, len(goals) - 1, n).round().astype(int)
-        return jnp.array([goals[i] for i in chosen], jnp.float32)
+        return jnp.array([goals[i] for i in evenly(len(goals), n)], jnp.float32)
 
     def context(self, task: Float[Array, " 2"]) -> Float[Array, " 2"]:
         """The goal, m."""

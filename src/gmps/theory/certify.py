@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.policy import Policy, PolicyActor
-from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
+from gmps.core.types import Rollout, Task, env_steps, evenly, stack, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.evaluation.stats import stratified_bootstrap
 from gmps.experts.base import Controller, ExpertActor
@@ -27,7 +27,7 @@ from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figur
 from gmps.theory.sample import SamplingConfig, answers, collect
 from gmps.training.clone import CLONE, clone_controller, fit_clone
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import Experiment, describe, plot_tasks
+from gmps.training.experiment import Experiment, describe
 from gmps.training.train import restore
 
 
@@ -74,7 +74,7 @@ def certify_run(
     controller, source = find_controller(config, experiment)
     tasks = experiment.tasks["heldout"]
     n = task_count(tasks)
-    tasks = tree_index(tasks, plot_tasks(tasks, min(n, settings.tasks or n)))
+    tasks = tree_index(tasks, evenly(n, settings.tasks or n))
     certifier = _Certifier(experiment, controller, tasks, settings)
     untrained = experiment.method.untrained(jax.random.key(config.seed), experiment.demos)
     say(f"certifying round {metadata['round']}")
@@ -248,5 +248,4 @@ def _spread(steps: list[int], n: int) -> list[int]:
     """Up to `n` of the steps, evenly chosen, the ends among them."""
     if n == 0 or not steps:
         return []
-    chosen = np.unique(np.linspace(0, len(steps) - 1, min(n, len(steps))).round().astype(int))
-    return [steps[i] for i in chosen]
+    return [steps[i] for i in evenly(len(steps), n)]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gmps.core.types import Demonstrations, Task
+from gmps.core.types import Demonstrations, Task, evenly
 from gmps.data.augmentation import task_spread
 from gmps.data.checks import own_ranges, questions, reward_words, summary
 from gmps.data.demos import DemoSet, load_demos
@@ -81,7 +81,7 @@ def _training_part(
     train = np.flatnonzero(gap > SAME_TASK)
     excluded = len(known) - len(train)
     if limit is not None and len(train) > limit:
-        train = train[np.linspace(0, len(train) - 1, limit).round().astype(int)]
+        train = train[evenly(len(train), limit)]
     if len(train) < 2:
         raise GmpsError(
             f"The demonstrations leave {len(train)} training tasks once the held-out tasks of "

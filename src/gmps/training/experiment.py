@@ -272,12 +272,6 @@ def _find_again(
     return None
 
 
-def plot_tasks(tasks: Task, n: int) -> np.ndarray:
-    """Indices of up to `n` evenly chosen tasks."""
-    total = task_count(tasks)
-    return np.unique(np.linspace(0, total - 1, min(n, total)).round().astype(int))
-
-
 def describe(family: TaskFamily, tasks: Task) -> list[str]:
     """Each task in words."""
     n = task_count(tasks)
