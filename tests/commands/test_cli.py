@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gmps.commands import doctor
+from gmps.commands import doctor, session
 from gmps.commands.cli import COMMANDS, main
 from gmps.rendering.files import CAPTION, GAP
 from gmps.runs.policy_file import load_policy
@@ -171,6 +171,37 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, argv: list[str
 def test_wrong_size_of_task_is_said(run: Path, capsys):
     text = said(capsys, "adapt", str(run), "--task", "1.0")
     assert "--task has 1 numbers, but a task of point-goal has 2" in text
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_simulated(run: Path, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    adapt = ["adapt", str(run), "--out", str(tmp_path / "file" / "a"), "--task", "0.5"]
+    text = said(capsys, *adapt, "0.5")
+    assert f"{tmp_path / 'file'} is no folder to write to (it is a file); choose another" in text
+    text = said(capsys, *adapt, "nan")
+    assert "--task is (0.5, nan); each must be a finite number." in text
+    text = said(capsys, *adapt, "0.5", "--episodes", "0")
+    assert "--episodes is 0; it must be at least 1." in text
+
+
+def test_a_run_may_be_judged_later_and_is_saved_when_that_is_stopped(
+    tmp_path: Path, capsys, monkeypatch
+):
+    folder = tmp_path / "run"
+    assert main(["train", "point-goal", *QUICK, "--no-eval", "--run", str(folder)]) == 0
+    assert f"Judge it with: gmps eval {folder}" in capsys.readouterr().out.replace("\n", "")
+    assert not (folder / "scores.json").exists()
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "evaluate_run", stopped)
+        assert main(["eval", str(folder)]) == 130
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"What was trained is saved; judge it with: gmps eval {folder}" in said
+    assert main(["eval", str(folder)]) == 0
+    assert (folder / "scores.json").is_file()
 
 
 def test_bad_demonstrations_leave_no_run_behind(tmp_path: Path, capsys):

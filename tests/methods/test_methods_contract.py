@@ -13,6 +13,7 @@ import pytest
 
 from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, stack
+from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
@@ -283,3 +284,27 @@ def test_learning_beats_an_untrained_policy(trained: Trained):
     # The p-value of so large a mean gain, were its signs random.
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (4000, gain.size))
     assert ((signs * np.abs(gain)).mean(1) >= gain.mean()).mean() < 0.01
+
+
+def test_what_cannot_be_adapted_to_is_one_sentence(trained: Trained):
+    method, state = trained.method, trained.states[-1]
+    tasks = method.world.family.tasks("heldout", 2)
+    policies = stack(method.policy(state), 2)
+    data = method.world.rollout(method.actor(), policies, tasks, 3, jax.random.key(5)).trajectories
+    wide = data._replace(obs=jnp.pad(data.obs, ((0, 0), (0, 0), (0, 0), (0, 1))))
+    with pytest.raises(GmpsError, match="The observations have 3 numbers, but point-goal has 2;"):
+        method.adapt(state, policies, wide)
+    for value in (jnp.nan, jnp.inf):
+        bad = data._replace(reward=data.reward.at[1, 2, 4].set(value))
+        match = f"The reward of step 4 in episode 2 of task 1 is {value}; nothing can be learned"
+        with pytest.raises(GmpsError, match=match):
+            method.adapt(state, policies, bad)
+        over = bad._replace(alive=data.alive.at[1, 2, 4].set(False))
+        method.adapt(state, policies, over)  # after the end of an episode there is no reward
+    one = jax.tree.map(lambda x: x[:, :1], data)
+    if method.least_episodes == 1:
+        method.adapt(state, policies, one)
+    else:
+        match = f"{type(method).__name__} cannot adapt from 1 episode, because it compares them"
+        with pytest.raises(GmpsError, match=match):
+            method.adapt(state, policies, one)

@@ -2,26 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import jax
-import jax.numpy as jnp
 import tyro
 
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.recorded import adapt_meta_policy, adapt_run, is_meta_policy
 from gmps.core.types import stack, tree_index
 from gmps.errors import GmpsError
+from gmps.methods.adaptation import adaptation
+from gmps.runs.new_file import require_new_file
 from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
+from gmps.settings import Settings, seed_setting, setting
+from gmps.tasks.lists import task_of
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
-class Adapt:
+class Adapt(Settings):
     """Adapt a trained policy to one task from its own episodes, and write the adapted policy.
 
     The episodes are simulated in --task, or were recorded elsewhere: then name their file or
@@ -36,11 +38,11 @@ class Adapt:
     """The task parameter, as `gmps tasks` explains it. Only the simulator's reward uses it."""
     out: str | None = None
     """File for the adapted policy, by default RUN/adapted-TASK.safetensors. Never overwritten."""
-    episodes: int | str = 20
+    episodes: int | str = setting(20, at_least=1)
     """Episodes to simulate for each step; or a file or folder of recorded ones, for one step."""
-    steps: int = 1
+    steps: int = setting(1, at_least=1)
     """Adaptation steps."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of the episodes."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint to adapt."""
@@ -71,33 +73,24 @@ def run(argv: Sequence[str]) -> int:
     run = Run.open(folder)
     config = run.load_config(TrainConfig)
     label = "_".join(f"{x:g}" for x in command.task)
-    out = Path(command.out) if command.out else run.path / f"adapted-{label}.safetensors"
-    if out.exists():
-        raise GmpsError(f"{out} already exists; choose another file with --out.")
-    for name in ("episodes", "steps"):
-        if getattr(command, name) < 1:
-            raise GmpsError(f"{name} is {getattr(command, name)}; it must be at least 1.")
+    out = require_new_file(command.out or run.path / f"adapted-{label}.safetensors")
     experiment = load_experiment(run, config, family=command.family)
     state, metadata = restore(run, config, experiment, command.checkpoint)
-    world, size = experiment.world, experiment.world.family.spec.context_size
-    if len(command.task) != size:
-        raise GmpsError(
-            f"--task has {len(command.task)} numbers, but a task of {config.family} has {size}; "
-            f"`gmps tasks` explains them."
-        )
-    tasks = jnp.asarray([command.task], jnp.float32)
-    actor = experiment.method.actor()
-    start = experiment.method.policy(state)
+    world, method = experiment.world, experiment.method
+    tasks = task_of(world.family, command.task, "--task")
+    start = method.policy(state)
     start.export()  # what cannot be written is not worth simulating
     policies = stack(start, 1)
-    keys = jax.random.split(jax.random.key(command.seed), command.steps + 1)
+    *keys, last_key = jax.random.split(jax.random.key(command.seed), command.steps + 1)
     console.print(f"{config.family}, {world.family.describe(tasks[0])}")
-    for step, key in enumerate(keys[:-1]):
-        data = world.rollout(actor, policies, tasks, command.episodes, key).trajectories
-        console.print(f"  return after {step} steps: {float(data.returns.mean()):8.1f}")
-        policies = experiment.method.adapt(state, policies, data)
-    last = world.rollout(actor, policies, tasks, command.episodes, keys[-1]).trajectories
-    console.print(f"  return after {command.steps} steps: {float(last.returns.mean()):8.1f}")
+    found = adaptation(world, method, state, policies, tasks, episodes=command.episodes, keys=keys)
+    for j, step in enumerate(found):
+        console.print(f"  return after {j} steps: {float(step.data.returns.mean()):8.1f}")
+        policies = step.policies
+    last = world.rollout(method.actor(), policies, tasks, command.episodes, last_key)
+    mean = float(last.trajectories.returns.mean())
+    console.print(f"  return after {command.steps} steps: {mean:8.1f}")
+    out.parent.mkdir(parents=True, exist_ok=True)
     save_policy(
         out,
         tree_index(policies, 0).export(),

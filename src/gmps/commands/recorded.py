@@ -7,7 +7,7 @@ from gmps.commands.cli import console
 from gmps.core.types import stack, tree_index
 from gmps.deploy import load, read_episodes
 from gmps.deploy.meta_policy import META
-from gmps.errors import GmpsError
+from gmps.runs.new_file import require_new_file
 from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
@@ -21,29 +21,15 @@ def is_meta_policy(folder: str) -> bool:
     return (Path(folder) / META).is_file()
 
 
-def require_absent(out: Path) -> Path:
-    """The file, if it can be written.
-
-    Raises:
-        GmpsError: it exists, or its folder does not.
-    """
-    if out.exists():
-        raise GmpsError(f"{out} already exists; choose another file with --out.")
-    if not out.parent.is_dir():
-        raise GmpsError(f"There is no folder {out.parent} for {out.name}; make it first.")
-    return out
-
-
 def adapt_meta_policy(folder: str, source: str, out: str | None) -> None:
     """Adapt an exported policy, in numpy, and say whether it may be trusted."""
     meta = load(folder)
-    path = require_absent(
-        Path(out) if out else Path(folder) / f"adapted-{Path(source).stem}.safetensors"
-    )
+    path = require_new_file(out or Path(folder) / f"adapted-{Path(source).stem}.safetensors")
     policy = meta.adapt(source)
     trust = meta.trust
     assert trust is not None
     console.print(str(trust), style=None if trust.trusted else "bold red")
+    path.parent.mkdir(parents=True, exist_ok=True)
     policy.save(path)
     console.print(f"written: {path}")
 
@@ -53,9 +39,7 @@ def adapt_run(
 ) -> None:
     """Adapt a run's policy, in JAX: the step that training took."""
     run = Run.open(folder)
-    path = require_absent(
-        Path(out) if out else run.path / f"adapted-{Path(source).stem}.safetensors"
-    )
+    path = require_new_file(out or run.path / f"adapted-{Path(source).stem}.safetensors")
     episodes = read_episodes(source)
     config = run.load_config(TrainConfig)
     experiment = load_experiment(run, config, family=family)
@@ -68,6 +52,7 @@ def adapt_run(
         f"{config.family}: {len(episodes)} recorded episodes, returns "
         f"{float(data.returns.min()):.4g} to {float(data.returns.max()):.4g}"
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_policy(
         path,
         tree_index(policies, 0).export(),
@@ -81,8 +66,3 @@ def adapt_run(
         },
     )
     console.print(f"written: {path}")
-
-
-def _name(source: str) -> str:
-    """Of the adapted policy, after the recording."""
-    return f"adapted-{Path(source).stem}.safetensors"

@@ -11,20 +11,22 @@ import tyro
 
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import Rollout, stack
-from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor
+from gmps.methods.adaptation import adaptation
 from gmps.rendering.episodes import Frames, render_episode, steps_per_frame
 from gmps.rendering.files import require_writable, side_by_side, write_frames
 from gmps.runs.run import Run
+from gmps.settings import Settings, seed_setting, setting
 from gmps.sim.gl import choose_gl
 from gmps.tasks.base import MujocoFamily, TaskFamily
+from gmps.tasks.lists import task_of
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
-class Render:
+class Render(Settings):
     """Show a trained policy in one task before and after the update, side by side.
 
     example:
@@ -40,31 +42,24 @@ class Render:
     """Show actions as they are drawn; without it the policy's mean acts, before and after."""
     expert: bool = True
     """Show the family's scripted expert as well, if it has one."""
-    episodes: int = 20
+    episodes: int = setting(20, at_least=1)
     """Episodes for each adaptation step."""
-    steps: int = 1
+    steps: int = setting(1, at_least=1)
     """Adaptation steps."""
-    width: int = 320
+    width: int = setting(320, at_least=1)
     """Of each picture, in pixels."""
-    height: int = 240
+    height: int = setting(240, at_least=1)
     """Of each picture, in pixels."""
-    fps: float = 20.0
+    fps: float = setting(20.0, above=0)
     """Frames per second of simulated time."""
     shadows: bool = False
     """Draw shadows and reflections, which is slow."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of the episodes."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint to adapt."""
     family: str | None = None
     """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
-
-    def __post_init__(self):
-        for name in ("episodes", "steps", "width", "height"):
-            if getattr(self, name) < 1:
-                raise GmpsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if not self.fps > 0:
-            raise GmpsError(f"fps is {self.fps}; it must be above 0.")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -105,19 +100,14 @@ def _episodes(run: Run, command: Render) -> dict[str, Any]:
     family = world.family
     if isinstance(family, MujocoFamily):
         choose_gl()  # what cannot be drawn is not worth simulating
-    if len(command.task) != family.spec.context_size:
-        raise GmpsError(
-            f"--task has {len(command.task)} numbers, but a task of {config.family} has "
-            f"{family.spec.context_size}; `gmps tasks` explains them."
-        )
-    tasks = jnp.asarray([command.task], jnp.float32)
+    tasks = task_of(family, command.task, "--task")
     console.print(f"{config.family}, {family.describe(tasks[0])}")
     *keys, last = jax.random.split(jax.random.key(command.seed), command.steps + 1)
-    actor = experiment.method.actor()
-    before = after = stack(experiment.method.policy(state), 1)
-    for key in keys:
-        data = world.rollout(actor, after, tasks, command.episodes, key).trajectories
-        after = experiment.method.adapt(state, after, data)
+    before = stack(experiment.method.policy(state), 1)
+    steps = adaptation(
+        world, experiment.method, state, before, tasks, episodes=command.episodes, keys=keys
+    )
+    *_, (_, after) = steps
     judge = experiment.method.actor(stochastic=command.noise)
 
     def show(policies: Any) -> Rollout:

@@ -4,9 +4,11 @@ import abc
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import jax
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.core.actors import Actor
@@ -100,6 +102,8 @@ class Method(abc.ABC, Generic[Config, State, P]):
     needs: ClassVar[Needs] = "nothing"
     #: Whether it can learn from pictures.
     pictures: ClassVar[bool] = False
+    #: Fewer episodes of a task say nothing to `adapt`.
+    least_episodes: ClassVar[int] = 1
 
     config: Config
     world: World
@@ -107,6 +111,12 @@ class Method(abc.ABC, Generic[Config, State, P]):
     tasks: Task
     #: The expert that answers in visited states, if anybody does.
     controller: Controller | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Whatever a method's `adapt` is, it is given nothing that it cannot work on."""
+        super().__init_subclass__(**options)
+        if "adapt" in cls.__dict__:
+            cls.adapt = _checked(cls.__dict__["adapt"])
 
     def __post_init__(self):
         self.require_fit(self.config, self.world.family)
@@ -137,7 +147,12 @@ class Method(abc.ABC, Generic[Config, State, P]):
     @abc.abstractmethod
     def adapt(self, state: State, policies: P, data: Trajectories) -> P:
         """One adaptation step of each task's policy on that task's trajectories, which that policy
-        collected."""
+        collected.
+
+        Raises:
+            GmpsError: in every method: fewer episodes than `least_episodes`, observations of
+                another size than the family's, or a reward that is not finite.
+        """
 
     def actor(self, stochastic: bool = True) -> Actor:
         """What runs the method's policies; `stochastic=False` takes means, of latents too. By
@@ -207,6 +222,41 @@ class Method(abc.ABC, Generic[Config, State, P]):
             return policy
         scale = renormalised if self.world.family.has_camera else normalised
         return scale(policy, demos)
+
+
+def _checked(adapt: Callable[..., P]) -> Callable[..., P]:
+    """An `adapt` that looks at its trajectories first."""
+
+    @functools.wraps(adapt)
+    def checked(self: Method, state: MethodState, policies: P, data: Trajectories) -> P:
+        _check(type(self), self.world.family, data)
+        return adapt(self, state, policies, data)
+
+    return checked
+
+
+def _check(method: type[Method], family: TaskFamily, data: Trajectories) -> None:
+    episodes, size = data.reward.shape[1], data.obs.shape[-1]
+    if episodes < method.least_episodes:
+        raise GmpsError(
+            f"{method.__name__} cannot adapt from {episodes} episode{'s' * (episodes != 1)}, "
+            f"because it compares them; give it at least {method.least_episodes} (--episodes)."
+        )
+    if size != family.spec.obs_size:
+        raise GmpsError(
+            f"The observations have {size} numbers, but {family.name} has "
+            f"{family.spec.obs_size}; give those of the family that was trained on."
+        )
+    if isinstance(data.reward, Tracer):
+        return  # there are no numbers to look at yet
+    bad = np.argwhere(~np.isfinite(np.asarray(data.reward)) & np.asarray(data.alive))
+    if len(bad):
+        task, episode, step = (int(i) for i in bad[0])
+        raise GmpsError(
+            f"The reward of step {step} in episode {episode} of task {task} is "
+            f"{data.reward[task, episode, step]}; nothing can be learned from it: look at the "
+            f"reward of {family.name}."
+        )
 
 
 def mean_returns(before: Trajectories, after: Trajectories) -> dict[str, float]:

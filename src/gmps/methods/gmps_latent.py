@@ -108,6 +108,8 @@ class GmpsLatent(Method[GmpsLatentConfig, GmpsLatentState, LatentPolicy]):
     Settings: ClassVar[type] = GmpsLatentConfig
     needs: ClassVar[Needs] = "answers"
     pictures: ClassVar[bool] = True
+    #: The step compares episodes: from one alone the latent would stay as it is.
+    least_episodes: ClassVar[int] = 2
 
     @classmethod
     def require_fit(cls, config: GmpsLatentConfig, family: TaskFamily) -> None:

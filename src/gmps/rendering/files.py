@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gmps.errors import GmpsError
 from gmps.forks import expected_fork
 from gmps.rendering.episodes import Frames
+from gmps.runs.new_file import require_new_file
 
 #: Height of a caption and width of the gap between columns, in pixels.
 CAPTION, GAP = 22, 4
@@ -51,11 +52,10 @@ def require_writable(path: str | Path) -> Path:
     """The path, if `write_frames` can write there; to be asked before anything is computed.
 
     Raises:
-        GmpsError: it exists, its ending is not known, or the encoder for .mp4 is not installed.
+        GmpsError: see `require_new_file`; or its ending is not known, or the encoder for .mp4 is
+            not installed.
     """
-    path = Path(path)
-    if path.exists():
-        raise GmpsError(f"{path} already exists; choose another file with --out.")
+    path = require_new_file(path)
     if path.suffix not in SUFFIXES:
         raise GmpsError(
             f"{path} must end in {', '.join(SUFFIXES)}: an animation, a film, or one picture of "
