@@ -3,11 +3,13 @@
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+import gmps
 from gmps.commands import cli, options
 from gmps.presets import preset
 from gmps.runs.run import Run
@@ -115,9 +117,22 @@ def test_blocks_are_told_apart(tmp_path):
         list(blocks(page))
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """What `gmps demo` leaves, after as little training as there can be."""
+    config = preset("sawyer-push")
+    settings = replace(config.settings, episodes=2, pretrain_steps=10, outer_steps=1)  # pyright: ignore
+    config = replace(config, rounds=1, train_tasks=2, expert_episodes=1, settings=settings)
+    run = gmps.train(config, tmp_path_factory.mktemp("runs") / "demo", evaluate=False)
+    return run.path
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_python_blocks_run(page: Path, tmp_path, monkeypatch):
+def test_python_blocks_run(page: Path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    if any('"runs/demo"' in line for block in blocks(page) for line in block.lines):
+        (tmp_path / "runs").mkdir()
+        (tmp_path / "runs" / "demo").symlink_to(request.getfixturevalue("demo"))
     for block in blocks(page):
         if block.language == "python":
             exec(compile("\n".join(block.lines), str(page), "exec"), {})

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gmps import __doc__ as about
-from gmps import __version__
 from gmps.commands.printable import printable
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
 from gmps.settings import SettingError, check, checks_wait
+from gmps.version import __version__
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ def _not_installed(command: str, error: ModuleNotFoundError) -> GmpsError:
 
 
 def _help() -> None:
-    lines = [str(about), "", "usage: gmps COMMAND [options]", ""]
+    lines = [str(about).partition("\n")[0], "", "usage: gmps COMMAND [options]", ""]
     lines += [f"  {name:<8} {text}" for name, text in COMMANDS.items()]
     print("\n".join([*lines, "", "`gmps COMMAND --help` explains a command.", "", EPILOG]))
 

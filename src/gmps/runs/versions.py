@@ -8,8 +8,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from gmps import __version__
 from gmps.cores import usable_cores
+from gmps.version import __version__
 
 PACKAGES = (
     "gmps",
