@@ -55,6 +55,13 @@ def test_importing_is_quick_and_imports_nothing_heavy():
     assert float(took) < 0.3
 
 
+def test_what_a_name_takes_is_said():
+    code = "import sys; sys.modules['jax'] = None; import gmps; gmps.load"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = done.stderr.splitlines()[-1]
+    assert said == "ImportError: gmps.load takes the package jax; install gmps[train]."
+
+
 def test_every_name_is_there_and_nothing_else():
     for name in gmps.__all__:
         assert getattr(gmps, name) is not None

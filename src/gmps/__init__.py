@@ -63,7 +63,15 @@ _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'gmps' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_WHERE[name]), name)
+    try:
+        module = importlib.import_module(_WHERE[name])
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "gmps":
+            raise
+        raise ImportError(
+            f"gmps.{name} takes the package {error.name}; install gmps[train]."
+        ) from error
+    value = globals()[name] = getattr(module, name)
     return value
 
 
