@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gmps.core.policy import Policy
-from gmps.core.types import Demonstrations, Task
+from gmps.core.types import Demonstrations, Task, TaskSpread
 from gmps.errors import GmpsError
 from gmps.experts.base import SAME_TASK
 from gmps.experts.score import ExpertScore
@@ -74,6 +74,7 @@ def save_expert_data(folder: Path, data: ExpertData) -> None:
     facts = {
         "leaves": [_describe(x) for x in jax.tree.leaves(arrays)],
         "frames": data.demos.frames is not None,
+        "spread": data.demos.spread is not None,
         "outcome": None if score is None else list(score.outcome),
         "score_env_steps": None if score is None else score.env_steps,
         "whose": None if levels is None else levels.whose,
@@ -124,7 +125,8 @@ def _arrays(data: ExpertData) -> dict[str, Any]:
 
 def _skeleton(facts: dict[str, Any], family: TaskFamily) -> dict[str, Any]:
     """A tree of the same structure."""
-    demos = Demonstrations(0, 0, 0, 0 if facts["frames"] else None)  # pyright: ignore
+    spread = TaskSpread(*[0] * len(TaskSpread._fields)) if facts["spread"] else None  # pyright: ignore
+    demos = Demonstrations(0, 0, 0, 0 if facts["frames"] else None, spread)  # pyright: ignore
     outcome, known = facts["outcome"], facts["whose"]
     return {
         "tasks": family.tasks("train", 1),
