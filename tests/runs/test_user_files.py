@@ -63,7 +63,7 @@ def test_a_damaged_copy_is_said(tmp_path, spec):
     keep_user_file(run, "family", spec)
     (tmp_path / "mine").rename(tmp_path / "away")
     (run / "code" / "family" / "beside.py").write_text("")
-    with pytest.raises(GmpsError, match=r"is damaged; name the file with --family\."):
+    with pytest.raises(GmpsError, match=r"is damaged; put the original, as it was, back in"):
         kept_spec(run, "family", spec)
     (run / "code" / "family" / "files.json").write_text("{}")
     with pytest.raises(GmpsError, match=r"files\.json is damaged: KeyError"):

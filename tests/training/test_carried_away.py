@@ -20,6 +20,7 @@ from gmps.training import train as training
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment, prepare
 from gmps.training.expert_data import EXPERTS, load_expert_data, save_expert_data
+from places import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
 BRIEF = [
@@ -138,14 +139,16 @@ def test_without_its_expert_a_run_is_judged_by_the_stored_level(tmp_path, source
     assert "The method asks its expert, which is not here: the function" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("clone", [False, True])
-def test_expert_data_are_read_as_they_were_written(tmp_path, clone):
+@pytest.mark.parametrize("source", ["scripted", "demonstrations", "clone"])
+def test_expert_data_are_read_as_they_were_written(tmp_path, source):
     config = replace(preset("point-goal"), train_tasks=3, expert_episodes=2)
-    if clone:
+    if source != "scripted":
         record = ["demos", "record", "point-goal", "--out", str(tmp_path / "d"), "--episodes=1"]
         assert main(record) == 0
-        config = replace(config, demos=str(tmp_path / "d"), clone=True)
+        config = replace(config, demos=str(tmp_path / "d"), clone=source == "clone")
     data = prepare(config).data
+    assert (data.clone is not None) == (source == "clone")
+    assert (data.demos.spread is not None) == (source == "demonstrations")
     save_expert_data(tmp_path, data)
     family = make_family("point-goal")
     again = load_expert_data(tmp_path, family)
@@ -184,3 +187,23 @@ def test_a_family_and_an_expert_of_the_users_go_with_the_run(tmp_path, sources):
         other = load_experiment(run, config, family=spec).world.family
         assert type(other) is type(make_family(spec))
         assert type(other) is not type(found.world.family)
+
+
+def test_a_method_of_the_users_goes_with_the_run(tmp_path):
+    file = tmp_path / "mine" / "own_method.py"
+    file.parent.mkdir()
+    shutil.copyfile(EXAMPLES / "own_method.py", file)
+    config = preset("point-goal", f"{file}:Reptile")
+    settings = replace(config.settings, episodes=4, hidden=(8,))  # pyright: ignore
+    config = replace(config, rounds=1, train_tasks=2, expert_episodes=1, settings=settings)
+    with Run.create(tmp_path / "run", config) as run:
+        training.train(run, config, prepare(config))
+    folder = moved(run.path, tmp_path / "b")
+    shutil.rmtree(file.parent)
+    with Run.open(folder) as run:
+        found = run.load_config(TrainConfig)
+        assert found.method == f"{folder / 'code' / 'method' / 'own_method.py'}:Reptile"
+        run.check_config(found)
+        training.train(run, replace(found, rounds=2), load_experiment(run, found, ask=True))
+        assert [row["round"] for row in run.metrics()] == [0, 1]
+    assert main(["adapt", str(folder), "--task", "0.5", "0.5", "--episodes=4"]) == 0

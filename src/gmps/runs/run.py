@@ -3,7 +3,7 @@
 config.json      settings, as given
 versions.json    packages, Python, platform, commit of the source tree
 experts.safetensors    what experts gave: training tasks, demonstrations, their level
-code/            copies of the user's own files, where family or expert is one
+code/            copies of the user's own files, where family, method or expert is one
 metrics.jsonl    one JSON object per round; a resumed run's equals an uninterrupted run's
 timing.jsonl     wall-clock figures of each round, which never repeat exactly
 events/          the same metrics for TensorBoard, derived from metrics.jsonl
@@ -28,6 +28,7 @@ from gmps.errors import GmpsError
 from gmps.runs.checkpoint import Checkpoints, write_atomically
 from gmps.runs.config_json import decode_config, encode_config, flatten_config
 from gmps.runs.jsonl import RoundLog
+from gmps.runs.user_files import kept_spec
 from gmps.runs.versions import collect_versions
 from gmps.settings import Settings
 
@@ -109,8 +110,14 @@ class Run:
         return self._read_json(CONFIG)
 
     def load_config(self, cls: type[Config]) -> Config:
-        """The settings as an instance of the dataclass `cls`; see `decode_config`."""
-        return decode_config(cls, self.config)
+        """The settings as an instance of the dataclass `cls`; see `decode_config`.
+
+        A method of the user's is taken from the run's copy where its file is gone or has changed.
+        """
+        values = self.config
+        if isinstance(values.get("method"), str):
+            values["method"], _ = kept_spec(self.path, "method", values["method"])
+        return decode_config(cls, values)
 
     def check_config(self, config: Any, free: Collection[str] = ()) -> None:
         """Refuse to go on with other settings than the run was started with.

@@ -72,12 +72,13 @@ def kept_spec(run: Path, part: str, spec: str) -> tuple[str, bool]:
         return f"{original}:{found[1]}", False
     if not _same(folder, files):
         raise GmpsError(
-            f"The run's copy of {original} in {folder} is damaged; name the file with --{part}."
+            f"The run's copy of {original} in {folder} is damaged; put the original, as it was, "
+            "back in its place."
         )
     if original.is_file():
         warnings.warn(
-            f"{original} has changed since the run {run} was made; the run's own copy is used "
-            f"(--{part} {spec} takes the file as it is).",
+            f"{original} has changed since the run {run} was made; the run's own copy is used"
+            + (f" (--family {spec} takes the file as it is)." if part == "family" else "."),
             stacklevel=3,
         )
     return f"{folder / original.name}:{found[1]}", True

@@ -55,6 +55,7 @@ def train(
     if not (run.path / EXPERTS).exists():
         save_expert_data(run.path, experiment.data)
         keep_user_file(run.path, "family", config.family)
+        keep_user_file(run.path, "method", config.method)
         for spec in config.expert[:1]:
             keep_user_file(run.path, "expert", spec)
     steps, first = dict(experiment.steps), 0
