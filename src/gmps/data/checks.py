@@ -1,5 +1,6 @@
 """Do demonstrations look like the family's own episodes? Units, starts, rewards, horizon, goals."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -74,12 +75,13 @@ def own_ranges(family: TaskFamily) -> Ranges | None:
         None for a family that is played in somebody's environment: that may be a robot, which
         does not move for a check.
     """
-    if isinstance(family, PureFamily):
-        world = PureWorld(family)
-    elif isinstance(family, MujocoFamily):
-        world = NativeWorld(family)
-    else:
-        return None
+    return _measured(family) if isinstance(family, PureFamily | MujocoFamily) else None
+
+
+@functools.lru_cache(4)
+def _measured(family: PureFamily | MujocoFamily) -> Ranges:
+    pure = isinstance(family, PureFamily)
+    world = PureWorld(family) if pure else NativeWorld(family)
     tasks = family.tasks("train", _TASKS)
     params = jnp.zeros(task_count(tasks))
     data = world.rollout(
@@ -91,18 +93,12 @@ def own_ranges(family: TaskFamily) -> Ranges | None:
 
 
 def unit_questions(
-    low: np.ndarray,
-    high: np.ndarray,
-    start_low: np.ndarray,
-    start_high: np.ndarray,
-    family: TaskFamily,
-    own: Ranges | None,
+    low: np.ndarray, high: np.ndarray, family: TaskFamily, own: Ranges | None
 ) -> list[str]:
     """Sentences about numbers of the observation that look like another unit.
 
     Args:
         low, high: least and greatest of each number in the demonstrations.
-        start_low, start_high: the same of their first observations.
         family: the family.
         own: its own ranges; without them nothing is asked.
     """
@@ -112,24 +108,37 @@ def unit_questions(
     for name, part, unit in _named_parts(family, len(low)):
         size = _size(low[part], high[part])
         usual = max(_size(own.low[part], own.high[part]), 1e-3)
-        where = f"{name} is in {_interval(low[part], high[part])}"
-        owns = f"the family's is in {_interval(own.low[part], own.high[part])}"
-        if unit:
-            owns = f"the family's is in {unit} and in {_interval(own.low[part], own.high[part])}"
         if size > _LARGER * usual:
-            guess = _guess(size / usual, unit)
-            found.append(f"{where}; {owns}: {guess}?")
-            continue
-        # Even the nearest starts are far from all of the family's.
-        gap = np.maximum(
-            start_low[part] - own.start_high[part], own.start_low[part] - start_high[part]
-        )
-        span = np.maximum(own.high[part] - own.low[part], 1e-3 * usual)
-        if (gap > 3 * span).any():
+            its = f"in {unit} and in" if unit else "in"
             found.append(
-                f"{name} starts in {_interval(start_low[part], start_high[part])}; the family's "
-                f"starts in {_interval(own.start_low[part], own.start_high[part])}: another frame "
-                "or unit?"
+                f"{name} is in {_interval(low[part], high[part])}; the family's is {its} "
+                f"{_interval(own.low[part], own.high[part])}: {_guess(size / usual, unit)}?"
+            )
+    return found
+
+
+def start_questions(
+    low: np.ndarray, high: np.ndarray, family: TaskFamily, own: Ranges | None
+) -> list[str]:
+    """Sentences about numbers of the observation that start elsewhere than the family's.
+
+    Args:
+        low, high: least and greatest of each number in first observations.
+        family: the family.
+        own: its own ranges; without them nothing is asked.
+    """
+    if own is None:
+        return []
+    found = []
+    # Even the nearest starts are far from all of the family's.
+    gap = np.maximum(np.maximum(low - own.start_high, own.start_low - high), 0)
+    span = own.high - own.low
+    for name, part, _ in _named_parts(family, len(low)):
+        usual = max(_size(own.low[part], own.high[part]), 1e-3)
+        if (gap[part] > np.maximum(span[part], 0.2 * usual)).any():
+            found.append(
+                f"{name} starts in {_interval(low[part], high[part])}; the family's starts in "
+                f"{_interval(own.start_low[part], own.start_high[part])}: another frame or unit?"
             )
     return found
 
@@ -144,13 +153,13 @@ def action_questions(clipped: float, largest: float) -> list[str]:
     if clipped > _CLIPPED:
         return [
             f"{clipped:.0%} of the numbers of actions are beyond [-1, 1], the largest "
-            f"{largest:.3g}, and are clipped: other units? `gmps demos import` takes "
-            f"--scale act={1 / largest:.3g}"
+            f"{largest:.3g}, and are clipped; in other units? `gmps demos import` takes "
+            f"--scale act={1 / largest:.3g}."
         ]
     if 0 < largest < 0.01:
         return [
-            f"the largest number of an action is {largest:.3g}, of a range of [-1, 1]: other "
-            "units? `gmps demos import` takes --scale act=FACTOR"
+            f"The largest number of an action is {largest:.3g}, of a range of [-1, 1]; in other "
+            "units? `gmps demos import` takes --scale act=FACTOR."
         ]
     return []
 
@@ -162,7 +171,7 @@ def goal_questions(tasks: np.ndarray) -> list[str]:
     if not pairs:
         return []
     words = ", ".join(f"{i} and {j}" for i, j in pairs[:5]) + (", ..." if pairs[5:] else "")
-    return [f"the tasks {words} have the same goal"]
+    return [f"The tasks {words} have the same goal."]
 
 
 def horizon_questions(shortest: int, longest: int, family: TaskFamily) -> list[str]:
@@ -170,12 +179,12 @@ def horizon_questions(shortest: int, longest: int, family: TaskFamily) -> list[s
     horizon = family.spec.horizon
     if longest > horizon:
         return [
-            f"episodes have up to {longest} steps, and those of {family.name} end after {horizon}: "
+            f"Episodes have up to {longest} steps, and those of {family.name} end after {horizon}: "
             "another horizon or rate?"
         ]
     if shortest == longest and longest < 0.9 * horizon:
         return [
-            f"all episodes have {longest} steps, and those of {family.name} {horizon}: another "
+            f"All episodes have {longest} steps, and those of {family.name} {horizon}: another "
             "horizon or rate?"
         ]
     return []
@@ -197,7 +206,8 @@ def questions(demos: "DemoSet", family: TaskFamily, own: Ranges | None) -> list[
     starts = demos.obs[:, :, 0][lengths > 0]
     report = demos.report
     return [
-        *unit_questions(obs.min(0), obs.max(0), starts.min(0), starts.max(0), family, own),
+        *unit_questions(obs.min(0), obs.max(0), family, own),
+        *start_questions(starts.min(0), starts.max(0), family, own),
         *action_questions(report.clipped_fraction, report.largest_action),
         *goal_questions(demos.tasks),
         *horizon_questions(int(lengths[lengths > 0].min()), report.longest, family),

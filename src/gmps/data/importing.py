@@ -9,11 +9,11 @@ import numpy as np
 
 from gmps.data.bounded import Progress, recorded
 from gmps.data.checks import (
-    Ranges,
     action_questions,
     goal_questions,
     horizon_questions,
     own_ranges,
+    start_questions,
     unit_questions,
 )
 from gmps.data.convert import Conversion
@@ -63,10 +63,9 @@ def import_demos(
     refuse_dataset(out)
     mapping = mapping or Mapping()
     name = f"{source}"
-    own = own_ranges(family)
     with opened(source, family, mapping, progress) as recording:
         conversion = Conversion(recording, family, mapping, name)
-        rows = _checked(conversion, family, own, accept)
+        rows = _checked(conversion, family, accept)
         title = Path(source).name
         write_episodes(
             out,
@@ -88,15 +87,11 @@ def _keep(mapping: Mapping, folder: Path) -> None:
     save_mapping(mapping, folder / MAPPING)
 
 
-def _checked(
-    conversion: Conversion, family: TaskFamily, own: Ranges | None, accept: bool
-) -> Iterator[Shown]:
+def _checked(conversion: Conversion, family: TaskFamily, accept: bool) -> Iterator[Shown]:
     """The episodes; after the last one, before anything is kept, questions of units are asked."""
     yield from conversion.episodes()
-    tally = conversion.tally
-    found = unit_questions(
-        tally.obs_low, tally.obs_high, tally.start_low, tally.start_high, family, own
-    )
+    tally, own = conversion.tally, own_ranges(family)
+    found = unit_questions(tally.obs_low, tally.obs_high, family, own)
     share = tally.clipped / tally.act_numbers
     beyond = action_questions(share, tally.largest_action)
     if share < _BEYOND:
@@ -105,9 +100,10 @@ def _checked(
         found += beyond
     if found and not accept:
         raise GmpsError(
-            "; ".join(found) + ". Bring them to the family's units with --scale TARGET=FACTOR, or "
+            "; ".join(found) + " Bring them to the family's units with --scale TARGET=FACTOR, or "
             "give --accept if they are right."
         )
+    found += start_questions(tally.start_low, tally.start_high, family, own)
     found += goal_questions(conversion.tasks)
     found += horizon_questions(tally.shortest, tally.longest, family)
     conversion.notes += found

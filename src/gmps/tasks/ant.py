@@ -15,7 +15,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.types import Task
-from gmps.tasks.base import Camera, Control, MujocoFamily, State
+from gmps.tasks.base import Camera, Control, MujocoFamily, Part, State
 
 #: A final distance to a goal below this, in m, is a success. Our choice; the source has no success
 #: measure.
@@ -38,6 +38,15 @@ class Ant(MujocoFamily):
     #: Whether starts vary: standard deviation 0.01 on qpos and 0.1 on qvel.
     start_noise: bool = True
 
+    parts: ClassVar[tuple[Part, ...]] = (
+        Part("torso", 3, "m"),
+        Part("quaternion", 4),
+        Part("joints", 8, "rad"),
+        Part("velocity", 3, "m/s"),
+        Part("spin", 3, "rad/s"),
+        Part("joint_speeds", 8, "rad/s"),
+        Part("rotation", 9),
+    )
     frame_skip: ClassVar[int] = 1
     camera: ClassVar[Camera | None] = Camera((0.9, 0.9, 0.0), 5.0, 45.0, -50.0)
 

@@ -69,6 +69,15 @@ class Camera(NamedTuple):
     elevation: float
 
 
+class Part(NamedTuple):
+    """Some numbers of an observation that follow each other."""
+
+    name: str
+    size: int
+    #: Such as "m" or "rad"; empty where they have none.
+    unit: str = ""
+
+
 @dataclass(frozen=True)
 class Spec:
     """Sizes and durations of a family. Actions are in [-1, 1] in every family."""
@@ -91,6 +100,9 @@ class TaskFamily(abc.ABC):
     variant_of: ClassVar[str | None] = None
     #: Whether the learner is shown pictures: see `gmps.tasks.pixels.PixelFamily`.
     has_camera: ClassVar[bool] = False
+    #: What the numbers of an observation are, in order; empty where nobody says. Recordings are
+    #: mapped and their units checked by these names.
+    parts: ClassVar[tuple[Part, ...]] = ()
     spec: Spec
 
     @abc.abstractmethod

@@ -63,6 +63,12 @@ def check_functions(family: TaskFamily) -> None:
     _same(family, "goal_point", look("goal_point", task), (2,))
     obs = look("observe", state)
     _same(family, "observe", obs, (family.spec.obs_size,), "obs_size")
+    named = sum(part.size for part in family.parts)
+    if family.parts and named != family.spec.obs_size:
+        raise GmpsError(
+            f"{family.name}: parts name {named} numbers of an observation, and obs_size is "
+            f"{family.spec.obs_size}."
+        )
     if isinstance(family, PureFamily):
         _like(family, "step", look("step", state, act), state)
     if isinstance(family, MujocoFamily):

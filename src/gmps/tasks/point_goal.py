@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Task
-from gmps.tasks.base import PureFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Part, PureFamily, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
 
 #: Metres that a full action moves the point along an axis in one step.
@@ -40,6 +40,7 @@ class PointGoal(PureFamily):
     start_noise: float = 0.01
 
     name: ClassVar[str] = "point-goal"
+    parts: ClassVar[tuple[Part, ...]] = (Part("position", 2, "m"),)
     spec: ClassVar[Spec] = Spec(obs_size=2, act_size=2, context_size=2, horizon=20, control_dt=0.1)
 
     def tasks(self, split: Split, n: int | None = None, key: Key[Array, ""] | None = None) -> Task:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 
 from gmps.errors import GmpsError
 from gmps.tasks import sawyer
-from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Part, Spec, Split, State, Transition
 from gmps.tasks.lists import select_evenly
 
 Angles = tuple[float, ...]
@@ -96,6 +96,7 @@ class SawyerDoor(MujocoFamily):
     heldout_angles: Angles = HELDOUT_ANGLES
 
     variant_of: ClassVar[str | None] = "sawyer-door"
+    parts: ClassVar[tuple[Part, ...]] = (Part("hand", 3, "m"), Part("handle", 3, "m"))
     spec: ClassVar[Spec] = Spec(
         obs_size=6,
         act_size=3,

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 from gmps.core.types import evenly
 from gmps.errors import GmpsError
 from gmps.tasks import sawyer
-from gmps.tasks.base import Camera, Control, MujocoFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Part, Spec, Split, State, Transition
 
 Goals = tuple[tuple[float, float], ...]
 
@@ -82,6 +82,7 @@ class PushScene(MujocoFamily):
     Every episode starts in the same state and lasts 50 steps of 0.05 s. All tasks have 2 numbers.
     """
 
+    parts: ClassVar[tuple[Part, ...]] = (Part("hand", 3, "m"), Part("block", 3, "m"))
     spec: ClassVar[Spec] = Spec(
         obs_size=6,
         act_size=3,
