@@ -1,10 +1,15 @@
 """Small files that follow the layouts which other projects publish, with their column names."""
 
+import io
 import json
 from pathlib import Path
 
+import av
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
 
 #: Steps of the episodes, and their tasks.
 LENGTHS, TASKS = (6, 4, 5), (0, 1, 0)
@@ -68,9 +73,6 @@ def robomimic(path: Path, images: bool = False, scale: float = 1.0) -> list[dict
 
 def lerobot(folder: Path, version: str, camera: str | None = None) -> list[dict]:
     """A LeRobot dataset, `v2.1` or `v3.0`, with a camera as `image` or `video` or without one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     episodes = [_episode(i, camera) for i in range(len(LENGTHS))]
     features = {
         "observation.state": {"dtype": "float32", "shape": [6], "names": ["x"] * 6},
@@ -196,24 +198,16 @@ def _episode(i: int, camera: str | None) -> dict:
 
 
 def _lists(array: np.ndarray):
-    import pyarrow as pa
-
     return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
 
 
 def _png(frame: np.ndarray) -> bytes:
-    import io
-
-    from PIL import Image
-
     data = io.BytesIO()
     Image.fromarray(frame).save(data, "PNG")
     return data.getvalue()
 
 
 def _mp4(path: Path, frames: np.ndarray) -> None:
-    import av
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "5", "g": "2"})

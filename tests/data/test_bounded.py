@@ -129,8 +129,6 @@ def test_mutations(tmp_path, kind):
         import_demos(save(tmp_path, **arrays()), FAMILY, source)
         source = source / "data"
     elif kind in ("lerobot", "pictures"):
-        pytest.importorskip("pyarrow")
-        pytest.importorskip("av")
         published.lerobot(source, "v3.0", "video" if kind == "pictures" else None)
         kind = "lerobot"
     else:

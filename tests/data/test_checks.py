@@ -1,5 +1,6 @@
 """Demonstrations that are not what they seem are named."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,9 +20,9 @@ from gmps.data.checks import (
     unit_questions,
 )
 from gmps.data.demos import load_demos
+from gmps.presets import preset
 from gmps.tasks import make_family
 from gmps.tasks.base import Part, Spec
-from gmps.training.config import preset
 from gmps.training.demonstrated import demonstrated
 from places import DATA
 
@@ -137,15 +138,14 @@ def test_training_begins_with_a_summary(tmp_path):
     assert summary(demos, [1, 2], 1, "recomputed") == (
         "2 of 3 tasks used, 1 held out; 2 episodes; 0 % clipped; 20 to 20 steps; rewards recomputed"
     )
-    config = preset("point-goal")
-    config = type(config)("point-goal", demos=str(path))
+    config = replace(preset("point-goal"), demos=str(path))
     found = demonstrated(config, family, family.tasks("heldout"), True)
     assert found.notes == (
         "2 of 3 tasks used, 1 held out; 2 episodes; 0 % clipped; 20 to 20 steps; rewards unknown: "
         "the file has none",
     )
     assert found.warnings == ()
-    config = type(config)("point-goal", demos=str(demonstrations(tmp_path / "b.npz", 1000, 30)))
+    config = replace(preset("point-goal"), demos=str(demonstrations(tmp_path / "b.npz", 1000, 30)))
     warnings = demonstrated(config, family, family.tasks("heldout"), True).warnings
     assert warnings[0].startswith("position is in [0, 1.45e+03]; the family's is in m and in [")
     assert warnings[0].endswith(": millimetres?")

@@ -3,9 +3,14 @@
 import json
 import re
 
+import h5py
+import minari
 import numpy as np
 import published
 import pytest
+from gymnasium.spaces import Box, Dict
+from minari.data_collector import EpisodeBuffer
+from PIL import Image
 
 from gmps.data import bounded, importing
 from gmps.data.checks import Ranges
@@ -117,8 +122,6 @@ def test_info_of_robomimic(tmp_path):
 
 
 def test_pictures_of_robomimic(tmp_path):
-    from PIL import Image
-
     episodes = published.robomimic(tmp_path / "lift.hdf5", images=True)
     family = make_family("sawyer-push-vision")
     import_demos(tmp_path / "lift.hdf5", family, tmp_path / "out", PANDA)
@@ -131,8 +134,6 @@ def test_pictures_of_robomimic(tmp_path):
 
 
 def test_other_hdf5_is_refused(tmp_path):
-    import h5py
-
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         file["episodes/a"] = np.ones(3)
     assert refused(tmp_path, tmp_path / "x.hdf5").startswith(
@@ -151,7 +152,6 @@ GOALS = "task,x,y\n" + "".join(
 
 @pytest.mark.parametrize("version", ["v2.0", "v2.1", "v3.0"])
 def test_lerobot(tmp_path, version):
-    pytest.importorskip("pyarrow")
     episodes = published.lerobot(tmp_path / "set", version)
     (tmp_path / "tasks.csv").write_text(GOALS)
     mapping = Mapping(hz=20, tasks=str(tmp_path / "tasks.csv"), failures="keep")
@@ -170,7 +170,6 @@ def test_lerobot(tmp_path, version):
 
 
 def test_failures_are_named_and_left_out(tmp_path):
-    pytest.importorskip("pyarrow")
     published.lerobot(tmp_path / "set", "v3.0")
     (tmp_path / "tasks.csv").write_text(GOALS)
     mapping = Mapping(hz=20, tasks=str(tmp_path / "tasks.csv"))
@@ -185,9 +184,6 @@ def test_failures_are_named_and_left_out(tmp_path):
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])
 @pytest.mark.parametrize("camera", ["image", "video"])
 def test_pictures_of_lerobot(tmp_path, version, camera):
-    pytest.importorskip("pyarrow")
-    if camera == "video":
-        pytest.importorskip("av")
     episodes = published.lerobot(tmp_path / "set", version, camera)
     family = make_family("sawyer-push-vision")
     (tmp_path / "tasks.csv").write_text(GOALS)
@@ -201,7 +197,6 @@ def test_pictures_of_lerobot(tmp_path, version, camera):
 
 
 def test_lerobot_without_goals_says_what_to_give(tmp_path):
-    pytest.importorskip("pyarrow")
     published.lerobot(tmp_path / "set", "v3.0")
     assert refused(tmp_path, tmp_path / "set", Mapping(hz=20)) == (
         "Episode 0 of SOURCE does not say its goal, the task parameter of 2 numbers with which "
@@ -279,10 +274,6 @@ def test_damaged_tables(tmp_path, text, words):
 
 def test_minari_with_a_goal_in_the_observation(tmp_path):
     """As the point mazes have it: a dictionary of observation, achieved and desired goal."""
-    import minari
-    from gymnasium.spaces import Box, Dict
-    from minari.data_collector import EpisodeBuffer
-
     box = lambda n: Box(-np.inf, np.inf, (n,), np.float64)  # noqa: E731
     spaces = {"observation": box(2), "achieved_goal": box(2), "desired_goal": box(2)}
     buffers, n = [], 4

@@ -20,7 +20,7 @@ PACKAGES = (
     "equinox",
     "optax",
     "gymnasium",
-    "minari",
+    "h5py",
     "safetensors",
 )
 
