@@ -203,13 +203,16 @@ def test_the_latent_learns_to_flip_the_action():
         state, _ = method.update(state, gathered, jax.random.key(0))
     assert np.mean(gains[-10:]) > 0.2
     # From the prior, where one policy gains in one task what it loses in the other.
-    policies, returns = stack(method.policy(state), 2), []
-    for i in range(4):
-        data = world.rollout(method.actor(), policies, tasks, 40, jax.random.key(50 + i))
-        returns.append(float(data.trajectories.returns.mean()))
-        policies = method.adapt(state, policies, data.trajectories)
-    assert abs(returns[0]) < 0.2
-    assert returns[-1] > 0.3
+    # The first latents of 40 episodes differ much, so this is done five times.
+    returns = np.zeros((5, 4))
+    for repeat, keys in enumerate(jax.random.split(jax.random.key(50), returns.shape)):
+        policies = stack(method.policy(state), 2)
+        for i, key in enumerate(keys):
+            data = world.rollout(method.actor(), policies, tasks, 40, key)
+            returns[repeat, i] = data.trajectories.returns.mean()
+            policies = method.adapt(state, policies, data.trajectories)
+    assert abs(returns[:, 0].mean()) < 0.2
+    assert returns[:, -1].mean() > 0.3
     for a, b in zip(jax.tree.leaves(policies.net), jax.tree.leaves(state.params.net), strict=True):
         assert all(np.array_equal(x, b) for x in a)
 

@@ -144,22 +144,23 @@ def test_with_a_step_of_size_zero_it_is_multi_task_learning():
 
 
 def trained_on_signs(config: MamlConfig, rounds: int) -> tuple[list[float], list[Any]]:
-    """Returns after the update, round by round, and both tasks' last mean actions."""
+    """Round by round: returns after the update, and how far the mean action of the first task lies
+    above that of the second then."""
     world = make_world(SignBandit())
     method = Maml(config, world, world.family.tasks("train"))
     nothing: Any = Demonstrations(
         jnp.zeros((2, 1, 2)), jnp.zeros((2, 1, 2)), jnp.ones((2, 1), bool)
     )
-    state, after = method.init(jax.random.key(0), nothing), []
-    gathered = None
+    state, after, gaps = method.init(jax.random.key(0), nothing), [], []
     for i in range(rounds):
         state, gathered = method.gather(state, jax.random.key(i))
         after.append(gathered.metrics["return/after"])
         assert gathered.steps == {"meta": 2 * config.episodes * (3 if i == 0 else 2)}
         state, _ = method.update(state, gathered, jax.random.key(0))
-    assert gathered is not None
-    policies = adapted(state.params, gathered.batches[0], config)
-    return after, [p for p in jax.vmap(lambda p: p(jnp.zeros(2))[0])(policies)]
+        policies = adapted(state.params, gathered.batches[0], config)
+        right, left = jax.vmap(lambda p: p(jnp.zeros(2))[0])(policies)
+        gaps.append(float(right[0] - left[0]))
+    return after, gaps
 
 
 CONFIG = MamlConfig(
@@ -174,12 +175,12 @@ CONFIG = MamlConfig(
 
 @pytest.mark.parametrize("outer", ["trpo", "ppo"])
 def test_it_learns_to_flip_the_action_with_the_task(outer: Any):
-    after, (right, left) = trained_on_signs(replace(CONFIG, outer=outer), 20)
+    after, gaps = trained_on_signs(replace(CONFIG, outer=outer), 20)
     # A policy that does not adapt gains in one task what it loses in the other.
     assert np.mean(after[-4:]) > 0.2
     assert np.mean(after[-4:]) > np.mean(after[:4]) + 0.1
-    # One batch of noisy episodes each, so their middle need not be 0.
-    assert right[0] - left[0] > 0.4
+    # Each from one batch of noisy episodes: a single gap says little.
+    assert np.mean(gaps[-4:]) > 1.0
 
 
 def test_each_task_adapts_on_its_own_batch_alone():
