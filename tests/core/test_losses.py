@@ -1,6 +1,5 @@
-from dataclasses import replace
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +8,6 @@ import pytest
 from scipy import stats
 
 from core_problems import (
-    ACT,
-    OBS,
     array,
     forward,
     log_density,
@@ -23,15 +20,18 @@ from core_problems import (
     spoil_batch,
     without_constants,
 )
-from gmps.core.columns import inner_objective, means, outer_objective
 from gmps.core.losses import (
     Imitation,
+    InnerBatch,
     action_cost,
     alive_mean,
     imitation_loss,
     log_probs,
     policy_gradient_loss,
 )
+from gmps.core.nets import GaussianPolicy
+from gmps.core.surrogates import clipped_ratio_loss, ratio_loss
+from gmps.core.types import Demonstrations
 
 KINDS = get_args(Imitation)
 
@@ -110,44 +110,69 @@ def test_unknown_imitation_loss():
     text = r"^imitation is 'mae'; it must be 'mse', 'huber' or 'nll'\.$"
     with pytest.raises(ValueError, match=text):
         imitation_loss(policy, *demos[:3], "mae")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=text):
-        outer_objective(policy, demos, "mae")  # pyright: ignore[reportArgumentType]
+
+
+def plain_inner(loss: Any, policy: GaussianPolicy, batch: InnerBatch) -> jax.Array:
+    """`-mean[loss(log density, i)]` over living steps, one step after another, by rows."""
+    terms = [
+        loss(policy.log_prob(batch.obs[i], batch.act[i]), i)
+        for i in zip(*np.nonzero(np.asarray(batch.alive)), strict=True)
+    ]
+    return -jnp.stack(terms).mean()
+
+
+def plain_imitation(policy: GaussianPolicy, demos: Demonstrations, kind: Imitation) -> jax.Array:
+    """The imitation loss of the valid steps, one after another, by rows."""
+    terms = []
+    for i in np.flatnonzero(np.asarray(demos.valid)):
+        error = policy(demos.obs[i])[0] - demos.act[i]
+        quadratic = error**2
+        huber = jnp.where(jnp.abs(error) <= 0.5, quadratic, jnp.abs(error) - 0.25)
+        cost = {"mse": quadratic.mean(), "huber": huber.mean()}
+        terms.append(cost.get(kind, -policy.log_prob(demos.obs[i], demos.act[i])))
+    return jnp.stack(terms).mean()
 
 
 @pytest.mark.parametrize(
     ("hidden", "activation"), [((), "relu"), ((6, 5, 4), "relu"), ((6, 5, 4), "tanh")]
 )
 @pytest.mark.usefixtures("x64")
-def test_columns_are_the_same_losses(hidden, activation):
+def test_values_gradients_and_hessian_products_of_all_losses(hidden, activation):
+    """Against plain loops over steps, differentiated automatically."""
     policy, at, direction = (random_policy(seed, hidden, activation) for seed in (0, 5, 7))
-    at = replace(at, obs_mean=policy.obs_mean, obs_std=policy.obs_std)
     direction = without_constants(direction)
     batch, demos = one_task(random_batch(1, policy)), one_task(random_demos(2))
-    batch = spoil_batch(batch._replace(weight=batch.weight * 1.7))
+    batch = batch._replace(weight=batch.weight * 1.7)
+    bad = spoil_batch(batch)
 
     def derivatives(f):
         """Value, gradient and Hessian product."""
-        return jax.value_and_grad(f)(at), jax.jvp(jax.grad(f), (at,), (direction,))[1]
+        gradient = jax.grad(f)
+        product = jax.linearize(gradient, at)[1](direction)
+        return jax.value_and_grad(f)(at), jax.jvp(gradient, (at,), (direction,))[1], product
 
     @quick_jit
-    def all_derivatives():
-        rows = [derivatives(lambda p: policy_gradient_loss(p, batch))]
-        columns = [derivatives(inner_objective(policy, batch))]
+    def both():
+        weighted = lambda x, i: batch.weight[i] * batch.advantage[i] * x  # noqa: E731
+        ratio = lambda x, i: jnp.exp(x - batch.log_prob[i])  # noqa: E731
+        surrogate = lambda x, i: ratio(x, i) * batch.advantage[i]  # noqa: E731
+        clipped = lambda x, i: jnp.minimum(  # noqa: E731
+            surrogate(x, i), jnp.clip(ratio(x, i), 0.7, 1.3) * batch.advantage[i]
+        )
+        fast = [
+            derivatives(lambda p: policy_gradient_loss(p, bad)),
+            derivatives(lambda p: ratio_loss(p, bad)),
+            derivatives(lambda p: clipped_ratio_loss(p, bad, 0.3)),
+        ]
+        plain = [
+            derivatives(lambda p, f=f: plain_inner(f, p, batch))
+            for f in (weighted, surrogate, clipped)
+        ]
         for kind in KINDS:
-            rows.append(derivatives(lambda p, kind=kind: imitation_loss(p, *demos[:3], kind)))
-            columns.append(derivatives(outer_objective(policy, demos, kind)))
-        return columns, rows
+            fast.append(derivatives(lambda p, kind=kind: imitation_loss(p, *demos[:3], kind)))
+            plain.append(derivatives(lambda p, kind=kind: plain_imitation(p, demos, kind)))
+        return fast, plain
 
-    columns, rows = all_derivatives()
+    fast, plain = both()
     close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
-    jax.tree.map(close, columns, rows)
-
-
-@pytest.mark.usefixtures("x64")
-def test_gradient_of_the_columns_network_by_its_input_too():
-    policy = replace(random_policy(0), obs_mean=array(np.zeros(OBS)), obs_std=array(np.ones(OBS)))
-    inputs, weight = array(np.random.default_rng(0).normal(size=(2, OBS, 6)))
-    columns = lambda x: jnp.sum(weight[:ACT] * means(policy, x))  # noqa: E731
-    rows = lambda x: jnp.sum(weight[:ACT] * jax.vmap(policy, 1, 1)(x)[0])  # noqa: E731
-    actual, expected = jax.jit(lambda x: (jax.grad(columns)(x), jax.grad(rows)(x)))(inputs)
-    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)
+    jax.tree.map(close, fast, plain)

@@ -1,12 +1,14 @@
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core_problems import ACT, BIAS, OBS, random_policy
+from core_problems import ACT, BIAS, OBS, array, quick_jit, random_policy, without_constants
 from gmps.core.encoders import Identity
-from gmps.core.nets import MIN_STD, GaussianPolicy, init_head, subset_mask
+from gmps.core.nets import ACTIVATIONS, MIN_STD, GaussianPolicy, init_head, subset_mask
 from gmps.core.policy import Policy, PolicyActor
 
 MOVING = {
@@ -138,3 +140,57 @@ def test_a_network_is_a_function_that_can_be_compiled():
     for one in (head, other):
         np.testing.assert_allclose(act(one, obs), one(obs)[0], rtol=1e-6)
     assert act._cache_size() == 1
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (6, 5, 4)])
+@pytest.mark.usefixtures("x64")
+def test_means_are_the_policy_in_each_observation(activation, hidden):
+    """In value and in all derivatives, by the observations too."""
+    policy, direction, other = (random_policy(seed, hidden, activation) for seed in (0, 1, 2))
+    directions = without_constants(direction), array(np.ones((2, 5, OBS)))
+    weight = array(np.random.default_rng(0).normal(size=(2, 5, ACT)))
+    obs = array(np.random.default_rng(1).normal(size=(2, 5, OBS)))
+
+    def derivatives(means):
+        loss = lambda p, obs: jnp.sum(weight * means(p, obs) ** 2)  # noqa: E731
+        out, forward = jax.linearize(means, policy, obs)
+        gradient = jax.grad(loss, (0, 1))
+        return (
+            out,
+            forward(*directions),
+            jax.linear_transpose(forward, policy, obs)(weight),
+            gradient(policy, obs),
+            jax.jvp(gradient, (policy, obs), directions)[1],
+        )
+
+    plain = jax.vmap(jax.vmap(lambda p, x: p(x)[0], (None, 0)), (None, 0))
+    batched = jax.vmap(GaussianPolicy.means, (None, 0))
+    functions = (GaussianPolicy.means, batched, plain)
+    *actual, expected = quick_jit(lambda: [derivatives(f) for f in functions])()
+    close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+    jax.tree.map(close, actual, [expected] * 2)
+    policies = jax.tree.map(lambda *x: jnp.stack(x), policy, other)
+    each = jax.vmap(jax.vmap(lambda p, x: p(x)[0], (None, 0)))(policies, obs)
+    np.testing.assert_allclose(jax.vmap(GaussianPolicy.means)(policies, obs), each, rtol=1e-9)
+
+
+def test_means_of_one_observation_and_of_none():
+    policy = random_policy(0)
+    obs = np.ones(OBS, np.float32)
+    np.testing.assert_allclose(policy.means(obs), policy(obs)[0], rtol=1e-5)
+    assert policy.means(np.ones((3, 0, OBS), np.float32)).shape == (3, 0, ACT)
+
+
+def test_derivatives_of_means_multiply_columns_alone():
+    """Every product over samples is the one that stays on columns, in second derivatives too."""
+    policy, samples = random_policy(0), 23
+    obs = jnp.ones((samples, OBS))
+    loss = lambda p: jnp.sum(p.means(obs) ** 2)  # noqa: E731
+    product = lambda p: jax.linearize(jax.grad(loss), p)[1](p)  # noqa: E731
+    lines = str(jax.make_jaxpr(product)(policy)).splitlines()
+    assert sum("columns_product" in line for line in lines) > 10
+    # What is left to JAX's own product is the bias transformation's share of the first bias.
+    others = [line for line in lines if "dot_general" in line]
+    assert others
+    assert not any(str(samples) in line for line in others)

@@ -10,12 +10,12 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import core_problems as problems
-from gmps.core.columns import activations, fisher_product, policy_samples
 from gmps.core.losses import policy_gradient_loss
 from gmps.core.nets import subset_mask
 from gmps.core.surrogates import (
     action_distributions,
     clipped_ratio_loss,
+    fisher_product,
     mean_kl,
     ratio_loss,
     ratios,
@@ -54,15 +54,13 @@ def test_fisher_product_is_the_hessian_of_the_kl_and_not_indefinite(activation):
     vector, unravel, batch = flat_problem(activation=activation)
     policy = unravel(vector)
     outputs = lambda x: action_distributions(unravel(x), batch.obs, batch.alive)  # noqa: E731
-    old = outputs(vector)
+    old, forward = jax.linearize(outputs, vector)
+    backward = jax.linear_transpose(forward, vector)
     divergence = lambda new: mean_kl(old, new, batch.alive)  # noqa: E731
     dense = problems.quick_jit(jax.hessian(lambda x: divergence(outputs(x))))(vector)
-    samples = policy_samples(policy, batch)
-    _, hidden = activations(policy, samples.inputs)
     direction = problems.random_policy(2, activation=activation)
-    direction = problems.without_constants(direction)
-    v, _ = ravel_pytree(direction)
-    product, _ = ravel_pytree(fisher_product(policy, hidden, samples.alive, direction))
+    v, _ = ravel_pytree(problems.without_constants(direction))
+    (product,) = backward(fisher_product(old, forward(v), batch.alive))
     free, _ = ravel_pytree(problems.without_constants(jax.tree.map(jnp.ones_like, policy)))
     assert np.allclose(product * free, (dense @ v) * free, atol=1e-10)
     assert np.linalg.eigvalsh(dense).min() > -1e-10
@@ -87,7 +85,8 @@ def test_surrogates_by_a_loop():
 def test_at_the_collecting_policy_all_surrogates_have_the_policy_gradient():
     policy = problems.random_policy(0)
     batch = problems.one_task(problems.random_batch(0, policy))
-    assert np.allclose(ratios(policy, batch), 1)
+    actions = action_distributions(policy, batch.obs, batch.alive)
+    assert np.allclose(ratios(actions, batch), 1)
     expected, _ = ravel_pytree(jax.grad(policy_gradient_loss)(policy, batch))
     for loss in (ratio_loss, lambda p, b: clipped_ratio_loss(p, b, 0.2)):
         gradient, _ = ravel_pytree(jax.grad(loss)(policy, batch))

@@ -1,12 +1,15 @@
-"""The inner loss (policy gradient) and the outer losses (imitation), for one task."""
+"""The inner loss (policy gradient) and the outer losses (imitation), for one task.
+
+All are functions of the policy's mean actions, which `GaussianPolicy.means` computes for a batch.
+"""
 
 from typing import Literal, NamedTuple, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
+from gmps.core.dist import gaussian_log_prob
 from gmps.core.nets import GaussianPolicy
 from gmps.errors import GmpsError
 
@@ -51,10 +54,10 @@ def living(x: Float[Array, "*n feature"], alive: Bool[Array, "*n"]) -> Float[Arr
 
 
 def log_probs(
-    policy: GaussianPolicy, obs: Float[Array, "ep t obs"], act: Float[Array, "ep t act"]
-) -> Float[Array, "ep t"]:
+    policy: GaussianPolicy, obs: Float[Array, "*n obs"], act: Float[Array, "*n act"]
+) -> Float[Array, "*n"]:
     """Log density of each action; not a number where the observation or the action is none."""
-    return jax.vmap(jax.vmap(policy.log_prob))(obs, act)
+    return gaussian_log_prob(act, policy.means(obs), policy.floored_log_std)
 
 
 def policy_gradient_loss(policy: GaussianPolicy, batch: InnerBatch) -> Float[Array, ""]:
@@ -85,9 +88,8 @@ def imitation_loss(
     check_imitation(kind)
     obs, act = living(obs, valid), living(act, valid)
     if kind == "nll":
-        return -alive_mean(jax.vmap(policy.log_prob)(obs, act), valid)
-    mean, _ = jax.vmap(policy)(obs)
-    return alive_mean(jnp.mean(action_cost(mean - act, kind), -1), valid)
+        return -alive_mean(log_probs(policy, obs, act), valid)
+    return alive_mean(jnp.mean(action_cost(policy.means(obs) - act, kind), -1), valid)
 
 
 def action_cost(error: Float[Array, "*n"], kind: Imitation) -> Float[Array, "*n"]:

@@ -1,13 +1,11 @@
 """The meta-objective over a batch of tasks and its gradient, through the inner steps.
 
 `meta_loss` is the definition. `meta_value_and_grad` computes its value and gradient faster than
-differentiating it would, in three ways:
+differentiating it would, in two ways beside the fast networks of `gmps.core.nets`:
 
 - Reverse mode by hand over the inner steps. With `phi' = phi - alpha g(phi)` and the cotangent `v`
   of `phi'`, that of `phi` is `v - H(alpha v)`: the Hessian `H` is symmetric, so one forward-mode
   product serves, on the activations that the gradient `g` has computed already.
-- Samples are columns. Every product of the forward and the backward pass, and of their tangents,
-  is then one that CPU matrix kernels run near their peak, without a transposed copy.
 - On a CPU the tasks are taken one after another, so that a task's activations stay in cache;
   elsewhere all at once.
 """
@@ -20,9 +18,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmps.core.adapt import StepSizes, adapt, gradient_step
-from gmps.core.columns import inner_objective, outer_objective
-from gmps.core.losses import Imitation, InnerBatch, imitation_loss
+from gmps.core.losses import Imitation, InnerBatch, imitation_loss, policy_gradient_loss
 from gmps.core.nets import GaussianPolicy, Subset, subset_mask
+from gmps.core.optimise import over_tasks
 from gmps.core.types import Demonstrations
 
 
@@ -115,27 +113,10 @@ def _value_and_grads(
             params, batches, demos, subset, first_order, imitation, with_obs
         )
 
-    def in_turn(
-        batches: tuple[InnerBatch, ...], demos: Demonstrations
-    ) -> tuple[Float[Array, " task"], MetaParams, Array | None]:
-        def add(
-            total: MetaParams, task: tuple[tuple[InnerBatch, ...], Demonstrations]
-        ) -> tuple[MetaParams, tuple[Float[Array, ""], Array | None]]:
-            loss, gradient, obs_gradient = one_task(*task)
-            return jax.tree.map(jnp.add, total, gradient), (loss, obs_gradient)
-
-        zero = jax.tree.map(jnp.zeros_like, params)
-        total, (losses, obs_gradient) = jax.lax.scan(add, zero, (batches, demos))
-        return losses, total, obs_gradient
-
-    def at_once(
-        batches: tuple[InnerBatch, ...], demos: Demonstrations
-    ) -> tuple[Float[Array, " task"], MetaParams, Array | None]:
-        losses, gradients, obs_gradient = jax.vmap(one_task)(batches, demos)
-        return losses, jax.tree.map(lambda g: g.sum(0), gradients), obs_gradient
-
-    losses, *total = jax.lax.platform_dependent(batches, demos, cpu=in_turn, default=at_once)
-    gradient, obs_gradient = jax.tree.map(lambda g: g / losses.shape[0], tuple(total))
+    losses, gradients, obs_gradient = over_tasks(one_task, batches, demos)
+    n = losses.shape[0]
+    gradient = jax.tree.map(lambda g: g.sum(0) / n, gradients)
+    obs_gradient = None if obs_gradient is None else obs_gradient / n
     return (losses.mean(), losses), gradient, obs_gradient
 
 
@@ -154,9 +135,10 @@ def _task_value_and_grad(
     steps = []
     for batch in batches:
         moving, fixed = eqx.partition(policy, mask)
-        objective = inner_objective(policy, batch)
         gradient, hessian_product = jax.linearize(
-            lambda moving, fixed=fixed, f=objective: jax.grad(f)(eqx.combine(moving, fixed)),
+            lambda moving, fixed=fixed, batch=batch: jax.grad(policy_gradient_loss)(
+                eqx.combine(moving, fixed), batch
+            ),
             moving,
         )
         policy, step_transpose = jax.vjp(
@@ -164,13 +146,9 @@ def _task_value_and_grad(
         )
         steps.append((hessian_product, step_transpose))
 
-    obs_cotangent = None
-    if with_obs:
-        loss, (cotangent, obs_cotangent) = jax.value_and_grad(
-            lambda p, obs: outer_objective(policy, demos._replace(obs=obs), imitation)(p), (0, 1)
-        )(policy, demos.obs)
-    else:
-        loss, cotangent = jax.value_and_grad(outer_objective(policy, demos, imitation))(policy)
+    loss, (cotangent, obs_cotangent) = jax.value_and_grad(imitation_loss, (0, 1))(
+        policy, demos.obs, demos.act, demos.valid, imitation
+    )
     step_sizes_cotangent = jax.tree.map(jnp.zeros_like, step_sizes)
     for hessian_product, step_transpose in reversed(steps):
         cotangent, gradient_cotangent, step_sizes_term = step_transpose(cotangent)
@@ -178,4 +156,5 @@ def _task_value_and_grad(
         if not first_order:
             second_order = hessian_product(eqx.filter(gradient_cotangent, mask))
             cotangent = jax.tree.map(jnp.add, cotangent, second_order)
-    return loss, MetaParams(cotangent, step_sizes_cotangent), obs_cotangent
+    gradient = MetaParams(cotangent, step_sizes_cotangent)
+    return loss, gradient, obs_cotangent if with_obs else None

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from gmps.core.columns import product
 from gmps.core.dist import gaussian_log_prob
 from gmps.errors import GmpsError
 
@@ -75,6 +76,18 @@ class GaussianPolicy(Network):
             x = ACTIVATIONS[self.activation](x) @ weight + bias
         return x, self.floored_log_std
 
+    def means(self, obs: Float[Array | np.ndarray, "*n obs"]) -> Float[Array, "*n act"]:
+        """Mean action in each observation: as `jax.vmap` of the policy, in less time."""
+        shift, scale = jax.lax.stop_gradient((self.obs_mean, self.obs_std))
+        columns = jnp.asarray(obs).reshape(-1, obs.shape[-1]).T
+        # Transposed once: without the barrier XLA folds the transposition into each slower product.
+        inputs = jax.lax.optimization_barrier((columns - shift[:, None]) / scale[:, None])
+        (weight, bias), *rest = self.layers
+        x = product(weight, inputs, 0, 0) + bias[:, None]
+        for weight, bias in rest:
+            x = product(weight, ACTIVATIONS[self.activation](x), 0, 0) + bias[:, None]
+        return x.T.reshape(*obs.shape[:-1], x.shape[0])
+
     @property
     def layers(self) -> tuple[tuple[Float[Array, "_in _out"], Float[Array, " _out"]], ...]:
         """Weight and bias of each layer; the first one takes the normalised observation alone.
@@ -124,7 +137,8 @@ def init_head(
         GmpsError: there is no such activation.
     """
     if activation not in ACTIVATIONS:
-        raise GmpsError(f"activation is {activation!r}; it must be 'relu' or 'tanh'.")
+        known = " or ".join(map(repr, ACTIVATIONS))
+        raise GmpsError(f"activation is {activation!r}; it must be {known}.")
     sizes = (obs_size + bias_size, *hidden, act_size)
     init = jax.nn.initializers.glorot_uniform()
     keys = jax.random.split(key, len(sizes) - 1)

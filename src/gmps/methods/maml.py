@@ -21,14 +21,13 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gmps.core.adapt import adapt, init_step_sizes, inner_batch
-from gmps.core.columns import inner_objective, ratio_objective
 from gmps.core.encoders import Identity
-from gmps.core.losses import InnerBatch
+from gmps.core.losses import InnerBatch, policy_gradient_loss
 from gmps.core.meta_gradient import MetaParams
 from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.optimise import over_tasks
 from gmps.core.policy import Policy
-from gmps.core.surrogates import action_distributions, mean_kl
+from gmps.core.surrogates import action_distributions, mean_kl, ratio_loss
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.methods.base import Gathered, Method, Metrics
 from gmps.methods.deployed import Deployed, by_gradient
@@ -37,8 +36,8 @@ from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.normalisation import normalised_by_rollout
 from gmps.methods.outer import ppo_steps, start_optimiser, trpo_step
 
-#: `ratio_loss` or `policy_gradient_loss`, on columns.
-_INNER_OBJECTIVE = {"ratio": ratio_objective, "none": inner_objective}
+#: The inner loss of each kind of sampling term.
+_INNER_LOSS = {"ratio": ratio_loss, "none": policy_gradient_loss}
 
 
 class MamlState(NamedTuple):
@@ -152,14 +151,13 @@ def adapted(
     distribution of the episodes moves with the policy; the value is the same either way where
     `params.policy` collected the episodes.
     """
-    objective = _INNER_OBJECTIVE[config.sampling]
     inner = partial(
         adapt,
         params.policy,
         params.step_sizes,
         subset=config.subset,
         first_order=config.first_order,
-        loss=lambda policy, batch: objective(policy, batch)(policy),
+        loss=_INNER_LOSS[config.sampling],
     )
     return over_tasks(inner, batches)
 

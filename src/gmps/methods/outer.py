@@ -16,19 +16,17 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from gmps.core.columns import (
-    Samples,
-    activations,
-    fisher_product,
-    means,
-    policy_samples,
-    ratio_loss,
-)
-from gmps.core.dist import gaussian_kl
-from gmps.core.losses import InnerBatch, alive_mean
+from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy
 from gmps.core.optimise import descend, over_tasks
-from gmps.core.surrogates import action_distributions, clipped_ratio_loss, mean_kl
+from gmps.core.surrogates import (
+    ActionDistributions,
+    action_distributions,
+    clipped_ratio_loss,
+    fisher_product,
+    mean_kl,
+    surrogate_loss,
+)
 from gmps.core.trust_region import TrustRegionConfig, natural_step
 from gmps.errors import GmpsError
 from gmps.settings import Settings, setting
@@ -87,32 +85,29 @@ def trpo_step(
     """
     free, fixed = eqx.partition(params, learned)
     start, unravel = ravel_pytree(free)
-    at: Callable[[Array], GaussianPolicy] = lambda x: policies(  # noqa: E731
-        eqx.combine(unravel(x), fixed)
-    )
+    whole: Callable[[Array], P] = lambda x: eqx.combine(unravel(x), fixed)  # noqa: E731
+    cost: Callable[[Array], Array] = lambda x: penalty(whole(x))  # noqa: E731
 
-    cost: Callable[[Array], Array] = lambda x: penalty(eqx.combine(unravel(x), fixed))  # noqa: E731
+    def actions(x: Array) -> ActionDistributions:
+        return over_tasks(action_distributions, policies(whole(x)), batch.obs, batch.alive)
 
-    old, forward = jax.linearize(at, start)
+    def surrogate(actions: ActionDistributions) -> Array:
+        return jax.vmap(surrogate_loss)(actions, batch).mean()
+
+    old, forward = jax.linearize(actions, start)
     backward = jax.linear_transpose(forward, start)
-    samples = over_tasks(policy_samples, old, batch)
-    old_means, hidden = over_tasks(lambda p, s: activations(p, s.inputs), old, samples)
-    n = batch.alive.shape[0]
-
-    def pulled_back(cotangents: GaussianPolicy) -> Array:
-        """The cotangent of the parameters, from those of the tasks' policies for a mean."""
-        return backward(jax.tree.map(lambda x: x / n, cotangents))[0]
 
     def product(v: Array) -> Array:
-        return pulled_back(over_tasks(fisher_product, old, hidden, samples.alive, forward(v)))
+        informed = jax.vmap(fisher_product)(old, forward(v), batch.alive)
+        return backward(jax.tree.map(lambda x: x / batch.alive.shape[0], informed))[0]
 
     def evaluate(x: Array) -> tuple[Array, Array]:
-        losses, kls = over_tasks(_loss_and_kl, at(x), samples, old, old_means)
-        return losses.mean() + cost(x), kls.mean()
+        new = actions(x)
+        return surrogate(new) + cost(x), jax.vmap(mean_kl)(old, new, batch.alive).mean()
 
-    losses, gradients = over_tasks(jax.value_and_grad(_loss), old, samples)
+    loss, cotangent = jax.value_and_grad(surrogate)(old)
     extra, extra_gradient = jax.value_and_grad(cost)(start)
-    loss, gradient = losses.mean() + extra, pulled_back(gradients) + extra_gradient
+    loss, gradient = loss + extra, backward(cotangent)[0] + extra_gradient
     stepped, found = natural_step(start, loss, gradient, product, evaluate, config)
     metrics = {
         "loss/surrogate": found.loss_before,
@@ -121,26 +116,7 @@ def trpo_step(
         "outer/share": found.share,
         "outer/accepted": found.accepted,
     }
-    return eqx.combine(unravel(stepped), fixed), metrics
-
-
-def _loss(policy: GaussianPolicy, samples: Samples) -> Float[Array, ""]:
-    """`-mean_t[r_t A_t]` of one task."""
-    return ratio_loss(policy, means(policy, samples.inputs), samples)
-
-
-def _loss_and_kl(
-    policy: GaussianPolicy,
-    samples: Samples,
-    old: GaussianPolicy,
-    old_means: Float[Array, "act n"],
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """The loss of one task, and the mean KL from the old policy."""
-    moved = means(policy, samples.inputs)
-    kl = jax.vmap(gaussian_kl, (1, None, 1, None))(
-        old_means, old.floored_log_std, moved, policy.floored_log_std
-    )
-    return ratio_loss(policy, moved, samples), alive_mean(kl, samples.alive)
+    return whole(stepped), metrics
 
 
 def ppo_steps(
