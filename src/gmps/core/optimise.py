@@ -19,9 +19,11 @@ def descend(
 
 
 def over_tasks(function: Callable[..., Any], *args: Any) -> Any:
-    """`function` of each task, whose arguments and results have a leading `task` axis.
+    """`function` of each task, whose arguments and results have a leading `task` axis; or of each
+    learner, of anything that is computed many times.
 
-    On a CPU one after another, so that a task's activations stay in cache; elsewhere all at once.
+    On a CPU one after another: a task's activations stay in cache, and batched matrix products are
+    slower there than single ones. Elsewhere all at once.
     """
     return jax.lax.platform_dependent(
         *args,

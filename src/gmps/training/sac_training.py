@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.core.optimise import over_tasks
 from gmps.core.types import Rollout, Shared, Task, env_steps, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.experts import sac
@@ -263,15 +264,9 @@ def _store(
 def _learn(
     config: SacConfig, learners: SacState, replay: Replay, steps: int, keys: Key[Array, " learner"]
 ) -> tuple[SacState, dict[str, Float[Array, " learner"]]]:
-    """Gradient steps of all learners. On a CPU one after another: batched matrix products are
-    slower there than these."""
-    one = lambda x: sac.update(config, x[0], x[1], steps, x[2])  # noqa: E731
-    if len(keys) == 1:
-        only = one((tree_index(learners, 0), tree_index(replay, 0), keys[0]))
-        return jax.tree.map(lambda x: x[None], only)
-    if jax.default_backend() == "cpu":
-        return jax.lax.map(one, (learners, replay, keys))
-    return jax.vmap(lambda *x: one(x))(learners, replay, keys)
+    """Gradient steps of all learners."""
+    one = lambda learner, replay, key: sac.update(config, learner, replay, steps, key)  # noqa: E731
+    return over_tasks(one, learners, replay, keys)
 
 
 def open_training(folder: Path, config: ExpertConfig) -> Run | None:
