@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from gmps.commands.cli import console, leading, parse
-from gmps.deploy.meta_policy import refuse_taken, save
+from gmps.deploy.folder import refuse_taken, save
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import Scores, read_scores
 from gmps.runs.run import Run

@@ -6,7 +6,7 @@ from typing import Any
 from gmps.commands.cli import console
 from gmps.core.types import stack, tree_index
 from gmps.deploy import load, read_episodes
-from gmps.deploy.meta_policy import META
+from gmps.deploy.folder import META
 from gmps.runs.new_file import require_new_file
 from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run

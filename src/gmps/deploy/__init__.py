@@ -16,8 +16,10 @@
 See `docs/deploy.md`.
 """
 
+from gmps.deploy.episode import Episode
 from gmps.deploy.episodes import RecordedEpisode, read_episodes, write_episode
-from gmps.deploy.meta_policy import AdaptedPolicy, Episode, MetaPolicy, load, save
+from gmps.deploy.folder import save
+from gmps.deploy.meta_policy import AdaptedPolicy, MetaPolicy, load
 
 __all__ = [
     "AdaptedPolicy",

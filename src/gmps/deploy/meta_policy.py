@@ -1,20 +1,15 @@
 """A meta-policy on the robot's computer: explore, record, adapt, act."""
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from gmps.deploy.adaptation import Acting, Inner, inner_of
+from gmps.deploy.episode import Episode, Spaces
 from gmps.deploy.episodes import (
     RecordedEpisode,
     check_finite,
@@ -22,12 +17,10 @@ from gmps.deploy.episodes import (
     read_episodes,
     write_episode,
 )
-from gmps.deploy.networks import ConvEncoder, GaussianNetwork, log_prob
+from gmps.deploy.folder import read
+from gmps.deploy.networks import ConvEncoder, GaussianNetwork
 from gmps.deploy.trust import Trust, judge
 from gmps.errors import GmpsError
-
-FORMAT = 1
-META, WEIGHTS, CARD = "meta.json", "policy.safetensors", "README.md"
 
 
 def load(folder: str | Path) -> "MetaPolicy":
@@ -37,104 +30,13 @@ def load(folder: str | Path) -> "MetaPolicy":
         GmpsError: the folder lacks a file, is damaged, or was written by another version.
     """
     folder = Path(folder)
-    for name in (META, WEIGHTS):
-        if not (folder / name).is_file():
-            raise GmpsError(
-                f"{folder} is no meta-policy: it has no {name}; name a folder that `gmps export` "
-                "wrote."
-            )
+    meta, arrays = read(folder)
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        if not isinstance(meta, dict):
-            raise ValueError("it holds no object")
-    except (ValueError, RecursionError) as error:
-        raise GmpsError(f"{folder / META} is damaged: {error}.") from error
-    if meta.get("format") != FORMAT:
-        raise GmpsError(
-            f"{folder} has format {meta.get('format')!r}, and this version of gmps reads format "
-            f"{FORMAT}; export it again, or install the version that wrote it."
-        )
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    if digest != meta.get("digest"):
-        raise GmpsError(
-            f"{folder / WEIGHTS} is not the file that {META} belongs to: its digest differs; "
-            "copy the folder again."
-        )
-    try:
-        return MetaPolicy(folder, meta, load_file(folder / WEIGHTS))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, GmpsError):
-            raise
-        raise GmpsError(f"{folder} is damaged: {error!r}; copy it again.") from error
-
-
-def save(
-    folder: str | Path, meta: dict[str, Any], arrays: dict[str, np.ndarray], card: str
-) -> Path:
-    """Write a meta-policy's folder: weights, what `load` reads about them, and a model card.
-
-    It is written aside and renamed, so no half of it is ever found.
-
-    Raises:
-        GmpsError: the folder exists and is not empty.
-    """
-    folder = refuse_taken(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-    try:
-        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, aside / WEIGHTS)
-        digest = hashlib.sha256((aside / WEIGHTS).read_bytes()).hexdigest()
-        content = {"format": FORMAT, **meta, "digest": digest}
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        (aside / META).write_text(text, encoding="utf-8")
-        (aside / CARD).write_text(card, encoding="utf-8")
-        aside.chmod(0o777 & ~_umask())
-        os.replace(aside, folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        return MetaPolicy(folder, meta, arrays)
+    except GmpsError:
         raise
-    return folder
-
-
-def refuse_taken(folder: str | Path) -> Path:
-    """The folder, if a meta-policy can be written there.
-
-    Raises:
-        GmpsError: it exists and is not empty.
-    """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise GmpsError(f"{folder} already exists; choose another folder with --out.")
-    return folder
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@dataclass(frozen=True)
-class Spaces:
-    """What a policy is given, and what its actions mean."""
-
-    obs_size: int
-    act_size: int
-    #: Bounds of the robot's actions; -1 and 1 of the policy's units are scaled to them.
-    low: np.ndarray
-    high: np.ndarray
-    #: `(height, width, 3)` of a frame; None where the policy acts on states.
-    frame: tuple[int, ...] | None
-
-    def units(self, act: np.ndarray) -> np.ndarray:
-        """An action in the robot's units, from one in [-1, 1]."""
-        unit = np.minimum(np.maximum(act, -1.0), 1.0)
-        return self.low + (unit + 1.0) * self.scale
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Half of the range."""
-        return 0.5 * (self.high - self.low)
+    except (KeyError, TypeError, ValueError) as error:
+        raise GmpsError(f"{folder} is damaged: {error!r}; copy it again.") from error
 
 
 class MetaPolicy:
@@ -213,7 +115,8 @@ class MetaPolicy:
             attempt = 0
             while True:
                 noise = np.random.Generator(np.random.Philox(key=_key(seed, self.step, i, attempt)))
-                episode = Episode(self, held[i], noise)
+                network = self._acting.drawn(held[i])
+                episode = Episode(network, held[i], noise, self.given, self.spaces)
                 yield episode
                 done = episode.finished()
                 if done is not None:
@@ -364,92 +267,6 @@ def _key(*numbers: int) -> int:
     """A key of 128 bits that depends on all numbers."""
     text = ",".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:16], "little")
-
-
-class Episode:
-    """One episode of exploring: `act` and `record` in turn."""
-
-    def __init__(self, meta: MetaPolicy, held: np.ndarray, noise: np.random.Generator):
-        self._meta, self._held, self._noise = meta, held, noise
-        network = meta._acting.drawn(held)
-        self._mean = network.fold()
-        self._log_std, self._std = network.log_std, network.std
-        self._obs: list[np.ndarray] = []
-        self._frames: list[np.ndarray] = []
-        self._act: list[np.ndarray] = []
-        self._log_prob: list[float] = []
-        self._reward: list[float] = []
-        self._last: np.ndarray | None = None
-        self._terminated = self._given_up = False
-
-    def act(self, obs: Any, frame: Any = None) -> np.ndarray:
-        """The action to take, `(act,)`, in the robot's units.
-
-        Args:
-            obs: the observation, `(obs,)`; of a policy that acts on pictures what it is given
-                beside the picture.
-            frame: the picture, uint8 `(height, width, 3)`.
-
-        Raises:
-            GmpsError: the last action has no reward yet, or the input does not fit.
-        """
-        if len(self._reward) < len(self._act):
-            raise GmpsError("The last action has no reward yet; call record before act.")
-        given = self._meta.given(obs, frame)
-        mean = self._mean(given)
-        act = mean + self._std * self._noise.standard_normal(len(mean), np.float32)
-        self._obs.append(np.array(obs, np.float32))
-        if frame is not None:
-            self._frames.append(np.array(frame))
-        self._act.append(act.astype(np.float32))
-        self._log_prob.append(float(log_prob(act, mean, self._log_std)))
-        return self._meta.spaces.units(act)
-
-    def record(self, reward: float, obs: Any = None, terminated: bool = False) -> None:
-        """The reward of the last action.
-
-        Args:
-            reward: a finite number.
-            obs: the observation after the action. Only that after the last one counts, and only
-                for steps that estimate values of observations; without it the last one seen does.
-            terminated: whether the episode ended for good; a time limit is no such end.
-
-        Raises:
-            GmpsError: there is no action without a reward, or the reward is not finite.
-        """
-        if len(self._reward) == len(self._act):
-            raise GmpsError("Every action has its reward; call act before record.")
-        if not np.isfinite(reward):
-            raise GmpsError(f"The reward is {reward}; it must be a finite number.")
-        self._reward.append(float(reward))
-        self._terminated = bool(terminated)
-        if obs is not None:
-            self._last = np.array(obs, np.float32)
-
-    def discard(self) -> None:
-        """Give this episode up: it is not recorded, and `explore` plays it again."""
-        self._given_up = True
-
-    def finished(self) -> RecordedEpisode | None:
-        """The recording; None if it was given up or has no rewarded step.
-
-        An action without a reward at the end is left out: the episode is cut before it.
-        """
-        steps = len(self._reward)
-        if self._given_up or steps == 0:
-            return None
-        cut = len(self._act) > steps
-        after = self._obs[steps] if cut else self._last
-        return RecordedEpisode(
-            obs=np.stack(self._obs[:steps]),
-            act=np.stack(self._act[:steps]),
-            reward=np.array(self._reward, np.float32),
-            log_prob=np.array(self._log_prob[:steps], np.float32),
-            held=self._held,
-            last_obs=self._obs[-1] if after is None else after,
-            terminated=self._terminated and not cut,
-            frames=np.stack(self._frames[:steps]) if self._frames else None,
-        )
 
 
 class AdaptedPolicy:

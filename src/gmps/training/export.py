@@ -7,7 +7,7 @@ import numpy as np
 
 from gmps.core.encoders import STRIDES, Convolutions
 from gmps.core.types import Demonstrations, Task, task_count
-from gmps.deploy.meta_policy import META
+from gmps.deploy.folder import META
 from gmps.methods.base import Method
 from gmps.methods.deployed import head_arrays
 from gmps.tasks.base import TaskFamily

@@ -1,0 +1,133 @@
+"""One exploring episode: `act` and `record` in turn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gmps.deploy.episodes import RecordedEpisode
+from gmps.deploy.networks import GaussianNetwork, log_prob
+from gmps.errors import GmpsError
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """What a policy is given, and what its actions mean."""
+
+    obs_size: int
+    act_size: int
+    #: Bounds of the robot's actions; -1 and 1 of the policy's units are scaled to them.
+    low: np.ndarray
+    high: np.ndarray
+    #: `(height, width, 3)` of a frame; None where the policy acts on states.
+    frame: tuple[int, ...] | None
+
+    def units(self, act: np.ndarray) -> np.ndarray:
+        """An action in the robot's units, from one in [-1, 1]."""
+        unit = np.minimum(np.maximum(act, -1.0), 1.0)
+        return self.low + (unit + 1.0) * self.scale
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Half of the range."""
+        return 0.5 * (self.high - self.low)
+
+
+class Episode:
+    """One episode of exploring: `act` and `record` in turn."""
+
+    def __init__(
+        self,
+        network: GaussianNetwork,
+        held: np.ndarray,
+        noise: np.random.Generator,
+        given: Callable[[Any, Any], np.ndarray],
+        spaces: Spaces,
+    ):
+        """Args:
+        network: acts, with the latent of this episode.
+        held: the normal numbers that made its latent.
+        noise: of its actions.
+        given: from an observation and a frame to what the network is given, checked.
+        spaces: what its actions mean.
+        """
+        self._held, self._noise, self._given, self._spaces = held, noise, given, spaces
+        self._mean = network.fold()
+        self._log_std, self._std = network.log_std, network.std
+        self._obs: list[np.ndarray] = []
+        self._frames: list[np.ndarray] = []
+        self._act: list[np.ndarray] = []
+        self._log_prob: list[float] = []
+        self._reward: list[float] = []
+        self._last: np.ndarray | None = None
+        self._terminated = self._given_up = False
+
+    def act(self, obs: Any, frame: Any = None) -> np.ndarray:
+        """The action to take, `(act,)`, in the robot's units.
+
+        Args:
+            obs: the observation, `(obs,)`; of a policy that acts on pictures what it is given
+                beside the picture.
+            frame: the picture, uint8 `(height, width, 3)`.
+
+        Raises:
+            GmpsError: the last action has no reward yet, or the input does not fit.
+        """
+        if len(self._reward) < len(self._act):
+            raise GmpsError("The last action has no reward yet; call record before act.")
+        given = self._given(obs, frame)
+        mean = self._mean(given)
+        act = mean + self._std * self._noise.standard_normal(len(mean), np.float32)
+        self._obs.append(np.array(obs, np.float32))
+        if frame is not None:
+            self._frames.append(np.array(frame))
+        self._act.append(act.astype(np.float32))
+        self._log_prob.append(float(log_prob(act, mean, self._log_std)))
+        return self._spaces.units(act)
+
+    def record(self, reward: float, obs: Any = None, terminated: bool = False) -> None:
+        """The reward of the last action.
+
+        Args:
+            reward: a finite number.
+            obs: the observation after the action. Only that after the last one counts, and only
+                for steps that estimate values of observations; without it the last one seen does.
+            terminated: whether the episode ended for good; a time limit is no such end.
+
+        Raises:
+            GmpsError: there is no action without a reward, or the reward is not finite.
+        """
+        if len(self._reward) == len(self._act):
+            raise GmpsError("Every action has its reward; call act before record.")
+        if not np.isfinite(reward):
+            raise GmpsError(f"The reward is {reward}; it must be a finite number.")
+        self._reward.append(float(reward))
+        self._terminated = bool(terminated)
+        if obs is not None:
+            self._last = np.array(obs, np.float32)
+
+    def discard(self) -> None:
+        """Give this episode up: it is not recorded, and `explore` plays it again."""
+        self._given_up = True
+
+    def finished(self) -> RecordedEpisode | None:
+        """The recording; None if it was given up or has no rewarded step.
+
+        An action without a reward at the end is left out: the episode is cut before it.
+        """
+        steps = len(self._reward)
+        if self._given_up or steps == 0:
+            return None
+        cut = len(self._act) > steps
+        after = self._obs[steps] if cut else self._last
+        return RecordedEpisode(
+            obs=np.stack(self._obs[:steps]),
+            act=np.stack(self._act[:steps]),
+            reward=np.array(self._reward, np.float32),
+            log_prob=np.array(self._log_prob[:steps], np.float32),
+            held=self._held,
+            last_obs=self._obs[-1] if after is None else after,
+            terminated=self._terminated and not cut,
+            frames=np.stack(self._frames[:steps]) if self._frames else None,
+        )

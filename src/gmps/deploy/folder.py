@@ -1,0 +1,99 @@
+"""A meta-policy's folder: weights, what is said about them, and a model card."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from gmps.errors import GmpsError
+
+FORMAT = 1
+META, WEIGHTS, CARD = "meta.json", "policy.safetensors", "README.md"
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `meta.json` says, and the arrays.
+
+    Raises:
+        GmpsError: the folder lacks a file, is damaged, or was written by another version.
+    """
+    for name in (META, WEIGHTS):
+        if not (folder / name).is_file():
+            raise GmpsError(
+                f"{folder} is no meta-policy: it has no {name}; name a folder that `gmps export` "
+                "wrote."
+            )
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        if not isinstance(meta, dict):
+            raise ValueError("it holds no object")
+    except (ValueError, RecursionError) as error:
+        raise GmpsError(f"{folder / META} is damaged: {error}.") from error
+    if meta.get("format") != FORMAT:
+        raise GmpsError(
+            f"{folder} has format {meta.get('format')!r}, and this version of gmps reads format "
+            f"{FORMAT}; export it again, or install the version that wrote it."
+        )
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    if digest != meta.get("digest"):
+        raise GmpsError(
+            f"{folder / WEIGHTS} is not the file that {META} belongs to: its digest differs; "
+            "copy the folder again."
+        )
+    try:
+        return meta, load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise GmpsError(f"{folder} is damaged: {error!r}; copy it again.") from error
+
+
+def save(
+    folder: str | Path, meta: dict[str, Any], arrays: dict[str, np.ndarray], card: str
+) -> Path:
+    """Write a meta-policy's folder: weights, what `load` reads about them, and a model card.
+
+    It is written aside and renamed, so no half of it is ever found.
+
+    Raises:
+        GmpsError: the folder exists and is not empty.
+    """
+    folder = refuse_taken(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
+    try:
+        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, aside / WEIGHTS)
+        digest = hashlib.sha256((aside / WEIGHTS).read_bytes()).hexdigest()
+        content = {"format": FORMAT, **meta, "digest": digest}
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        (aside / META).write_text(text, encoding="utf-8")
+        (aside / CARD).write_text(card, encoding="utf-8")
+        aside.chmod(0o777 & ~_umask())
+        os.replace(aside, folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return folder
+
+
+def refuse_taken(folder: str | Path) -> Path:
+    """The folder, if a meta-policy can be written there.
+
+    Raises:
+        GmpsError: it exists and is not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GmpsError(f"{folder} already exists; choose another folder with --out.")
+    return folder
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
