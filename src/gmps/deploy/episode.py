@@ -1,5 +1,6 @@
 """One exploring episode: `act` and `record` in turn."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +26,15 @@ class Spaces:
 
     def units(self, act: np.ndarray) -> np.ndarray:
         """An action in the robot's units, from one in [-1, 1]."""
-        unit = np.minimum(np.maximum(act, -1.0), 1.0)
-        return self.low + (unit + 1.0) * self.scale
+        return self.middle + self.half * np.minimum(np.maximum(act, -1.0), 1.0)
 
-    @property
-    def scale(self) -> np.ndarray:
+    @functools.cached_property
+    def middle(self) -> np.ndarray:
+        """What 0 stands for."""
+        return 0.5 * (self.low + self.high)
+
+    @functools.cached_property
+    def half(self) -> np.ndarray:
         """Half of the range."""
         return 0.5 * (self.high - self.low)
 
@@ -58,7 +63,7 @@ class Episode:
         self._obs: list[np.ndarray] = []
         self._frames: list[np.ndarray] = []
         self._act: list[np.ndarray] = []
-        self._log_prob: list[float] = []
+        self._means: list[np.ndarray] = []
         self._reward: list[float] = []
         self._last: np.ndarray | None = None
         self._terminated = self._given_up = False
@@ -78,12 +83,12 @@ class Episode:
             raise GmpsError("The last action has no reward yet; call record before act.")
         given = self._given(obs, frame)
         mean = self._mean(given)
-        act = mean + self._std * self._noise.standard_normal(len(mean), np.float32)
+        act = mean + self._std * self._noise.standard_normal(mean.shape[0], np.float32)
         self._obs.append(np.array(obs, np.float32))
         if frame is not None:
             self._frames.append(np.array(frame))
-        self._act.append(act.astype(np.float32))
-        self._log_prob.append(float(log_prob(act, mean, self._log_std)))
+        self._act.append(act)
+        self._means.append(mean)
         return self._spaces.units(act)
 
     def record(self, reward: float, obs: Any = None, terminated: bool = False) -> None:
@@ -120,12 +125,13 @@ class Episode:
         if self._given_up or steps == 0:
             return None
         cut = len(self._act) > steps
+        act = np.stack(self._act[:steps]).astype(np.float32)
         after = self._obs[steps] if cut else self._last
         return RecordedEpisode(
             obs=np.stack(self._obs[:steps]),
-            act=np.stack(self._act[:steps]),
+            act=act,
             reward=np.array(self._reward, np.float32),
-            log_prob=np.array(self._log_prob[:steps], np.float32),
+            log_prob=log_prob(act, np.stack(self._means[:steps]), self._log_std),
             held=self._held,
             last_obs=self._obs[-1] if after is None else after,
             terminated=self._terminated and not cut,
