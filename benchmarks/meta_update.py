@@ -41,6 +41,7 @@ from gmps.core.losses import InnerBatch
 from gmps.core.meta_gradient import MetaParams, meta_loss, meta_value_and_grad
 from gmps.core.nets import GaussianPolicy, init_head
 from gmps.core.types import Demonstrations
+from gmps.cores import usable_cores
 
 OBS, ACT, BIAS, HIDDEN = 38, 8, 4, (100, 100)
 MATMUL = 2048
@@ -222,7 +223,7 @@ class Torch:
         np.savez(folder / "inputs.npz", **inputs)  # pyright: ignore[reportArgumentType]
         command = [python, str(Path(__file__).with_name(script)), str(folder / "inputs.npz")]
         self.process = subprocess.Popen(
-            [*command, "--threads", str(cores())],
+            [*command, "--threads", str(usable_cores())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -305,10 +306,6 @@ def difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
     return max(float(np.abs(a[k] - b[k]).max() / np.abs(b[k]).max()) for k in b if b[k].any())
 
 
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def environment(load: tuple[float, float, float], torch: str | None) -> dict[str, Any]:
     git = subprocess.run(
         ["git", "rev-parse", "HEAD"],
@@ -324,7 +321,7 @@ def environment(load: tuple[float, float, float], torch: str | None) -> dict[str
         "packages": {**packages, "torch": torch},
         "machine": platform.machine(),
         "device": jax.devices()[0].device_kind,
-        "cores": cores(),
+        "cores": usable_cores(),
         "load_average_before_and_after": [round(load[0], 2), round(os.getloadavg()[0], 2)],
     }
 
