@@ -10,6 +10,8 @@ import os, sys
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 del os.sched_getaffinity
+if hasattr(os, "process_cpu_count"):  # which asks for the affinity on Linux alone
+    os.process_cpu_count = os.cpu_count
 
 def refuse(event, args):
     path = args[0] if args else None
