@@ -101,10 +101,8 @@ def test_explore_plays_any_gymnasium_environment(run, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     (tmp_path / "robot.py").write_text(ENV)
     assert main(f"export {run} --out policy".split()) == 0
-    assert (
-        main(["explore", "policy", "--env", "robot.py:make_env", "--episodes", "4", "--dry-run"])
-        == 0
-    )
+    command = "explore policy --env robot.py:make_env --episodes 4"
+    assert main(f"{command} --dry-run".split()) == 0
     assert "4 episodes of at most 20 steps would be played" in capsys.readouterr().out
     assert not (tmp_path / "episodes").exists()
     assert main(command.split()) == 0
@@ -120,7 +118,7 @@ def test_explore_plays_any_gymnasium_environment(run, tmp_path, monkeypatch, cap
     [
         ("adapt {run} --episodes nowhere", "There is no file or folder nowhere"),
         ("adapt {run} --episodes {recording} --task 1 1", "recorded in a task of their own"),
-        ("adapt {run} --episodes {recording} --out no/such/p", "There is no folder no/such"),
+        ("adapt {run} --episodes {recording} --out {run}/config.json", "already exists"),
         ("export {run} --out {run}", "already exists"),
         ("explore {run} --env x.py:f", "is no meta-policy"),
     ],

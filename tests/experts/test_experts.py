@@ -39,7 +39,7 @@ def test_mixture_density_is_the_learners():
     )
     act, expected = learner(policy, None, jnp.ones(3), noise[:2])
     assert log_prob == expected
-    assert expected == pytest.approx(float(policy.log_prob(jnp.ones(3), act)), rel=1e-6)
+    assert expected == pytest.approx(float(policy.head.log_prob(jnp.ones(3), act)), rel=1e-6)
 
 
 def test_beta_schedules_in_closed_form():
