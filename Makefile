@@ -31,7 +31,7 @@ test: setup
 test-newest:
 	$(PYTHON) -m venv --clear $(NEWEST)
 	$(NEWEST)/bin/python -m pip install -q --upgrade pip
-	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video]"
+	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video,data]"
 	$(NEWEST)/bin/python -m pip list
 	$(NEWEST)/bin/python -m pytest -m "not slow" -n 2 --dist loadfile $(NEWEST_TESTS)
 
