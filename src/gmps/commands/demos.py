@@ -1,4 +1,4 @@
-"""`gmps demos import`, `gmps demos record` and `gmps demos info`."""
+"""`gmps demos import`, `record`, `export` and `info`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +15,12 @@ from rich.table import Table
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import task_count, tree_index
 from gmps.data.bounded import Progress as Read
-from gmps.data.episodes import Ends, Episodes
+from gmps.data.episodes import Ends, Episodes, each
+from gmps.data.exporting import Format, export_demos, refuse_out, write_as
 from gmps.data.importing import MAPPING, import_demos
 from gmps.data.info import info
 from gmps.data.mapping import Mapping, load_mapping
-from gmps.data.minari_io import dataset_id, refuse_dataset, write_dataset
+from gmps.data.minari_io import dataset_id
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor, reporting_faults
 from gmps.tasks import make_family
@@ -57,16 +58,18 @@ class Import:
 
 @dataclass(frozen=True)
 class Record:
-    """Let an expert show the tasks of a family, and write its episodes as a Minari dataset.
+    """Let an expert show the tasks of a family, and write its episodes.
 
-    The option `task` of each episode holds the task parameter.
+    In a Minari dataset the option `task` of each episode holds the task parameter.
 
     example:
       gmps demos record sawyer-push --expert runs/push-expert --std 0.3 --out datasets/push
     """
 
     out: str
-    """Folder of the dataset. It must not exist yet."""
+    """Folder of the dataset, or file of robomimic. It must not exist yet."""
+    format: Format = "minari"
+    """What to write; `gmps train` reads Minari datasets, and `gmps demos import` all."""
     expert: tuple[str, ...] = ("scripted",)
     """scripted, FILE.py:FUNCTION, or folders of `gmps expert train`."""
     split: Literal["train", "heldout"] = "train"
@@ -87,6 +90,25 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write demonstrations in the format of another project.
+
+    example:
+      gmps demos export datasets/push --family sawyer-push --format lerobot --out push-lerobot
+      gmps demos export my-demos.npz --family ant-goal --format robomimic --out ant.hdf5
+    """
+
+    source: Annotated[str, tyro.conf.Positional]
+    """What `gmps demos import` takes."""
+    family: str
+    """The task family that the demonstrations are for."""
+    format: Format
+    """minari, robomimic (one HDF5 file), or lerobot (version 3, takes the extra data)."""
+    out: str
+    """The folder or file to write. It must not exist yet."""
+
+
+@dataclass(frozen=True)
 class Info:
     """Say what is in a file or dataset of demonstrations; nothing is written.
 
@@ -99,20 +121,22 @@ class Info:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run `import`, `record` or `info`."""
-    rule = "`import` and `record` write a dataset, `info` reads."
-    word, options = leading(argv, "demos", "import|record|info", rule)
+    """Run `import`, `record`, `export` or `info`."""
+    rule = "`import`, `record` and `export` write, `info` reads."
+    word, options = leading(argv, "demos", "import|record|export|info", rule)
     if word == "import":
         _import(parse(Import, options, "demos import"))
     elif word == "record":
         family, options = leading(options, "demos record", "FAMILY", "An expert shows its tasks.")
         _record(make_family(family), parse(Record, options, f"demos record {family}"))
+    elif word == "export":
+        _export(parse(Export, options, "demos export"))
     elif word == "info":
         _show(info(parse(Info, options, "demos info").source))
     else:
         raise GmpsError(
-            f"There is no command 'demos {word}'; use `demos import`, `demos record` or "
-            "`demos info`."
+            f"There is no command 'demos {word}'; use `demos import`, `demos record`, "
+            "`demos export` or `demos info`."
         )
     return 0
 
@@ -136,6 +160,19 @@ def _import(command: Import) -> None:
     console.print(f"  mapping kept: {command.out}/{MAPPING}")
 
 
+def _export(command: Export) -> None:
+    with _progress() as progress:
+        tasks, episodes, steps = export_demos(
+            command.source,
+            make_family(command.family),
+            command.out,
+            command.format,
+            progress=progress,
+        )
+    words = f"{tasks} tasks, {episodes} episodes, {steps} steps\nwritten: {command.out}"
+    console.print(f"{words} ({command.format})", markup=False)
+
+
 @contextmanager
 def _progress() -> Iterator[Read]:
     """A bar of episodes read."""
@@ -151,7 +188,7 @@ def _progress() -> Iterator[Read]:
 
 
 def _record(family: TaskFamily, command: Record) -> None:
-    refuse_dataset(command.out)
+    refuse_out(command.format, command.out)
     expert, tasks = find_expert(command.expert, family), family.tasks(command.split)
     tasks = tree_index(tasks, expert.knows(family, tasks))
     n = task_count(tasks)
@@ -175,10 +212,13 @@ def _record(family: TaskFamily, command: Record) -> None:
         None if success is None else np.asarray(success) > 0.5,
     )
     episodes = Episodes(obs, act, reward, contexts, alive, data.frames)
-    write_dataset(command.out, episodes, family.name, expert.source, ends)
+    write_as(command.format, command.out, each(episodes, ends), family, expert.source)
+    minari = command.format == "minari"
+    what = f"Minari id {dataset_id(command.out)}" if minari else command.format
     console.print(
         f"{n} tasks, {n * command.episodes} episodes, {int(alive.sum())} steps, mean return "
-        f"{reward.sum(-1).mean():.1f}\nwritten: {command.out}, Minari id {dataset_id(command.out)}"
+        f"{reward.sum(-1).mean():.1f}\nwritten: {command.out}, {what}",
+        markup=False,
     )
 
 

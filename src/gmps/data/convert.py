@@ -60,7 +60,7 @@ class Conversion:
         Raises:
             GmpsError: something that the family needs is missing or does not fit.
         """
-        self._recording, self._family, self._mapping = recording, family, mapping
+        self.recording, self._family, self._mapping = recording, family, mapping
         self._source = source
         self.notes: list[str] = list(recording.notes)
         self.layout: Layout = lay_out(recording, family, mapping, source)
@@ -75,7 +75,7 @@ class Conversion:
     @property
     def kind(self) -> str:
         """What was read, in words."""
-        return self._recording.kind
+        return self.recording.kind
 
     @property
     def has_reward(self) -> bool:
@@ -85,20 +85,20 @@ class Conversion:
     @property
     def obs_size_in(self) -> int:
         """Numbers of an observation before the family converts it."""
-        columns = self._recording.columns
+        columns = self.recording.columns
         return sum(rule.take(columns[rule.column][:1]).shape[1] for rule in self.layout.obs)
 
     def episodes(self) -> Iterator[Shown]:
         """The episodes in order, actions clipped to [-1, 1]."""
-        facts = self._recording.facts
-        for i, rows in split(self._recording):
+        facts = self.recording.facts
+        for i, rows in split(self.recording):
             if i not in self.task_of:
                 continue
             shown = self._episode(i, rows, f"{facts.names[i]} of {self._source}")
             yield shown
 
     def _episode(self, i: int, rows: slice, name: str) -> Shown:
-        recording, layout, family = self._recording, self.layout, self._family
+        recording, layout, family = self.recording, self.layout, self._family
         obs = self._taken(layout.obs, rows)
         act = self._taken(layout.act, rows)
         act = act - self._taken(layout.act_from, rows) if layout.act_from else act
@@ -141,13 +141,13 @@ class Conversion:
         )
 
     def _taken(self, rules: tuple[Rule, ...], rows: slice) -> np.ndarray:
-        columns = self._recording.columns
+        columns = self.recording.columns
         return np.concatenate(
             [np.asarray(rule.take(columns[rule.column][rows]), np.float64) for rule in rules], 1
         )
 
     def _after(self, i: int) -> np.ndarray | None:
-        last = self._recording.last
+        last = self.recording.last
         if any(rule.column not in last for rule in self.layout.obs):
             return None
         taken = [rule.take(last[rule.column][i : i + 1])[0] for rule in self.layout.obs]
@@ -161,7 +161,7 @@ class Conversion:
 
     def _ratio(self) -> float:
         own = 1 / self._family.spec.control_dt
-        hz = self._mapping.hz or self._recording.hz
+        hz = self._mapping.hz or self.recording.hz
         if hz is None or abs(hz / own - 1) < 0.01:
             return 1.0
         if self._mapping.actions is None:
@@ -176,7 +176,7 @@ class Conversion:
         return hz / own
 
     def _without_failures(self) -> list[int]:
-        facts = self._recording.facts
+        facts = self.recording.facts
         everything = list(range(len(facts.names)))
         failed = [i for i in everything if facts.success[i] is False]
         if not failed or self._mapping.failures == "keep":
@@ -192,7 +192,7 @@ class Conversion:
 
     def _told_apart(self) -> tuple[dict[int, int], np.ndarray]:
         """The task of each episode that is kept, and each task's parameter."""
-        facts = self._recording.facts
+        facts = self.recording.facts
         goals = self._goals()
         ends = bool(self.layout.goal) and any(rule.at for rule in self.layout.goal)
         index: dict[Any, int] = {}
@@ -217,7 +217,7 @@ class Conversion:
 
     def _goals(self) -> dict[int, np.ndarray]:
         """The task parameter of each kept episode."""
-        recording, size = self._recording, self._family.spec.context_size
+        recording, size = self.recording, self._family.spec.context_size
         found: dict[int, Any] = {}
         table = None if self._mapping.tasks is None else read_tasks(self._mapping.tasks)
         starts = recording.starts
@@ -247,7 +247,7 @@ class Conversion:
     def _goal_of(self, name: str, rows: slice) -> np.ndarray:
         numbers = []
         for rule in self.layout.goal:
-            values = rule.take(self._recording.columns[rule.column][rows])
+            values = rule.take(self.recording.columns[rule.column][rows])
             if rule.at is None and (values != values[:1]).any():
                 raise GmpsError(
                     f"{rule.column} changes within {name} of {self._source}, and so is no goal; "
@@ -257,7 +257,7 @@ class Conversion:
         return np.concatenate(numbers)
 
     def _no_goal(self, name: str) -> str:
-        task = next((t for t in self._recording.facts.tasks if t is not None), None)
+        task = next((t for t in self.recording.facts.tasks if t is not None), None)
         known = "" if task is None else " An index alone does not say how the task is rewarded."
         return (
             f"{name} of {self._source} does not say its goal, the task parameter of "
@@ -268,7 +268,7 @@ class Conversion:
 
     def _say_scale(self) -> None:
         factor, offset = self.layout.act_factor, self.layout.act_offset
-        bounds = self._recording.action_bounds
+        bounds = self.recording.action_bounds
         told = any(word.startswith("act=") for word in self._mapping.scale)
         if bounds is not None and not told and ((factor != 1) | (offset != 0)).any():
             low, high = (", ".join(f"{x:g}" for x in dict.fromkeys(side)) for side in bounds)

@@ -62,9 +62,7 @@ def import_demos(
     """
     refuse_dataset(out)
     mapping = mapping or Mapping()
-    name = f"{source}"
-    with opened(source, family, mapping, progress) as recording:
-        conversion = Conversion(recording, family, mapping, name)
+    with converted(source, family, mapping, progress) as conversion:
         rows = _checked(conversion, family, accept)
         title = Path(source).name
         write_episodes(
@@ -74,8 +72,8 @@ def import_demos(
             title,
             also=lambda folder: save_mapping(mapping, folder / MAPPING),
         )
-        last_known = bool(recording.last)
-        unread = tuple(recording.unread)
+        last_known = bool(conversion.recording.last)
+        unread = tuple(conversion.recording.unread)
     return replace(
         _report(Path(source), conversion, family, unread),
         written=Path(out),
@@ -131,6 +129,23 @@ def _report(
         ignored=unread,
         notes=tuple(conversion.notes),
     )
+
+
+@contextmanager
+def converted(
+    source: str | Path, family: TaskFamily, mapping: Mapping, progress: Progress | None = None
+) -> Iterator[Conversion]:
+    """A source of any kind as a family's episodes. A `tasks.csv` that lies in it tells the goals.
+
+    Raises:
+        GmpsError: see `import_demos`.
+    """
+    path = recognise(source)[1]
+    near = [p for p in (path / "tasks.csv", path / "meta" / "tasks.csv") if p.is_file()]
+    told = mapping.tasks or any(parse_rule(word).target == "goal" for word in mapping.map)
+    found = replace(mapping, tasks=str(near[0])) if near and not told else mapping
+    with opened(source, family, mapping, progress) as recording:
+        yield Conversion(recording, family, found, f"{source}")
 
 
 @contextmanager

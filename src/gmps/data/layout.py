@@ -26,7 +26,13 @@ _KNOWN = {
     "act": ("actions", "action", "act"),
     "reward": ("rewards", "next.reward", "reward"),
     "goal": ("goal", "goals", "observations/desired_goal", "obs/goal"),
-    "frame": ("observations/frame", "obs/frame", "observation.images.frame", "frame", "frames"),
+    "frame": (
+        "observations/frame",
+        "obs/frame_image",
+        "observation.images.frame",
+        "frame",
+        "frames",
+    ),
 }
 
 

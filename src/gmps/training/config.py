@@ -34,6 +34,9 @@ class TrainConfig(Settings):
     demos: str | None = None
     """Demonstrations: an .npz file or a Minari dataset. Without --expert beside them nobody labels
     the states that the learner visits."""
+    demos_best: float = setting(1.0, above=0, at_most=1, added=True)
+    """With demonstrations of unequal skill: learn from this share of each task's episodes, those
+    of highest return."""
     expert: tuple[str, ...] = ()
     """Who labels the states that the learner visits: scripted (the family's controller), sac
     (trained first, in RUN/expert), FILE.py:FUNCTION, or folders of `gmps expert train`. Without

@@ -5,12 +5,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from gmps.core.types import Demonstrations, Task, evenly
 from gmps.data.augmentation import task_spread
 from gmps.data.checks import own_ranges, questions, reward_words, summary
 from gmps.data.demos import DemoSet, load_demos
 from gmps.data.relabel import own_rewards, same_rewards
+from gmps.data.select import best_episodes, without_failures
 from gmps.errors import GmpsError
 from gmps.experts.base import SAME_TASK
 from gmps.tasks.base import TaskFamily
@@ -49,10 +51,12 @@ def demonstrated(
         GmpsError: see `load_demos`; or fewer than 2 tasks are left.
     """
     assert config.demos is not None
-    demos = load_demos(config.demos, family)
+    demos, failures = without_failures(load_demos(config.demos, family))
+    rewards = _rewards(demos, family)
+    demos, chosen = best_episodes(demos, rewards.values, config.demos_best)
     part, excluded = _training_part(demos, family, heldout, config.train_tasks)
     used = demos.select(part)
-    levels, rewards, warnings = _demonstrated_returns(demos, family)
+    levels, warnings = _levels(demos, family, rewards), rewards.warnings
     labelled = used.demonstrations()
     # Somebody who answers labels states off the demonstrated paths; a picture cannot be moved.
     if config.spread and not config.expert and not config.clone and used.frames is None:
@@ -64,7 +68,12 @@ def demonstrated(
         demos=labelled,
         levels=levels,
         steps=int(used.alive.sum()),
-        notes=(summary(demos, part, excluded, rewards), *demos.report.notes),
+        notes=(
+            summary(demos, part, excluded, rewards.words),
+            *failures,
+            *chosen,
+            *demos.report.notes,
+        ),
         warnings=warnings,
     )
 
@@ -90,31 +99,43 @@ def _training_part(
     return train.tolist(), excluded
 
 
-def _demonstrated_returns(
-    demos: DemoSet, family: TaskFamily
-) -> tuple[KnownLevels | None, str, tuple[str, ...]]:
-    """The demonstrators' level, where it comes from, and what is to be said loudly about it.
+class _Rewards(NamedTuple):
+    """What demonstrations earned, as far as it is known."""
 
-    If the file has no rewards, or not the family's, the level is that of the family's own rewards,
-    where the observations tell them.
-    """
-    own = own_rewards(demos, family)
-    if demos.reward is None and own is None:
-        return None, "unknown: the file has none", ()
-    reward, whose, words, warnings = demos.reward, "demonstrators'", "of the file", ()
-    if reward is None or (own is not None and not same_rewards(reward, own)):
-        assert own is not None
-        words = "recomputed"
-        if reward is not None:
-            differ = reward_words(reward[demos.alive], own[demos.alive])
-            warnings = (
-                f"The rewards in {demos.report.source} are not those of {family.name}: {differ}; "
-                "the demonstrators' level is computed from the observations.",
-            )
-        reward, whose = own, "demonstrators' recomputed"
+    values: Float[np.ndarray, "task ep t"] | None
+    #: Where they come from, for the summary, and whose level they make.
+    words: str
+    whose: str
+    #: What is to be said loudly.
+    warnings: tuple[str, ...] = ()
+
+
+def _rewards(demos: DemoSet, family: TaskFamily) -> _Rewards:
+    """The rewards of the file, or the family's own where the file has none or others and the
+    observations tell them."""
+    own, given = own_rewards(demos, family), demos.reward
+    if own is None:
+        words = "unknown: the file has none" if given is None else "of the file"
+        return _Rewards(given, words, "demonstrators'")
+    if given is not None and same_rewards(given, own):
+        return _Rewards(given, "of the file", "demonstrators'")
+    warnings = ()
+    if given is not None:
+        differ = reward_words(given[demos.alive], own[demos.alive])
+        warnings = (
+            f"The rewards in {demos.report.source} are not those of {family.name}: {differ}; "
+            "the demonstrators' level is computed from the observations.",
+        )
+    return _Rewards(own, "recomputed", "demonstrators' recomputed", warnings)
+
+
+def _levels(demos: DemoSet, family: TaskFamily, rewards: _Rewards) -> KnownLevels | None:
+    """The demonstrators' mean return in each task."""
+    if rewards.values is None:
+        return None
     contexts = np.asarray(jax.vmap(family.context)(jnp.asarray(demos.tasks)))
     # Tasks may have fewer episodes than others: places without steps are none.
     shown = demos.alive.any(-1)
-    returns = np.where(demos.alive, reward, 0).sum(-1)
+    returns = np.where(demos.alive, rewards.values, 0).sum(-1)
     means = returns.mean(-1) if shown.all() else returns.sum(-1) / shown.sum(-1)
-    return KnownLevels(contexts, np.asarray(means, np.float64), whose), words, warnings
+    return KnownLevels(contexts, np.asarray(means, np.float64), rewards.whose)

@@ -69,6 +69,8 @@ def _episode(path: Path, demo: h5py.Group, sink: Sink, wanted: Wanted) -> dict:
             f"{int(steps)}."
         )
     said: dict[str, Any] = dict(demo.attrs)
+    if said.get("rewards") is not None and not said["rewards"]:
+        columns.pop("rewards", None)
     goal, success, task = said.get("goal"), said.get("success"), said.get("task_index")
     return {
         "columns": columns,
