@@ -19,6 +19,7 @@ from gmps.data.importing import import_demos
 from gmps.data.info import info
 from gmps.data.mapping import Mapping, load_mapping
 from gmps.data.readers import child
+from gmps.deploy.episodes import RecordedEpisode, write_episode
 from gmps.errors import GmpsError
 from gmps.tasks import make_family
 
@@ -248,6 +249,45 @@ def test_folders_of_one_file_an_episode(tmp_path, kind):
         np.testing.assert_allclose(demos.obs[i, 0, : 3 + i], obs, rtol=1e-6)
         np.testing.assert_allclose(demos.act[i, 0, : 3 + i], act, rtol=1e-6)
         np.testing.assert_allclose(demos.reward[i, 0, : 3 + i], reward, rtol=1e-6)
+
+
+def test_what_a_robot_explored(tmp_path):
+    """Files of `gmps explore`, one an episode or all in one, with what adaptation keeps aside."""
+    rng = np.random.default_rng(0)
+    family = make_family("point-goal")
+    episodes = [
+        RecordedEpisode(
+            obs=rng.normal(size=(n, 2)),
+            act=rng.uniform(-1, 1, (n, 2)),
+            reward=rng.normal(size=n),
+            log_prob=np.zeros(n),
+            held=np.zeros(4),
+            last_obs=rng.normal(size=2),
+            terminated=n == 3,
+        )
+        for n in (5, 3)
+    ]
+    for i, episode in enumerate(episodes):
+        write_episode(tmp_path / "explored" / f"{i}.npz", episode, policy=np.array("abc"))
+    several = {}
+    for name in ("observations", "actions", "rewards", "log_prob"):
+        arrays = [e.contents()[name] for e in episodes]
+        pad = [(0, 2), *[(0, 0)] * (arrays[1].ndim - 1)]
+        several[name] = np.stack([arrays[0], np.pad(arrays[1], pad)])
+    for name in ("held", "last_observation", "terminated"):
+        several[name] = np.stack([e.contents()[name] for e in episodes])
+    np.savez(tmp_path / "several.npz", **several, lengths=[5, 3])
+    for i, name in enumerate(["explored", "several.npz"]):
+        facts = info(tmp_path / name)
+        assert (facts["episodes"], facts["steps"]) == (2, 8)
+        rows = ["0,1,2", "1,1,2"] if i == 0 else ["several 0,1,2", "several 1,1,2"]
+        (tmp_path / "goals.csv").write_text("\n".join(["episode,x,y", *rows]) + "\n")
+        mapping = Mapping(tasks=str(tmp_path / "goals.csv"))
+        import_demos(tmp_path / name, family, tmp_path / f"out{i}", mapping)
+        demos = load_demos(tmp_path / f"out{i}", family)
+        assert demos.alive.sum(-1).tolist() == [[5, 3]]
+        np.testing.assert_allclose(demos.obs[0, 1, :3], episodes[1].obs, rtol=1e-6)
+        np.testing.assert_allclose(demos.reward[0, 0], episodes[0].reward, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

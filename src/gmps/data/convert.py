@@ -178,17 +178,18 @@ class Conversion:
     def _without_failures(self) -> list[int]:
         facts = self.recording.facts
         everything = list(range(len(facts.names)))
-        failed = [i for i in everything if facts.success[i] is False]
+        failed = {i for i in everything if facts.success[i] is False}
         if not failed or self._mapping.failures == "keep":
             return everything
-        words = ", ".join(facts.names[i] for i in failed[:8]) + (", ..." if failed[8:] else "")
+        words = ", ".join(facts.names[i] for i in sorted(failed)[:8])
+        words += ", ..." if len(failed) > 8 else ""
         if len(failed) == len(everything):
             raise GmpsError(f"All episodes of {self._source} failed, by its own word; give others.")
         self.notes.append(
             f"{len(failed)} of {len(everything)} episodes failed by the recording's own word and "
             f"are left out ({words}); --failures keep takes them"
         )
-        return [i for i in everything if i not in set(failed)]
+        return [i for i in everything if i not in failed]
 
     def _told_apart(self) -> tuple[dict[int, int], np.ndarray]:
         """The task of each episode that is kept, and each task's parameter."""

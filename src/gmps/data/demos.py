@@ -208,7 +208,7 @@ def load_demos(source: str | Path, family: TaskFamily) -> DemoSet:
 _WORDS = {
     "hdf5": "an HDF5 file",
     "lerobot": "a LeRobot dataset",
-    "folder": "a folder of one file an episode",
+    "folder": "recorded episodes that do not say their task",
 }
 
 

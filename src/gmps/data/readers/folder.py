@@ -1,12 +1,14 @@
-"""A folder of one file an episode, `.npz` or `.csv`.
+"""Files of one episode or a few, `.npz` or `.csv`: a folder of them, or one.
 
-An `.npz` holds arrays `(t, ...)`; a `.csv` has names in its first line and numbers below. Columns
-`state_0`, `state_1`, ... become one column `state`.
+An `.npz` holds arrays `(t, ...)`, those of `gmps explore` among them; in a file of several
+episodes each has a leading axis, and `lengths (episode,)` says where they end. A `.csv` has names
+in its first line and numbers below. Columns `state_0`, `state_1`, ... become one column `state`.
 """
 
 import csv
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,11 @@ from gmps.errors import GmpsError
 TASKS = "tasks.csv"
 _CSV_BYTES = 1 << 28
 #: Arrays that say something of the whole episode.
-_FACTS = ("goal", "task_index", "success", "terminated")
+_FACTS = ("goal", "task_index", "success", "terminated", "last_observation")
+#: Arrays of `gmps explore` that are for adaptation alone.
+_ASIDE = ("held", "policy")
+#: Axes of one episode's observations.
+_AXES = 2
 
 
 def episode_files(folder: Path) -> list[Path]:
@@ -31,35 +37,53 @@ def episode_files(folder: Path) -> list[Path]:
     return sorted(files, key=parts)
 
 
-def read(folder: Path, sink: Sink, wanted: Wanted) -> None:
-    """Hand the episodes of a folder to the sink.
+def holds_episodes(path: Path) -> bool:
+    """Whether an `.npz` file holds one episode or several of one task, and not tasks x episodes.
+
+    Raises:
+        GmpsError: it is damaged.
+    """
+    found = read_npz(path, (), ("observations", "actions"))[0]
+    axes = {array.ndim for array in found.values()}
+    return len(found) == 2 and axes in ({_AXES}, {_AXES + 1})
+
+
+def read(source: Path, sink: Sink, wanted: Wanted) -> None:
+    """Hand the episodes of a folder, or of one file, to the sink.
 
     Raises:
         GmpsError: a file is damaged or holds no episode.
     """
-    files = episode_files(folder)
-    kinds = sorted({p.suffix for p in files})
-    sink.about["kind"] = f"folder of {' and '.join(kinds)} files"
-    for path in files:
-        columns = _csv(path) if path.suffix == ".csv" else _npz(path)
-        facts = {name: columns.pop(name) for name in _FACTS if name in columns}
-        for name in [n for n, array in columns.items() if array.ndim >= 4]:
-            if wanted.picture(name):
-                columns[name] = resized(columns[name], wanted)
-            else:
-                sink.about["unread"][name] = list(columns.pop(name).shape[1:])
-        firsts = {name: np.ravel(array)[0] for name, array in facts.items() if array.size}
-        task, success = firsts.get("task_index"), firsts.get("success")
-        sink.add(
-            path.stem,
-            columns,
-            task=None if task is None else int(task),
-            goal=_goal(path, facts.get("goal")),
-            terminated=bool(firsts.get("terminated", False)),
-            success=None if success is None else bool(success),
-        )
-        if sink.count % 200 == 0:
-            print(sink.count, len(files), flush=True)
+    files = episode_files(source) if source.is_dir() else [source]
+    kinds = " and ".join(sorted({p.suffix for p in files}))
+    sink.about["kind"] = f"folder of {kinds} files" if source.is_dir() else f"{kinds} file"
+    for count, path in enumerate(files):
+        episodes = [(path.stem, _csv(path))] if path.suffix == ".csv" else _npz(path)
+        for name, columns in episodes:
+            _add(name, path, columns, sink, wanted)
+        if (count + 1) % 200 == 0:
+            print(count + 1, len(files), flush=True)
+
+
+def _add(name: str, path: Path, columns: dict[str, np.ndarray], sink: Sink, wanted: Wanted) -> None:
+    facts = {key: columns.pop(key) for key in _FACTS if key in columns}
+    for key in [key for key, array in columns.items() if array.ndim >= 4]:
+        if wanted.picture(key):
+            columns[key] = resized(columns[key], wanted)
+        else:
+            sink.about["unread"][key] = list(columns.pop(key).shape[1:])
+    firsts = {key: np.ravel(array)[0] for key, array in facts.items() if array.size}
+    task, success = firsts.get("task_index"), firsts.get("success")
+    last = facts.get("last_observation")
+    sink.add(
+        name,
+        columns,
+        last={} if last is None or "observations" not in columns else {"observations": last},
+        task=None if task is None else int(task),
+        goal=_goal(path, facts.get("goal")),
+        terminated=bool(firsts.get("terminated", False)),
+        success=None if success is None else bool(success),
+    )
 
 
 def _goal(path: Path, goal: np.ndarray | None) -> list[float] | None:
@@ -72,15 +96,32 @@ def _goal(path: Path, goal: np.ndarray | None) -> list[float] | None:
     return rows[0].astype(float).tolist()
 
 
-def _npz(path: Path) -> dict[str, np.ndarray]:
+def _npz(path: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """The episodes of an `.npz` file, by name."""
     _, names = read_npz(path, ())
-    arrays = read_npz(path, (), names)[0]
+    arrays = read_npz(path, (), [name for name in names if name not in _ASIDE])[0]
+    lengths = arrays.pop("lengths", None)
     for name, array in arrays.items():
         if array.ndim == 0 and name not in _FACTS:
-            raise GmpsError(
-                f"The array {name} of {path} is one number; it needs the axes (t, ...)."
-            )
-    return arrays
+            raise GmpsError(f"The array {name} of {path} is one number; it needs the axis t.")
+    observations = arrays.get("observations")
+    if observations is None or observations.ndim <= _AXES:
+        yield path.stem, arrays
+        return
+    count, steps = observations.shape[:2]
+    ends = np.full(count, steps) if lengths is None else np.ravel(lengths)
+    wrong = [name for name, array in arrays.items() if array.shape[:1] != (count,)]
+    if wrong or len(ends) != count or (ends < 1).any() or (ends > steps).any():
+        raise GmpsError(
+            f"{path} has {count} episodes of up to {steps} steps, to which "
+            f"{', '.join(wrong) or 'lengths'} does not fit."
+        )
+    for i in range(count):
+        cut = slice(int(ends[i]))
+        yield (
+            f"{path.stem} {i}",
+            {name: array[i] if name in _FACTS else array[i][cut] for name, array in arrays.items()},
+        )
 
 
 def _csv(path: Path) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from gmps.data.readers.folder import episode_files
+from gmps.data.readers.folder import episode_files, holds_episodes
 from gmps.data.readers.lerobot import is_lerobot
 from gmps.errors import GmpsError
 
@@ -34,6 +34,8 @@ def find_minari(path: str | Path) -> Path | None:
 def recognise(source: str | Path) -> tuple[Kind, Path]:
     """The kind of demonstrations, and the file or folder where they lie.
 
+    `folder` is also a file of episodes of one task.
+
     Raises:
         GmpsError: nothing is there, or it is of no known kind.
     """
@@ -51,7 +53,7 @@ def recognise(source: str | Path) -> tuple[Kind, Path]:
     if not path.exists():
         raise GmpsError(f"There is no file {path}.")
     if zipfile.is_zipfile(path):
-        return "npz", path
+        return ("folder" if holds_episodes(path) else "npz"), path
     start = b""
     if path.is_file():
         with path.open("rb") as file:
