@@ -235,7 +235,7 @@ def test_discards_complete_later_checkpoints(tmp_path):
 def test_half_written_files_are_ignored_and_cleaned_up(tmp_path):
     store = Checkpoints(tmp_path)
     store.save(0, {"x": np.ones(3)})
-    leftover = tmp_path / f"{checkpoint._TEMPORARY}123-step_0000000001.safetensors"
+    leftover = tmp_path / f"{checkpoint.TEMPORARY}123-step_0000000001.safetensors"
     leftover.write_bytes(b"half")
     latest = store.latest()
     assert latest is not None

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from gmps.aside import refuse_taken
 from gmps.commands.cli import console, leading, parse
-from gmps.deploy.folder import refuse_taken, save
+from gmps.deploy.folder import save
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import Scores, read_scores
 from gmps.runs.run import Run
@@ -40,7 +41,8 @@ def run(argv: Sequence[str]) -> int:
     folder, options = leading(argv, "export", "RUN", "RUN is a folder that `gmps train` wrote.")
     command = parse(Export, options, "export RUN")
     run = Run.open(folder)
-    out = refuse_taken(Path(command.out) if command.out else run.path / "policy")
+    out = Path(command.out) if command.out else run.path / "policy"
+    refuse_taken(out)
     config = run.load_config(TrainConfig)
     experiment = load_experiment(run, config, family=command.family)
     state, metadata = restore(run, config, experiment, command.checkpoint)

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
+from gmps.aside import write_atomically
 from gmps.commands.cli import console, leading, main, parse
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import AdaptationScore, Figure
 from gmps.methods.registry import option_prefix, settings_class
 from gmps.presets import Preset
-from gmps.runs.checkpoint import write_atomically
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
 from gmps.settings import SEED_MAX, Settings, setting

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from gmps.data.aside import refuse_taken
+from gmps.aside import refuse_taken
 from gmps.data.bounded import Progress
 from gmps.data.episodes import Shown
 from gmps.data.importing import converted

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from gmps.data.aside import aside
+from gmps.aside import aside
 from gmps.data.episodes import Shown
 from gmps.errors import GmpsError
 

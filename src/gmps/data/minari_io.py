@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gmps.data.aside import aside, refuse_taken
+from gmps.aside import aside, refuse_taken
 from gmps.data.episodes import Ends, Episodes, Shown, each
 from gmps.errors import GmpsError
 

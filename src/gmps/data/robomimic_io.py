@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from gmps.data.aside import aside
+from gmps.aside import aside
 from gmps.data.episodes import Shown
 from gmps.errors import GmpsError
 

@@ -7,8 +7,7 @@ that act on pictures. A file of several episodes has a leading axis on every arr
 (ep,)`. `gmps demos` reads both.
 """
 
-import os
-import tempfile
+import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gmps.aside import write_atomically
 from gmps.errors import GmpsError
 
 _REQUIRED = ("observations", "actions", "rewards")
@@ -108,16 +108,9 @@ def write_episode(path: str | Path, episode: RecordedEpisode, **facts: Any) -> N
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **episode.contents(), **facts)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **episode.contents(), **facts)
+    write_atomically(path, content.getvalue())
 
 
 def read_episodes(source: str | Path) -> list[RecordedEpisode]:

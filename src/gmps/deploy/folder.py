@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from gmps.aside import aside
 from gmps.errors import GmpsError
 
 FORMAT = 1
@@ -63,37 +61,12 @@ def save(
     Raises:
         GmpsError: the folder exists and is not empty.
     """
-    folder = refuse_taken(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-    try:
-        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, aside / WEIGHTS)
-        digest = hashlib.sha256((aside / WEIGHTS).read_bytes()).hexdigest()
+    with aside(folder) as staging:
+        staging.mkdir()
+        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, staging / WEIGHTS)
+        digest = hashlib.sha256((staging / WEIGHTS).read_bytes()).hexdigest()
         content = {"format": FORMAT, **meta, "digest": digest}
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        (aside / META).write_text(text, encoding="utf-8")
-        (aside / CARD).write_text(card, encoding="utf-8")
-        aside.chmod(0o777 & ~_umask())
-        os.replace(aside, folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    return folder
-
-
-def refuse_taken(folder: str | Path) -> Path:
-    """The folder, if a meta-policy can be written there.
-
-    Raises:
-        GmpsError: it exists and is not empty.
-    """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise GmpsError(f"{folder} already exists; choose another folder with --out.")
-    return folder
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        (staging / META).write_text(text, encoding="utf-8")
+        (staging / CARD).write_text(card, encoding="utf-8")
+    return Path(folder)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from gmps.aside import write_atomically
 from gmps.errors import GmpsError
 from gmps.evaluation.conditions import CONDITIONS
 from gmps.evaluation.scores import MODES, SPLITS
@@ -12,7 +13,6 @@ from gmps.report.runs import Group, group_runs, load_run
 from gmps.report.sections import MODE_TITLES, SPLIT_TITLES, group_section, lead
 from gmps.report.tables import comparison_table, facts_table
 from gmps.report.text import details, escape
-from gmps.runs.checkpoint import write_atomically
 from gmps.runs.run import REPORT
 
 _GENERATOR = '<meta name="generator" content="gmps report">'

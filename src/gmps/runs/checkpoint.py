@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -22,33 +21,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from gmps.aside import TEMPORARY, write_atomically
 from gmps.errors import GmpsError
 
 Tree = TypeVar("Tree")
 FORMAT = "gmps-checkpoint-1"
 _ENTRY = "gmps"
-_TEMPORARY = ".writing-"
 _NAME = re.compile(r"step_(\d{10})\.safetensors")
-
-
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file so that at any moment `path` holds the old content or the new, never a part.
-
-    The data go to a temporary file in the same folder, reach the disk, and are renamed.
-    """
-    path = Path(path)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":  # elsewhere folders cannot be opened, and renames are written through
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def save(path: str | Path, tree: Any, metadata: Mapping[str, Any] | None = None) -> None:
@@ -172,7 +151,7 @@ class Checkpoints:
             score: the figure that decides which is best; higher is better. A NaN never wins.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(f"{_TEMPORARY}*"):
+        for leftover in self.folder.glob(f"{TEMPORARY}*"):
             leftover.unlink()
         finite = None if score is None or not math.isfinite(score) else float(score)
         content = {"step": int(step), "score": finite, "metadata": dict(metadata or {})}

@@ -8,8 +8,8 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gmps.aside import write_atomically
 from gmps.errors import GmpsError
-from gmps.runs.checkpoint import write_atomically
 from gmps.runs.config_json import Misfit, decode_config, encode_config
 
 Result = TypeVar("Result")

@@ -24,8 +24,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tensorboardX import SummaryWriter
 
+from gmps.aside import write_atomically
 from gmps.errors import GmpsError
-from gmps.runs.checkpoint import Checkpoints, write_atomically
+from gmps.runs.checkpoint import Checkpoints
 from gmps.runs.config_json import decode_config, encode_config, flatten_config
 from gmps.runs.jsonl import RoundLog
 from gmps.runs.user_files import kept_spec

@@ -12,8 +12,8 @@ import shutil
 import warnings
 from pathlib import Path
 
+from gmps.aside import write_atomically
 from gmps.errors import GmpsError
-from gmps.runs.checkpoint import write_atomically
 
 FOLDER, LIST = "code", "files.json"
 #: Larger files beside are not copied, bytes.

@@ -9,6 +9,29 @@ from pathlib import Path
 
 from gmps.errors import GmpsError
 
+#: Start of the names of what is being written. A crash may leave it behind.
+TEMPORARY = ".writing-"
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a file so that at any moment `path` holds the old content or the new, never a part.
+
+    The data go to a temporary file in the same folder, reach the disk, and are renamed.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if os.name == "posix":  # elsewhere folders cannot be opened, and renames are written through
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
 
 def refuse_taken(out: str | Path) -> None:
     """Raise GmpsError, in one sentence, where something is already; an empty folder is nothing."""
@@ -38,7 +61,7 @@ def aside(out: str | Path) -> Iterator[Path]:
     made = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".writing-"))
+        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=TEMPORARY))
         try:
             yield staging / target.name
             with suppress(FileNotFoundError, NotADirectoryError):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gmps.data.aside import aside
+from gmps.aside import aside
 
 
 @pytest.mark.parametrize("out", ["a", "new/folder/a"])
