@@ -16,6 +16,7 @@ from gmps.runs.run import Run
 from places import EXAMPLES, ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROSE = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "packaging").rglob("*.md"))]
 #: Words that stand for what a reader puts there.
 STANDS_FOR = {
     "RUN": "runs/push",
@@ -159,3 +160,17 @@ def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def too_long(text: str) -> list[str]:
+    """Lines of 120 characters and more, tables excepted: a row cannot be wrapped."""
+    return [x for x in text.splitlines() if len(x) >= 120 and not x.lstrip().startswith("|")]
+
+
+def test_a_long_line_is_told():
+    assert too_long("a" * 119 + "\n| " + "b" * 130 + "\n" + "c" * 120) == ["c" * 120]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: p.name)
+def test_lines_of_prose_are_below_120_characters(page: Path):
+    assert not too_long(page.read_text(encoding="utf-8"))
