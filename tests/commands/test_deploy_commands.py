@@ -6,8 +6,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnxruntime
 import pytest
 
+import gmps
 import gmps.deploy
 from gmps.commands.cli import main
 from gmps.core.types import stack
@@ -95,6 +97,33 @@ def test_an_exported_policy_adapts_alike_in_numpy(run, recording, tmp_path, caps
     assert len(meta["training_tasks"]) == 16
     assert set(meta["scores"]) >= {"before", "after_1", "wrong_task", "plain", "expert"}
     assert "| after 1 |" in (policy / "README.md").read_text()
+
+
+def test_other_forms_of_a_run_and_of_an_adapted_policy(run, recording, tmp_path, capsys):
+    policy, session = tmp_path / "policy", onnxruntime.InferenceSession
+    assert main(f"export {run} --out {policy} --forms onnx stablehlo".split()) == 0
+    assert (policy / "base.stablehlo").is_file()
+    obs = np.random.default_rng(0).uniform(-1, 1, (1000, 2)).astype(np.float32)
+    wanted = np.clip(jax.vmap(gmps.load(run).policy)(obs)[0], -1, 1)
+    got = session(policy / "base.onnx").run(None, {"observation": obs})[0]
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    # Both who adapt write the same kind of file, which JAX, numpy and ONNX read.
+    for source in (run, policy):
+        file = tmp_path / f"{source.name}.safetensors"
+        assert main(f"adapt {source} --episodes {recording} --out {file}".split()) == 0
+        assert main(f"export {file} --forms onnx".split()) == 0
+        wanted = np.clip(jax.vmap(gmps.load(file).policy)(obs)[0], -1, 1)
+        got = session(file.with_suffix(".onnx")).run(None, {"observation": obs})[0]
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+        numpy = gmps.deploy.load_policy(file)
+        np.testing.assert_allclose([numpy(o) for o in obs[:20]], wanted[:20], atol=1e-5)
+    for words, sentence in (
+        (f"export {file}", "say in which form to write it"),
+        (f"export {file} --forms onnx", "policy.onnx already exists"),
+        (f"export {policy}/meta.json --forms onnx", "is damaged or cut short"),
+    ):
+        assert main(words.split()) == 2
+        assert sentence in capsys.readouterr().err
 
 
 def test_explore_plays_any_gymnasium_environment(run, tmp_path, monkeypatch, capsys):

@@ -1,18 +1,25 @@
 """A method exported adapts in numpy as it does in JAX, from the same episodes."""
 
+import sys
+
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
+import onnxruntime
 import pytest
 from test_methods_contract import SETTINGS
 from test_render import needs_gl
 
 import gmps.deploy
+from gmps.core.policy import init_policy
 from gmps.core.types import Trajectories, stack, tree_index
 from gmps.deploy import RecordedEpisode
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor, label
 from gmps.methods.registry import METHODS, make_method
+from gmps.runs.forms import require_forms, write_forms
+from gmps.runs.policy_file import save_policy
 from gmps.tasks import make_family
 from gmps.training.export import export
 from gmps.worlds.factory import make_world
@@ -91,6 +98,54 @@ def test_a_policy_of_pictures(tmp_path):
         np.testing.assert_allclose(got(obs, frame), act, atol=1e-4)
     with pytest.raises(GmpsError, match=r"frame has shape None; this policy's is \(48, 64, 3\)"):
         got(np.zeros(3))
+
+
+def in_other_forms(folder, policy, spaces, *shown):
+    """What ONNX and StableHLO do in many observations."""
+    paths = list(write_forms(folder / "base", policy, spaces, ("onnx", "stablehlo")))
+    assert [p.name for p in paths] == ["base.onnx", "base.stablehlo"]
+    session = onnxruntime.InferenceSession(paths[0])
+    names = [x.name for x in session.get_inputs()]
+    hlo = jax.export.deserialize(bytearray(paths[1].read_bytes()))
+    return session.run(None, dict(zip(names, shown, strict=True)))[0], hlo.call(*shown)
+
+
+@pytest.mark.parametrize("camera", [False, True])
+def test_other_forms_act_as_jax_does(camera, tmp_path):
+    """In a thousand observations, and a hundred pictures."""
+    policy = init_policy(
+        jax.random.key(3),
+        4,
+        2,
+        camera=camera,
+        bias_init=0.3,
+        activation="relu" if camera else "tanh",
+    )
+    spaces = {
+        "observation": {"size": 4},
+        "action": {"size": 2, "low": [0.0, -20.0], "high": [10.0, 20.0]},
+        "frame": {"shape": [20, 27, 3], "strides": [3, 3, 1]} if camera else None,
+    }
+    rng = np.random.default_rng(0)
+    n = 100 if camera else 1000
+    shown = [4 * rng.normal(size=(n, 4)).astype(np.float32)]
+    if camera:
+        shown.append(rng.integers(0, 256, (n, 20, 27, 3)).astype(np.uint8))
+    mean = jax.vmap(policy)(*shown)[0]
+    wanted = np.array([5.0, 0.0]) + np.array([5.0, 20.0]) * np.clip(mean, -1, 1)
+    assert np.abs(mean).max() > 1 and np.std(wanted, 0).min() > 0.01
+    for got in in_other_forms(tmp_path, policy, spaces, *shown):
+        np.testing.assert_allclose(got, wanted, atol=1e-4)
+    save_policy(tmp_path / "one.safetensors", policy, {"spaces": spaces})
+    numpy = gmps.deploy.load_policy(tmp_path / "one.safetensors")
+    got = [numpy(*x) for x in zip(*(x[:20] for x in shown), strict=True)]
+    np.testing.assert_allclose(got, wanted[:20], atol=1e-4)
+
+
+def test_onnx_says_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(GmpsError, match=r'which is not installed: pip install "gmps\[onnx\]"'):
+        require_forms(["onnx"])
 
 
 def test_pearl_says_why_not(tmp_path):

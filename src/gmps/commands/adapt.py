@@ -19,6 +19,7 @@ from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.lists import task_of
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
+from gmps.training.export import spaces
 from gmps.training.train import restore
 
 
@@ -91,11 +92,13 @@ def run(argv: Sequence[str]) -> int:
     mean = float(last.trajectories.returns.mean())
     console.print(f"  return after {command.steps} steps: {mean:8.1f}")
     out.parent.mkdir(parents=True, exist_ok=True)
+    adapted = tree_index(policies, 0).export()
     save_policy(
         out,
-        tree_index(policies, 0).export(),
+        adapted,
         {
             "family": config.family,
+            "spaces": spaces(world.family, adapted),
             "task": list(command.task),
             "steps": command.steps,
             "episodes": command.episodes,

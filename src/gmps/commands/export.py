@@ -1,4 +1,4 @@
-"""`gmps export RUN`."""
+"""`gmps export RUN`, and of a file that `gmps adapt` wrote."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +10,8 @@ from gmps.commands.cli import console, leading, parse
 from gmps.deploy.folder import save
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import Scores, read_scores
+from gmps.runs.forms import Form, require_forms, write_forms
+from gmps.runs.policy_file import load_policy
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
@@ -22,14 +24,19 @@ class Export:
     """Write a trained policy for a robot's computer: explore, adapt and act with numpy alone.
 
     The folder holds weights, how to explore and to adapt, and a model card. `gmps.deploy` reads it;
-    see docs/deploy.md.
+    see docs/deploy.md. With --forms it holds the policy before adaptation in these forms too; RUN
+    may then be a file that `gmps adapt` wrote.
 
     example:
-      gmps export runs/push --out policy
+      gmps export runs/push --out policy --forms onnx stablehlo
+      gmps export policy/adapted-step-1.safetensors --forms onnx
     """
 
     out: str | None = None
-    """Folder to write, by default RUN/policy. It must not exist yet."""
+    """Folder to write, by default RUN/policy; of a file, the path without an ending, by default
+    its own. It must not exist yet."""
+    forms: tuple[Form, ...] = ()
+    """Other forms of the policy: onnx (needs gmps[onnx]), stablehlo."""
     checkpoint: Literal["best", "latest"] = "best"
     """Which checkpoint to export."""
     family: str | None = None
@@ -40,6 +47,10 @@ def run(argv: Sequence[str]) -> int:
     """Export."""
     folder, options = leading(argv, "export", "RUN", "RUN is a folder that `gmps train` wrote.")
     command = parse(Export, options, "export RUN")
+    require_forms(command.forms)
+    if Path(folder).is_file():
+        _file(Path(folder), command)
+        return 0
     run = Run.open(folder)
     out = Path(command.out) if command.out else run.path / "policy"
     refuse_taken(out)
@@ -56,9 +67,37 @@ def run(argv: Sequence[str]) -> int:
         "versions": run.versions["packages"],
     }
     data = experiment.data
-    save(out, *export(experiment.method, state, data.tasks, data.demos, facts))
+    method = experiment.method
+    found = export(method, state, data.tasks, data.demos, facts)
+
+    def base(staging: Path) -> None:
+        policy = method.policy(state).export()
+        for _ in write_forms(staging / "base", policy, found.meta["spaces"], command.forms):
+            pass
+
+    save(out, *found, base)
     console.print(f"written: {out}")
     return 0
+
+
+def _file(path: Path, command: Export) -> None:
+    """Write an adapted policy in other forms."""
+    if not command.forms:
+        raise GmpsError(f"{path} is one policy; say in which form to write it: --forms onnx.")
+    if command.family is not None:
+        raise GmpsError("--family is of a run; a policy's file says what its actions mean.")
+    policy, facts = load_policy(path)
+    if "spaces" not in facts:
+        raise GmpsError(
+            f"{path} was written by an earlier version, and does not say what its actions mean; "
+            "adapt again."
+        )
+    stem = Path(command.out) if command.out else path.with_suffix("")
+    for form in command.forms:
+        refuse_taken(stem.with_name(f"{stem.name}.{form}"))
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for written in write_forms(stem, policy, facts["spaces"], command.forms):
+        console.print(f"written: {written}")
 
 
 def _rows(run: Run) -> dict[str, dict[str, float]] | None:

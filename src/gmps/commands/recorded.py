@@ -12,6 +12,7 @@ from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
+from gmps.training.export import spaces
 from gmps.training.recorded import as_trajectories, require_held
 from gmps.training.train import restore
 
@@ -53,11 +54,13 @@ def adapt_run(
         f"{float(data.returns.min()):.4g} to {float(data.returns.max()):.4g}"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
+    adapted = tree_index(policies, 0).export()
     save_policy(
         path,
-        tree_index(policies, 0).export(),
+        adapted,
         {
             "family": config.family,
+            "spaces": spaces(experiment.world.family, adapted),
             "episodes_from": str(source),
             "episodes": len(episodes),
             "steps": 1,

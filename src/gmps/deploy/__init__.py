@@ -16,10 +16,11 @@
 See `docs/deploy.md`.
 """
 
+from gmps.deploy.adapted import AdaptedPolicy, load_policy
 from gmps.deploy.episode import Episode
 from gmps.deploy.episodes import RecordedEpisode, read_episodes, write_episode
 from gmps.deploy.folder import save
-from gmps.deploy.meta_policy import AdaptedPolicy, MetaPolicy, load
+from gmps.deploy.meta_policy import MetaPolicy, load
 
 __all__ = [
     "AdaptedPolicy",
@@ -27,6 +28,7 @@ __all__ = [
     "MetaPolicy",
     "RecordedEpisode",
     "load",
+    "load_policy",
     "read_episodes",
     "save",
     "write_episode",

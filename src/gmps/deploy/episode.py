@@ -1,42 +1,14 @@
 """One exploring episode: `act` and `record` in turn."""
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gmps.deploy.episodes import RecordedEpisode
 from gmps.deploy.networks import GaussianNetwork, log_prob
+from gmps.deploy.spaces import Spaces
 from gmps.errors import GmpsError
-
-
-@dataclass(frozen=True)
-class Spaces:
-    """What a policy is given, and what its actions mean."""
-
-    obs_size: int
-    act_size: int
-    #: Bounds of the robot's actions; -1 and 1 of the policy's units are scaled to them.
-    low: np.ndarray
-    high: np.ndarray
-    #: `(height, width, 3)` of a frame; None where the policy acts on states.
-    frame: tuple[int, ...] | None
-
-    def units(self, act: np.ndarray) -> np.ndarray:
-        """An action in the robot's units, from one in [-1, 1]."""
-        return self.middle + self.half * np.minimum(np.maximum(act, -1.0), 1.0)
-
-    @functools.cached_property
-    def middle(self) -> np.ndarray:
-        """What 0 stands for."""
-        return 0.5 * (self.low + self.high)
-
-    @functools.cached_property
-    def half(self) -> np.ndarray:
-        """Half of the range."""
-        return 0.5 * (self.high - self.low)
 
 
 class Episode:

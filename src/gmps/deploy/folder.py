@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,16 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def save(
-    folder: str | Path, meta: dict[str, Any], arrays: dict[str, np.ndarray], card: str
+    folder: str | Path,
+    meta: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    card: str,
+    beside: Callable[[Path], object] | None = None,
 ) -> Path:
     """Write a meta-policy's folder: weights, what `load` reads about them, and a model card.
 
-    It is written aside and renamed, so no half of it is ever found.
+    It is written aside and renamed, so no half of it is ever found. `beside` may write further
+    files into the folder that it is given.
 
     Raises:
         GmpsError: the folder exists and is not empty.
@@ -69,4 +75,6 @@ def save(
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
         (staging / META).write_text(text, encoding="utf-8")
         (staging / CARD).write_text(card, encoding="utf-8")
+        if beside is not None:
+            beside(staging)
     return Path(folder)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from gmps.deploy.adaptation import Acting, Inner, inner_of
-from gmps.deploy.episode import Episode, Spaces
+from gmps.deploy.adapted import AdaptedPolicy
+from gmps.deploy.episode import Episode
 from gmps.deploy.episodes import (
     RecordedEpisode,
     check_finite,
@@ -19,6 +19,7 @@ from gmps.deploy.episodes import (
 )
 from gmps.deploy.folder import read
 from gmps.deploy.networks import ConvEncoder, GaussianNetwork
+from gmps.deploy.spaces import Spaces
 from gmps.deploy.trust import Trust, judge
 from gmps.errors import GmpsError
 
@@ -51,22 +52,15 @@ class MetaPolicy:
         self.meta = meta
         self._arrays = arrays
         spaces = meta["spaces"]
-        frame = spaces["frame"]
-        self.spaces = Spaces(
-            spaces["observation"]["size"],
-            spaces["action"]["size"],
-            np.asarray(spaces["action"]["low"], np.float32),
-            np.asarray(spaces["action"]["high"], np.float32),
-            None if frame is None else (*frame["shape"],),
-        )
+        self.spaces = Spaces.read(spaces)
         self.horizon: int = meta["horizon"]
         network = GaussianNetwork.read(arrays, "policy", meta["policy"]["activation"])
         latent = None
         if meta["policy"]["latent"]:
             latent = (arrays["latent/mean"], arrays["latent/log_std"])
         self._encoder = None
-        if frame is not None:
-            self._encoder = ConvEncoder.read(arrays, "encoder", frame["strides"])
+        if self.spaces.frame is not None:
+            self._encoder = ConvEncoder.read(arrays, "encoder", self.spaces.strides)
         self._inner: Inner = inner_of(meta["adaptation"], arrays)
         self._acting = Acting(network, latent)
         #: Adaptation steps that were taken.
@@ -189,7 +183,7 @@ class MetaPolicy:
                 )
         self.trust = judge(self._inner, self._acting, adapted, batch, self.meta, self._arrays)
         self._acting, self.step, self._recorded = adapted, self.step + 1, []
-        return AdaptedPolicy(self, adapted.at_mean)
+        return self._policy()
 
     def _check(self, episode: RecordedEpisode, where: str) -> None:
         """Raise GmpsError unless the episode can be this policy's."""
@@ -236,27 +230,14 @@ class MetaPolicy:
         )
 
     def given(self, obs: Any, frame: Any = None) -> np.ndarray:
-        """What the network is given for an observation, and a frame where it acts on pictures.
+        """What the network is given: see `Spaces.given`."""
+        return self.spaces.given(self._encoder, obs, frame)
 
-        Raises:
-            GmpsError: a size is wrong, or a number is not finite.
-        """
-        obs = np.asarray(obs, np.float32)
-        if obs.shape != (self.spaces.obs_size,):
-            raise GmpsError(
-                f"The observation has shape {obs.shape}; this policy's is "
-                f"({self.spaces.obs_size},)."
-            )
-        if not np.isfinite(obs).all():
-            raise GmpsError("The observation holds a number that is not finite.")
-        if self._encoder is None:
-            return obs
-        shape = None if frame is None else np.shape(frame)
-        if shape != self.spaces.frame or np.asarray(frame).dtype != np.uint8:
-            raise GmpsError(
-                f"The frame has shape {shape}; this policy's is {self.spaces.frame}, uint8."
-            )
-        return np.concatenate([self._encoder(np.asarray(frame)), obs])
+    def _policy(self) -> AdaptedPolicy:
+        """The present policy, which acts at the mean of its latent."""
+        facts = {name: self.meta[name] for name in ("family", "method") if name in self.meta}
+        facts |= {"steps": self.step, "of": self.meta["digest"]}
+        return AdaptedPolicy(self._acting.at_mean, self._encoder, self.meta["spaces"], facts)
 
     def _digest(self) -> str:
         """What tells this policy from others: the weights' digest and the steps taken."""
@@ -267,27 +248,3 @@ def _key(*numbers: int) -> int:
     """A key of 128 bits that depends on all numbers."""
     text = ",".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:16], "little")
-
-
-class AdaptedPolicy:
-    """The policy of one task: `policy(obs)` is its action without noise."""
-
-    def __init__(self, meta: MetaPolicy, network: GaussianNetwork):
-        self._meta, self.network = meta, network
-        self._mean = network.fold()
-
-    def __call__(self, obs: Any, frame: Any = None) -> np.ndarray:
-        """The action, `(act,)`, in the robot's units; arguments as of `Episode.act`."""
-        return self._meta.spaces.units(self._mean(self._meta.given(obs, frame)))
-
-    def save(self, path: str | Path) -> None:
-        """Write the network's arrays as `.safetensors`; never overwrites.
-
-        Raises:
-            GmpsError: the file exists.
-        """
-        path = Path(path)
-        if path.exists():
-            raise GmpsError(f"{path} already exists; choose another file.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(self.network.arrays("policy"), path)

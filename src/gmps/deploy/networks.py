@@ -3,7 +3,7 @@
 Rows are samples. A network acts on one observation in some ten microseconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,7 +144,7 @@ class ConvEncoder:
     strides: tuple[int, ...]
 
     @classmethod
-    def read(cls, arrays: Arrays, prefix: str, strides: list[int]) -> "ConvEncoder":
+    def read(cls, arrays: Arrays, prefix: str, strides: Sequence[int]) -> "ConvEncoder":
         """The encoder whose arrays are named `prefix/kernels/0` and so on."""
         count = len(strides)
         return cls(

@@ -1,13 +1,9 @@
 """Checkpoints: any pytree of arrays in one `.safetensors` file, written atomically, never pickled.
 
-The file's header holds, as JSON under the key `gmps`, the metadata and a digest of names, shapes
-and data, so that a damaged file is noticed. Leaves are named by `jax.tree_util.keystr`. Equal
-content gives equal bytes.
+The file is that of `gmps.tensors`; leaves are named by `jax.tree_util.keystr`.
 """
 
 import contextlib
-import hashlib
-import json
 import math
 import re
 import warnings
@@ -19,14 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
-import safetensors.numpy
 
-from gmps.aside import TEMPORARY, write_atomically
+from gmps.aside import TEMPORARY
 from gmps.errors import GmpsError
+from gmps.tensors import read_metadata, read_tensors, write_tensors
 
 Tree = TypeVar("Tree")
-FORMAT = "gmps-checkpoint-1"
-_ENTRY = "gmps"
 _NAME = re.compile(r"step_(\d{10})\.safetensors")
 
 
@@ -49,15 +43,7 @@ def save(path: str | Path, tree: Any, metadata: Mapping[str, Any] | None = None)
             keys[name] = str(jax.random.key_impl(leaf))
             leaf = jax.random.key_data(leaf)
         arrays[name] = _host_array(name, leaf)
-    try:
-        plain = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise GmpsError(f"The metadata of a checkpoint must fit into JSON: {error}.") from error
-    header = {"format": FORMAT, "metadata": plain, "keys": keys}
-    header["digest"] = _digest(arrays, header)
-    # One entry: the library writes several in no fixed order.
-    entry = {_ENTRY: json.dumps(header, sort_keys=True)}
-    write_atomically(path, safetensors.numpy.save(arrays, entry))
+    write_tensors(path, arrays, metadata or {}, keys)
 
 
 def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
@@ -76,7 +62,7 @@ def load(path: str | Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
         GmpsError: if the file is missing or damaged, or holds something other than `like`; the
             sentence names the first leaf that differs.
     """
-    arrays, header = _read(path)
+    arrays, header = read_tensors(path)
     keys = header["keys"]
     wanted = _named_leaves(like)
     names = {name for name, _ in wanted}
@@ -99,7 +85,7 @@ def verify(path: str | Path) -> dict[str, Any]:
     Raises:
         GmpsError: if the file is missing, truncated, changed or not a checkpoint.
     """
-    return _read(path)[1]["metadata"]
+    return read_tensors(path)[1]["metadata"]
 
 
 class Checkpoint(NamedTuple):
@@ -210,8 +196,7 @@ class Checkpoints:
         for step in steps:
             # Only the header is read here: pruning must stay cheap. A damaged file has no score.
             with contextlib.suppress(safetensors.SafetensorError, KeyError, TypeError, ValueError):
-                with safetensors.safe_open(self.path(step), "numpy") as file:
-                    score = json.loads(file.metadata()[_ENTRY])["metadata"]["score"]
+                score = read_metadata(self.path(step))["score"]
                 if score is not None:
                     scores[step] = score
         kept = set(steps[-self.keep :])
@@ -244,34 +229,6 @@ def _host_array(name: str, leaf: Any) -> np.ndarray:
             f"A checkpoint holds numbers only, but the leaf {name} has the dtype {array.dtype}."
         )
     return array
-
-
-def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in header.items() if name != "digest"}
-    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name}|{array.dtype}|{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    path = Path(path)
-    if not path.is_file():
-        raise GmpsError(f"There is no checkpoint {path}.")
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            entry = (file.metadata() or {}).get(_ENTRY)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(entry) if entry is not None else {}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise GmpsError(f"The checkpoint {path} is damaged or cut short: {error}.") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise GmpsError(f"The file {path} is not a checkpoint of gmps ({FORMAT}).")
-    if header.get("digest") != _digest(arrays, header):
-        raise GmpsError(f"The checkpoint {path} is damaged: its data do not match its digest.")
-    return arrays, header
 
 
 def _restored(

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gmps.core.encoders import STRIDES, Convolutions
+from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, Task, task_count
 from gmps.deploy.folder import META
 from gmps.methods.base import Method
@@ -50,13 +51,9 @@ def export(
     family, policy = method.world.family, deployed.policy
     arrays = head_arrays("policy", policy.head) | deployed.arrays
     encoder = policy.encoder
-    frame = None
     if isinstance(encoder, Convolutions):
-        assert isinstance(family, PixelFamily)
         arrays |= {f"encoder/kernels/{i}": np.asarray(x) for i, x in enumerate(encoder.kernels)}
         arrays |= {f"encoder/biases/{i}": np.asarray(x) for i, x in enumerate(encoder.biases)}
-        shape = [family.view.height, family.view.width, 3]
-        frame = {"shape": shape, "dtype": "uint8", "strides": list(STRIDES)}
     if deployed.latent is not None:
         arrays["latent/mean"] = np.asarray(deployed.latent.mean)
         arrays["latent/log_std"] = np.asarray(deployed.latent.log_std)
@@ -65,7 +62,6 @@ def export(
         obs = np.asarray(seen.obs, np.float64)[np.asarray(seen.valid)]
         arrays["training/obs_mean"] = obs.mean(0).astype(np.float32)
         arrays["training/obs_std"] = np.maximum(obs.std(0), _MIN_STD).astype(np.float32)
-    low, high = family.action_bounds
     words = [
         family.describe(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(task_count(tasks))
     ]
@@ -74,16 +70,7 @@ def export(
         "horizon": family.spec.horizon,
         "seconds_per_step": family.spec.control_dt,
         "training_tasks": words,
-        "spaces": {
-            "observation": {"size": policy.obs_size, "names": list(family.observation_names)},
-            "action": {
-                "size": family.spec.act_size,
-                "low": list(low),
-                "high": list(high),
-                "names": list(family.action_names),
-            },
-            "frame": frame,
-        },
+        "spaces": spaces(family, policy),
         "policy": {
             "activation": policy.head.activation,
             "latent": deployed.latent is not None,
@@ -92,6 +79,26 @@ def export(
         "adaptation": deployed.adaptation,
     }
     return Exported(meta, arrays, card(meta, family))
+
+
+def spaces(family: TaskFamily, policy: Policy) -> dict[str, Any]:
+    """What a policy of the family is given, and what its actions mean: JSON values."""
+    frame = None
+    if isinstance(policy.encoder, Convolutions):
+        assert isinstance(family, PixelFamily)
+        shape = [family.view.height, family.view.width, 3]
+        frame = {"shape": shape, "dtype": "uint8", "strides": list(STRIDES)}
+    low, high = family.action_bounds
+    return {
+        "observation": {"size": policy.obs_size, "names": list(family.observation_names)},
+        "action": {
+            "size": family.spec.act_size,
+            "low": list(low),
+            "high": list(high),
+            "names": list(family.action_names),
+        },
+        "frame": frame,
+    }
 
 
 def card(meta: dict[str, Any], family: TaskFamily) -> str:
