@@ -20,7 +20,7 @@ from gmps.tasks import family_names
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
 QUICK = [
-    "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
+    "--method", "gmps", "--rounds", "2", "--train-tasks", "4", "--expert-episodes", "2",
     "--gmps.episodes", "4", "--gmps.hidden", "8", "--gmps.outer-steps", "2",
     "--gmps.labels", "10", "--gmps.pretrain-steps", "20", "--gmps.capacity", "50",
     "--evaluation.episodes", "4", "--evaluation.steps", "1", "--evaluation.repeats", "2",
@@ -113,12 +113,12 @@ def test_resume_with_another_setting_names_the_field(run: Path, capsys):
         (["--threads", "0"], "--threads is 0; it must be at least 1."),
         (["--expert-std", "nan"], "--expert-std is nan; it must be a finite number and at least 0"),
         (["--expert-std", "-1"], "--expert-std is -1.0; it must be at least 0 and at most 100."),
-        (["--gmps.hidden"], "--gmps.hidden is empty; name at least one layer."),
+        (["--gmps-latent.hidden"], "--gmps-latent.hidden is empty; name at least one layer."),
         (["--plain.step-sizes"], "--plain.step-sizes is empty; name at least one step size to tr"),
         (["--plain.stds"], "--plain.stds is empty; name at least one standard deviation to try."),
         (["--evaluation.tasks", "1"], "--evaluation.tasks is 1; the wrong-task control takes anot"),
         (["--evaluation.steps", "0"], "--evaluation.steps is 0; it must be at least 1."),
-        (["--gmps.inner-steps", "0"], "--gmps.inner-steps is 0; it must be at least 1."),
+        (["--gmps-latent.segments", "0"], "--gmps-latent.segments is 0; it must be at least 1."),
         (["--sac.sac.batch", "0"], "--sac.sac.batch is 0; it must be at least 1."),
     ],
 )

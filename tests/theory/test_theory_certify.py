@@ -17,7 +17,7 @@ from gmps.training.experiment import prepare
 from gmps.training.train import train
 
 CONFIG = replace(
-    preset("point-goal"),
+    preset("point-goal", "gmps"),
     rounds=2,
     train_tasks=3,
     settings=GmpsConfig(episodes=4, pretrain_steps=20, outer_steps=2),

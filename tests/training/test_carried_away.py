@@ -24,7 +24,7 @@ from places import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
 BRIEF = [
-    *("--rounds=2", "--train-tasks=4", "--expert-episodes=2"),
+    *("--method=gmps", "--rounds=2", "--train-tasks=4", "--expert-episodes=2"),
     *("--gmps.episodes=4", "--gmps.hidden", "8", "--gmps.outer-steps=2", "--gmps.labels=10"),
     *("--gmps.pretrain-steps=10", "--gmps.capacity=50"),
     *("--evaluation.episodes=4", "--evaluation.steps=1", "--evaluation.repeats=2"),

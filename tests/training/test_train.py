@@ -20,7 +20,7 @@ from places import DATA
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
 SMALL = replace(
-    preset("point-goal"),
+    preset("point-goal", "gmps"),
     rounds=4,
     train_tasks=5,
     expert_episodes=2,
@@ -135,8 +135,9 @@ def test_evaluation_writes_scores_and_paths(whole: Run):
 
 
 def test_presets_name_their_family_and_refuse_nonsense():
-    assert preset("ant-goal").family == "ant-goal"
+    assert (preset("ant-goal").family, preset("ant-goal").method) == ("ant-goal", "gmps-latent")
     assert preset("ant-goal", name="paper").settings.weight_clip is None
+    assert [preset("sawyer-push", m).rounds for m in (None, "gmps", "maml")] == [40, 80, 80]
     with pytest.raises(ValueError, match=r"rounds is 0; it must be at least 1\."):
         replace(SMALL, rounds=0)
     with pytest.raises(ValueError, match=r"^There is no preset 'papers'; there are default and p"):

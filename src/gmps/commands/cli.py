@@ -41,7 +41,7 @@ COMMANDS = {
 }
 EPILOG = """examples:
   gmps demo
-  gmps train sawyer-push --rounds 60 --run runs/push
+  gmps train sawyer-push --rounds 30 --run runs/push
   gmps train ant-goal --demos ant-goal-demos.npz --run runs/ant
   gmps adapt runs/push --task -0.08 0.72
   gmps report runs/push runs/ant --out report.html

@@ -26,7 +26,7 @@ class Demo(Settings):
 
     run: str = "runs/demo"
     """Folder of the run."""
-    rounds: int = setting(60, at_least=1)
+    rounds: int = setting(30, at_least=1)
     """Rounds of training."""
 
 

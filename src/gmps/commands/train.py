@@ -31,9 +31,9 @@ class Train:
     """Meta-train a policy, judge it on held-out tasks beside its controls, and write a report.
 
     example:
-      gmps train sawyer-push --rounds 60 --seed 0 --run runs/push
+      gmps train sawyer-push --rounds 30 --seed 0 --run runs/push
       gmps train ant-goal --expert runs/ant-expert
-      gmps train ant-goal --demos ant-goal-demos.npz --gmps.std 0.5
+      gmps train ant-goal --demos ant-goal-demos.npz --gmps-latent.latent 3
       gmps train sawyer-push --method maml --maml.outer ppo
 
     `--method NAME --help` adds the settings of a method, `--help-all` everything.

@@ -19,6 +19,8 @@ from gmps.training.sac_training import ExpertConfig
 
 Preset = Literal["default", "paper"]
 PRESETS = get_args(Preset)
+#: The method of the paper's recipe where none is named.
+PUBLISHED = "gmps"
 
 
 def preset(family: str, method: str | None = None, name: str = "default") -> TrainConfig:
@@ -26,7 +28,8 @@ def preset(family: str, method: str | None = None, name: str = "default") -> Tra
 
     Args:
         family: see `gmps.tasks.make_family`; nothing is tuned for a family of a user's own.
-        method: see `gmps.methods.registry.make_method`; by default the one that suits the family.
+        method: see `gmps.methods.registry.make_method`; by default the one that suits the family,
+            with `paper` the published one.
         name: `default`, tuned for the family, or `paper`, the published recipe of the method where
             there is one.
 
@@ -36,7 +39,7 @@ def preset(family: str, method: str | None = None, name: str = "default") -> Tra
     if name not in PRESETS:
         raise GmpsError(f"There is no preset {name!r}; there are {' and '.join(PRESETS)}.")
     tuned = family_preset(family)
-    method = method or tuned.method
+    method = method or (tuned.method if name == "default" else PUBLISHED)
     settings = settings_class(method)()
     if name == "paper" and method in paper.METHODS:
         settings = changed(settings, paper.METHODS[method])
@@ -44,7 +47,7 @@ def preset(family: str, method: str | None = None, name: str = "default") -> Tra
     else:
         settings = changed(settings, tuned.methods.get(method, {}))
     config = TrainConfig(family, method, settings, sac=expert_preset(family))
-    return changed(config, tuned.training)
+    return changed(changed(config, tuned.training), tuned.training_of.get(method, {}))
 
 
 def expert_preset(family: str) -> ExpertConfig:

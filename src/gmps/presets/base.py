@@ -14,9 +14,11 @@ class FamilyPreset(NamedTuple):
     """Tuned defaults of a family."""
 
     #: The method that is trained where none is named.
-    method: str = "gmps"
+    method: str = "gmps-latent"
     #: Of `TrainConfig`.
     training: Changes = MappingProxyType({})
+    #: Of `TrainConfig` on top, by the name of the method.
+    training_of: Mapping[str, Changes] = MappingProxyType({})
     #: Of the experts that are trained for it, `ExpertConfig`.
     expert: Changes = MappingProxyType({})
     #: Of each method's settings, by its name.

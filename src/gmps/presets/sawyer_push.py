@@ -4,6 +4,7 @@ from gmps.presets.base import FamilyPreset
 
 PRESET = FamilyPreset(
     training={"rounds": 80},
+    training_of={"gmps-latent": {"rounds": 40}},
     # Rewards of order 1 suit the critics: they are up to 25 a step here.
     expert={
         "rounds": 200,

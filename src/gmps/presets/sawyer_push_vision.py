@@ -3,7 +3,6 @@
 from gmps.presets.base import FamilyPreset
 
 PRESET = FamilyPreset(
-    method="gmps-latent",
     training={
         "rounds": 20,
         "checkpoint_every": 5,
