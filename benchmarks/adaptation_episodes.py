@@ -83,7 +83,7 @@ def draw(name: str, methods: dict[str, dict[int, dict[str, Any]]], path: Path) -
         for condition, style in (("after_1", "-"), ("plain", ":")):
             found = [rows[condition]["normalised"] for rows in by_number.values()]
             label = method if condition == "after_1" else f"plain step, labels of {method}"
-            axis.plot(list(by_number), [x["iqm"] for x in found], colour + style, label=label)
+            axis.plot(list(by_number), [x["mean"] for x in found], colour + style, label=label)
             low, high = ([x[end] for x in found] for end in ("ci_low", "ci_high"))
             axis.fill_between(list(by_number), low, high, color=colour, alpha=0.15, lw=0)
     axis.set(xlabel="own episodes", ylabel="normalised return after one update", title=name)

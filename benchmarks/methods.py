@@ -252,9 +252,15 @@ def table(result: dict[str, Any]) -> str:
 
 
 def words(figure: dict[str, Any] | None) -> str:
-    if not figure or figure["iqm"] is None:
+    # Results from before rows were kept have interquartile means, and cannot be computed anew.
+    value = (
+        next((figure[k] for k in ("mean", "value", "iqm") if k in figure), None) if figure else None
+    )
+    if not figure or value is None:
         return "-"
-    return f"{figure['iqm']:.2f} [{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
+    if figure["ci_low"] is None:
+        return f"{value:.2f}"
+    return f"{value:.2f} [{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ run = gmps.train(config, "runs/first-adaptation", callbacks=[tell])
 # %% [markdown]
 # ## Look
 #
-# Interquartile means over held-out tasks, with 95 % intervals: 0 is an untrained policy, 1 the
+# Means over held-out tasks, with 95 % intervals: 0 is an untrained policy, 1 the
 # expert. One update has to beat the policy before it, an update from a wrong task, a random one,
 # and plain imitation with one tuned plain step.
 
@@ -51,7 +51,7 @@ scores = run.scores
 assert scores is not None
 for condition, measures in scores.heldout.deterministic.conditions.items():
     figure = measures["normalised"]
-    print(f"{condition:14} {figure.iqm:6.2f}  [{figure.ci_low:.2f}, {figure.ci_high:.2f}]")
+    print(f"{condition:14} {figure.mean:6.2f}  [{figure.ci_low:.2f}, {figure.ci_high:.2f}]")
 
 # %% [markdown]
 # ## Adapt

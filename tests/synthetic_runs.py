@@ -9,18 +9,14 @@ from gmps.evaluation.scores import (
     FORMAT,
     MODES,
     SPLITS,
-    AdaptationScore,
     EpisodeCounts,
-    Figure,
     LevelWords,
-    ModeScores,
     Scores,
-    SplitScores,
     TaskLevels,
     TaskRow,
     write_scores,
 )
-from gmps.evaluation.stats import summarise
+from gmps.evaluation.summaries import summarise, task_score
 from gmps.runs.run import Run
 
 #: Normalised level of each condition.
@@ -91,11 +87,10 @@ def _metrics(rng, i, settings, gain):
 def _scores(rng, settings, gain, tasks) -> Scores:
     outcome = "final_error" if settings.family == "sawyer-push" else "final_distance"
     seed_shift = 0.03 * rng.normal()
-    splits, rows = {}, []
+    rows = []
     for split in SPLITS:
-        modes, means = {}, [{} for _ in range(tasks)]
+        means = [{} for _ in range(tasks)]
         for mode in MODES:
-            conditions = {}
             shift = 0.25 * np.cos(np.linspace(-1.5, 1.5, tasks))[:, None] - 0.1
             for name, mean in CONDITIONS.items():
                 target = mean
@@ -109,17 +104,9 @@ def _scores(rng, settings, gain, tasks) -> Scores:
                     "success": (x > 0.7).astype(float),
                     outcome: np.maximum(0.02, 1.4 - 1.2 * x),
                 }
-                conditions[name] = {k: Figure(*summarise(v, n=200)) for k, v in figures.items()}
                 for i, row in enumerate(means):
                     of_task = {k: float(v[i].mean()) for k, v in figures.items()}
                     row.setdefault(mode, {})[name] = of_task
-            reached = {k: gain * (0.5 + 0.03 * k) for k in (1, 2, 3)}
-            score = {
-                f"after_{k}": AdaptationScore(x, x - 0.08, x + 0.07, "before")
-                for k, x in reached.items()
-            }
-            modes[mode] = ModeScores(conditions, score)
-        splits[split] = SplitScores(**modes)
         for i, row in enumerate(means):
             rows.append(
                 TaskRow(
@@ -128,11 +115,7 @@ def _scores(rng, settings, gain, tasks) -> Scores:
                     f"{90 * i / (tasks - 1):.1f} deg",
                     TaskLevels(308.0, 539.0),
                     **row,
-                    adaptation_score={
-                        mode: (x["after_1"]["normalised"] - x["before"]["normalised"])
-                        / (x["expert"]["normalised"] - x["before"]["normalised"])
-                        for mode, x in row.items()
-                    },
+                    adaptation_score={mode: task_score(x) for mode, x in row.items()},
                 )
             )
     return Scores(
@@ -146,7 +129,7 @@ def _scores(rng, settings, gain, tasks) -> Scores:
             "a policy with its first weights and a standard deviation of 1",
             "the demonstrators' mean return, between their tasks interpolated",
         ),
-        **splits,
+        **{split: summarise([[r for r in rows if r.split == split]]) for split in SPLITS},
         plain_control=None,
         expert=None,
         steps={"meta": 1_600_000, "expert": 0, "demonstration": 32_000, "evaluation": 912_000},

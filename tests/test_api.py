@@ -137,7 +137,7 @@ def test_the_first_example_runs(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     found = runpy.run_path(str(EXAMPLES / "first_adaptation.py"))
     rows = found["scores"].heldout.deterministic.conditions
-    assert rows["after_1"]["normalised"].iqm > rows["before"]["normalised"].iqm
+    assert rows["after_1"]["normalised"].mean > rows["before"]["normalised"].mean
     assert "round 4: return" in capsys.readouterr().out
     assert (tmp_path / "runs" / "first-adaptation" / "report.html").is_file()
 
@@ -154,7 +154,7 @@ policy: gmps.Policy = run.adapt((0.1, 0.7), episodes=20)
 mean, log_std = policy(np.zeros(run.family.spec.obs_size))
 scores = run.scores
 if scores is not None:
-    success: float = scores.heldout.deterministic.conditions["after_1"]["success"].iqm
+    success: float = scores.heldout.deterministic.conditions["after_1"]["success"].mean
 rows: Sequence[dict[str, object]] = run.metrics
 """
 

@@ -9,10 +9,12 @@ import pytest
 from scipy.stats import t
 
 from gmps.errors import GmpsError
-from gmps.evaluation.stats import iqm, rate_interval, seed_task_interval
+from gmps.evaluation.stats import difference_interval, rate_interval, seed_task_interval
 from places import BENCHMARKS
 
 CONDITIONS = ("before", "after_1", "plain", "wrong_task")
+#: What is subtracted from `after_1` where differences are simulated.
+OTHERS = ("before", "plain", "wrong_task")
 
 
 class Spread(NamedTuple):
@@ -25,22 +27,27 @@ class Spread(NamedTuple):
 
 
 @cache
-def spreads(figure: str) -> list[Spread]:
-    """Variance components of a figure in all stored studies of three seeds or more."""
+def spreads(figure: str, differences: bool) -> list[Spread]:
+    """Variance components of a figure, or of its differences after one step, in all stored studies
+    of three seeds or more."""
     found = []
     for path in sorted((BENCHMARKS / "results").glob("*.json")):
         content = json.loads(path.read_text())
         per_seed = content.get("per_seed") if isinstance(content, dict) else None
         seeds = per_seed.values() if isinstance(per_seed, dict) else ()
         rows = [[t for t in seed.get("tasks", []) if t["split"] == "heldout"] for seed in seeds]
+        named = {}
         for condition in CONDITIONS:
             values = [
                 [t["deterministic"][condition][figure] for t in seed]
                 for seed in rows
                 if seed and all(figure in t["deterministic"].get(condition, {}) for t in seed)
             ]
-            if len(values) >= 3 and np.ptp(values) > 0:
-                found.append(components(np.array(values)))
+            if len(values) >= 3:
+                named[condition] = np.array(values)
+        if differences and named:
+            named = {x: named["after_1"] - named[x] for x in OTHERS if x in named}
+        found += [components(x) for x in named.values() if np.ptp(x) > 0]
     return [spread for spread in found if spread.residual.std() > 0]
 
 
@@ -56,36 +63,46 @@ def components(y: np.ndarray) -> Spread:
     return Spread(mean, of_seed**0.5, unit(by_task) * of_task**0.5, unit(residual) * within**0.5)
 
 
-def draw(spread: Spread, seeds: int, tasks: int, rng: np.random.Generator) -> np.ndarray:
+def draw(spread: Spread, n: int, seeds: int, tasks: int, rng: np.random.Generator) -> np.ndarray:
     return (
         spread.mean
-        + spread.seed_std * rng.normal(size=(seeds, 1))
-        + rng.choice(spread.task, (1, tasks))
-        + rng.choice(spread.residual, (seeds, tasks))
+        + spread.seed_std * rng.normal(size=(n, seeds, 1))
+        + rng.choice(spread.task, (n, 1, tasks))
+        + rng.choice(spread.residual, (n, seeds, tasks))
     )
+
+
+def many_intervals(y: np.ndarray) -> np.ndarray:
+    """`seed_task_interval` of the means of `(n, seed, task)`, all at once: a jackknife's variance
+    of a mean is that of the parts' means."""
+    parts = [y.mean(axis).var(-1, ddof=1) / y.shape[3 - axis] for axis in (2, 1)]
+    variance = sum(parts)
+    freedom = variance**2 / sum(v**2 / (n - 1) for v, n in zip(parts, y.shape[1:], strict=True))
+    half = t.ppf(0.975, freedom) * np.sqrt(variance)
+    return y.mean((1, 2)) + np.array([-half, half])
 
 
 @pytest.mark.parametrize("tasks", [13, 20])
 @pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize(
-    ("figure", "statistic"), [("normalised", iqm), ("success", np.mean)], ids=["iqm", "mean"]
-)
-def test_coverage(figure, statistic, seeds, tasks):
-    rng = np.random.default_rng(seeds * tasks)
-    hits = []
-    for spread in spreads(figure):
-        # Each cell of a large draw is a seed and a task of its own: the population.
-        truth = statistic(
-            spread.mean
-            + spread.seed_std * rng.normal(size=50_000)
-            + rng.choice(spread.task, 50_000)
-            + rng.choice(spread.residual, 50_000)
-        )
-        for _ in range(40):
-            low, high = seed_task_interval(statistic, draw(spread, seeds, tasks, rng))
-            hits.append(low <= truth <= high)
-    assert len(hits) > 500
-    assert np.mean(hits) >= 0.93
+@pytest.mark.parametrize("differences", [False, True], ids=["figures", "differences"])
+@pytest.mark.parametrize("figure", ["normalised", "success"])
+def test_coverage(figure, differences, seeds, tasks):
+    rng, covered = np.random.default_rng(seeds * tasks), []
+    for spread in spreads(figure, differences):
+        # Components have the mean 0, so the mean of the population is that of the figure.
+        y = draw(spread, 500, seeds, tasks, rng)
+        # Where all of a draw are alike, a rate's interval is another one.
+        y = y[np.ptp(y, (1, 2)) > 1e-9]
+        low, high = many_intervals(y)
+        covered.append(np.mean((low <= spread.mean) & (spread.mean <= high)))
+    assert len(covered) > 50
+    assert np.mean(covered) >= 0.93
+
+
+def test_the_simulated_intervals_are_those_that_are_used():
+    y = np.random.default_rng(0).normal(size=(4, 3, 13))
+    used = [seed_task_interval(np.mean, x) for x in y]
+    np.testing.assert_allclose(many_intervals(y).T, used)
 
 
 def test_a_worked_interval():
@@ -118,9 +135,19 @@ def test_a_paired_difference_leaves_out_what_both_share():
     rng = np.random.default_rng(0)
     task = 10 * rng.normal(size=(1, 20))
     a, b = (task + x + 0.1 * rng.normal(size=(3, 20)) for x in (1.0, 0.0))
-    paired = seed_task_interval(lambda a, b: float(np.mean(a - b)), a, b)
+    paired = difference_interval(a, b)
     assert 0.9 < paired.low < paired.high < 1.1
     assert np.diff(seed_task_interval(np.mean, a)) > 5
+
+
+def test_differences_of_rates():
+    ones, zeros = np.ones((3, 20)), np.zeros((3, 20))
+    edge = 1 - 0.025 ** (1 / 20)
+    assert difference_interval(ones, zeros, rates=True) == (pytest.approx(1 - edge), 1)
+    assert difference_interval(ones, ones, rates=True) == pytest.approx((-edge, edge))
+    half = np.tile([0.0, 1.0], 10)[None]
+    low, high = difference_interval(half, zeros[:1], rates=True)
+    assert (low + high) / 2 == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((0, 3)), np.zeros(3), np.array([[np.nan, 1.0]])])

@@ -8,7 +8,8 @@ import pytest
 
 from gmps.core.policy import init_policy
 from gmps.evaluation import evaluate
-from gmps.evaluation.evaluate import EvaluationConfig, Evaluator, Levels, Measured
+from gmps.evaluation.evaluate import EvaluationConfig, Evaluator, Levels, Measured, SplitResult
+from gmps.evaluation.summaries import summarise
 from gmps.methods.base import policy_actor
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
@@ -50,7 +51,7 @@ def result():
         jax.random.key(1),
         untrained=policy,
         controller=world.family.expert,
-        demonstrated=None,
+        known=None,
         plain=None,
     )
     return split, evaluator
@@ -96,7 +97,7 @@ def test_all_conditions_act_with_the_noise_before_the_update(monkeypatch):
         jax.random.key(1),
         untrained=policy,
         controller=world.family.expert,
-        demonstrated=None,
+        known=None,
         plain=None,
     )
     assert len(stds) == 2 * 6 + 1
@@ -130,6 +131,12 @@ def measured(values: list[list[float]]) -> Measured:
     return Measured({"return": np.array(values)}, {})
 
 
+def score_of(conditions, levels):
+    result = SplitResult(None, levels, dict.fromkeys(evaluate.MODES, conditions), 0)
+    rows = evaluate.task_rows(result, "heldout", ["a", "b"])
+    return summarise([rows]).deterministic.adaptation_score["after_1"]
+
+
 def test_adaptation_score_by_hand():
     levels = Levels(np.zeros(2), np.full(2, 10.0), "")
     conditions = {
@@ -138,25 +145,25 @@ def test_adaptation_score_by_hand():
         "random_update": measured([[1.0, 1.0], [1.0, 1.0]]),
         "after_1": measured([[7.0, 7.0], [7.0, 7.0]]),
     }
-    score = evaluate.adaptation_score(conditions, levels, "after_1")
+    score = score_of(conditions, levels)
     assert score.control == "wrong_task"
-    assert (score.iqm, score.ci_low, score.ci_high) == pytest.approx((0.5, 0.5, 0.5))
+    assert (score.value, score.ci_low, score.ci_high) == pytest.approx((0.5, 0.5, 0.5))
     conditions["expert"] = measured([[8.0, 8.0], [8.0, 8.0]])
-    assert evaluate.adaptation_score(conditions, levels, "after_1").iqm == pytest.approx(0.75)
+    assert score_of(conditions, levels).value == pytest.approx(0.75)
     conditions["before"] = measured([[9.0, 9.0], [9.0, 9.0]])
-    assert evaluate.adaptation_score(conditions, levels, "after_1").iqm is None
+    assert score_of(conditions, levels).value is None
 
 
 def test_scores_have_intervals_and_task_rows(result):
     split, _ = result
-    scores = evaluate.split_scores(split)
+    rows = evaluate.task_rows(split, "heldout", ["a", "b", "c", "d"])
+    scores = summarise([rows])
     expert = scores.deterministic.conditions["expert"]["normalised"]
-    assert expert.iqm == pytest.approx(1.0, abs=0.02)
+    assert expert.mean == pytest.approx(1.0, abs=0.02)
     for _, level in scores.items():
         row = level.conditions["before"]["normalised"]
-        assert row.ci_low <= row.iqm <= row.ci_high
+        assert row.ci_low <= row.mean <= row.ci_high
         assert set(level.adaptation_score) == {"after_1", "after_2"}
-    rows = evaluate.task_rows(split, "heldout", ["a", "b", "c", "d"])
     assert [r.task for r in rows] == ["a", "b", "c", "d"]
     for row in rows:
         low, high = row.levels.untrained, row.levels.expert
@@ -180,6 +187,6 @@ def test_one_task_has_no_wrong_task():
             jax.random.key(1),
             untrained=policy,
             controller=world.family.expert,
-            demonstrated=None,
+            known=None,
             plain=None,
         )

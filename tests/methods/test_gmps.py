@@ -76,7 +76,7 @@ def test_learning_beats_before_wrong_task_and_random_update(method: Gmps, traine
         jax.random.key(5),
         untrained=method.policy(state),
         controller=method.controller,
-        demonstrated=None,
+        known=None,
         plain=None,
     )
     for conditions in result.conditions.values():

@@ -276,7 +276,7 @@ def test_learning_beats_an_untrained_policy(trained: Trained):
         jax.random.key(5),
         untrained=untrained,
         controller=world.family.expert,
-        demonstrated=None,
+        known=None,
         plain=None,
     )
     after = result.conditions["stochastic"]["after_1"].figures["return"]

@@ -9,8 +9,8 @@ import pytest
 from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.conditions import condition_label
-from gmps.evaluation.scores import MODES, SPLITS, Figure, read_scores
-from gmps.evaluation.stats import summarise, task_iqm
+from gmps.evaluation.scores import MODES, SPLITS, read_scores
+from gmps.evaluation.stats import seed_task_interval
 from gmps.report import write_report
 from gmps.report.curves import Curve, Panel, draw, mean_curve, series
 from gmps.report.paths import draw_tasks
@@ -120,7 +120,7 @@ def test_shows_the_figures_of_scores_json(ant, page):
         for mode in MODES:
             for name in CONDITIONS:
                 for measure, figure in scores[split][mode].conditions[name].items():
-                    assert number(figure.iqm, measure) in text
+                    assert number(figure.mean, measure) in text
                     assert number(figure.ci_low, measure).removesuffix(" %") in text
                 assert condition_label(name) in text
     for row in scores.tasks:
@@ -166,7 +166,7 @@ def test_a_run_without_evaluation_or_metrics(folder):
 def test_an_undefined_adaptation_score(folder, ant):
     run = write_run(folder / "no-room")
     content = json.loads((ant[0] / "scores.json").read_text())
-    none = {"iqm": None, "ci_low": None, "ci_high": None, "control": "wrong_task"}
+    none = {"value": None, "ci_low": None, "ci_high": None, "control": "wrong_task"}
     content["heldout"]["deterministic"]["adaptation_score"] = {"after_1": none}
     (run / "scores.json").write_text(json.dumps(content))
     text = read(write_report([run])).text
@@ -231,7 +231,8 @@ def test_seeds_are_combined_from_the_rows_of_tasks(ant):
         ]
     )
     figure = combined.heldout.stochastic.conditions["after_1"]["return"]
-    assert figure == Figure(*summarise(rows[..., None]))
+    assert (figure.mean, figure.median) == pytest.approx((rows.mean(), np.median(rows)))
+    assert (figure.ci_low, figure.ci_high) == seed_task_interval(np.mean, rows)
     assert combined.tasks[2].stochastic["after_1"]["return"] == rows[:, 2].mean()
     assert combined.steps["meta"] == 1_600_000
     assert combined.seed is None
@@ -258,33 +259,59 @@ def test_combined_adaptation_score_by_hand(ant):
     score = combine_scores(named).heldout.deterministic.adaptation_score["after_1"]
 
     def level(name):
-        return task_iqm(
-            np.array(
-                [
-                    [[row.deterministic[name]["normalised"]] for row in scores.rows("heldout")]
-                    for scores in named.values()
-                ]
-            ),
-            3,
+        return np.mean(
+            [
+                [row.deterministic[name]["normalised"] for row in scores.rows("heldout")]
+                for scores in named.values()
+            ]
         )
 
     assert score.control == "before"
     by_hand = (level("after_1") - level("before")) / (level("expert") - level("before"))
-    assert score.iqm == pytest.approx(by_hand)
-    assert score.ci_low <= score.iqm <= score.ci_high
+    assert score.value == pytest.approx(by_hand)
+    assert score.ci_low <= score.value <= score.ci_high
 
 
 def test_expert_without_rows_of_its_own(ant):
-    """A demonstrator's level has no episodes, so its figures are those of the first seed."""
+    """A level that was measured elsewhere has no episodes, and no outcomes."""
     named = scores_of(ant)
     for scores in named.values():
         for row in scores.tasks:
             for mode in MODES:
                 del row[mode]["expert"]
     level = combine_scores(named).heldout.deterministic
-    first = next(iter(named.values())).heldout.deterministic
-    assert level.conditions["expert"] == first.conditions["expert"]
-    assert level.adaptation_score["after_1"].iqm is not None
+    expert = level.conditions["expert"]
+    assert expert.keys() == {"return", "normalised"}
+    assert (expert["return"].mean, expert["normalised"].mean) == (539.0, 1.0)
+    assert level.adaptation_score["after_1"].value is not None
+
+
+def test_the_demonstrators_have_a_row_and_a_score_of_their_own(ant, folder):
+    named = scores_of(ant)
+    for name, scores in named.items():
+        shown = [
+            replace(row, levels=replace(row.levels, demonstrators=475.0)) for row in scores.tasks
+        ]
+        named[name] = replace(scores, tasks=tuple(shown))
+    level = combine_scores(named).heldout.deterministic
+    assert level.conditions["demonstrators"]["return"].mean == 475.0
+    share = (475 - 308) / 231
+    assert level.conditions["demonstrators"]["normalised"].mean == pytest.approx(share)
+    after, before, expert = (
+        level.conditions[x]["normalised"].mean for x in ("after_1", "before", "expert")
+    )
+    score, shown = (x["after_1"].value for x in (level.adaptation_score, level.demonstrator_score))
+    assert score == pytest.approx((after - before) / (expert - before))
+    assert shown == pytest.approx((after - before) / (share - before))
+    # Where no expert acts, the demonstrators' level is the top, and there is one score.
+    for scores in named.values():
+        for row in scores.tasks:
+            for mode in MODES:
+                del row[mode]["expert"]
+    level = combine_scores(named).heldout.deterministic
+    assert "expert" not in level.conditions
+    assert level.demonstrator_score == {}
+    assert level.adaptation_score["after_1"].value == pytest.approx(shown)
 
 
 def test_seeds_on_different_tasks(ant, folder):
@@ -334,7 +361,7 @@ def test_never_overwrites_what_is_no_report(ant, tmp_path):
 def test_scores_of_another_version(folder):
     run = write_run(folder / "old", Settings(rounds=1))
     (run / "scores.json").write_text('{"format": 7}')
-    with pytest.raises(ValueError, match=r"has format 7, but this version of gmps reads format 2"):
+    with pytest.raises(ValueError, match=r"has format 7, but this version of gmps reads format 3"):
         write_report([run])
     assert not (run / "report.html").exists()
     (run / "scores.json").write_text("[]")

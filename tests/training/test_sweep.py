@@ -84,7 +84,7 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_training_tasks(tmp_path
     assert first.stat().st_mtime_ns == stamp
     found = json.loads((tmp_path / "sweep.json").read_text())
     assert {row["settings"]["gmps.std"] for row in found} == {"0.3", "0.1"}
-    assert found[0]["train"]["iqm"] >= found[1]["train"]["iqm"]
+    assert found[0]["train"]["mean"] >= found[1]["train"]["mean"]
     capsys.readouterr()
     assert main([*words[:-1], "--options=--rounds 3"]) == 2
     assert "holds a sweep with options" in capsys.readouterr().err

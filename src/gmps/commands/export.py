@@ -1,7 +1,7 @@
 """`gmps export RUN`, and of a file that `gmps adapt` wrote."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -111,6 +111,6 @@ def _rows(run: Run) -> dict[str, dict[str, float]] | None:
         return None
     conditions = scores.heldout.deterministic.conditions
     return {
-        name: {measure: asdict(figure)["iqm"] for measure, figure in measures.items()}
+        name: {measure: figure.mean for measure, figure in measures.items()}
         for name, measures in conditions.items()
     }

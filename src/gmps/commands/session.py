@@ -4,8 +4,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from gmps.commands.cli import console
-from gmps.evaluation.conditions import condition_order, condition_short
-from gmps.evaluation.scores import AdaptationScore, Figure, Measures, Mode, ModeScores, Scores
+from gmps.evaluation.conditions import after, condition_order, condition_short
+from gmps.evaluation.scores import (
+    AdaptationScore,
+    Difference,
+    Figure,
+    Measures,
+    Mode,
+    ModeScores,
+    Scores,
+)
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
 from gmps.report import write_report
@@ -102,17 +110,36 @@ def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str
 
 
 def print_scores(scores: Scores) -> None:
-    """The held-out table: interquartile means with 95 % intervals."""
-    console.print(f"{scores.family}, held-out tasks: interquartile means, 95 % intervals")
+    """The held-out table: means with 95 % intervals."""
+    tasks = len(scores.rows("heldout"))
+    seeds = "several seeds" if scores.seed is None else f"one seed ({scores.seed})"
+    console.print(f"{scores.family}: means over {tasks} held-out tasks, 95 % intervals; {seeds}")
     for mode, level in scores.heldout.items():
         print_mode(level, mode)
     for mode, level in scores.heldout.items():
-        for name, score in level.adaptation_score.items():
-            control = "" if score.control is None else f"  over {condition_short(score.control)}"
-            value = _interval(score, ".2f")
-            console.print(f"adaptation score, {mode}, {condition_short(name)}: {value}{control}")
+        _print_differences(level, mode)
+        top = "" if "expert" in level.conditions else ", towards the demonstrators"
+        _print_adaptation(level.adaptation_score, f"adaptation score, {mode}{top}")
+        _print_adaptation(
+            level.demonstrator_score, f"adaptation score, {mode}, towards the demonstrators"
+        )
     steps = ", ".join(f"{name} {n:,}" for name, n in scores.steps.items())
     console.print(f"environment steps: {steps}")
+
+
+def _print_differences(level: ModeScores, mode: Mode) -> None:
+    """What one step brings, task by task."""
+    name = after(1)
+    for other, found in level.differences[name].items():
+        value = _interval(found["normalised"], "+.2f")
+        words = f"{condition_short(name)} - {condition_short(other).strip('+ ')}"
+        console.print(f"normalised, {mode}, {words}: {value}")
+
+
+def _print_adaptation(scores: dict[str, AdaptationScore], words: str) -> None:
+    for name, score in scores.items():
+        control = "" if score.control is None else f"  over {condition_short(score.control)}"
+        console.print(f"{words}, {condition_short(name)}: {_interval(score, '.2f')}{control}")
 
 
 def print_mode(level: ModeScores, mode: Mode) -> None:
@@ -133,14 +160,17 @@ def _cell(row: Measures, figure: str) -> str:
     if figure not in row:
         return "-"
     if figure == "return":
-        return f"{row[figure].iqm:.1f}"
+        return f"{row[figure].mean:.1f}"
     if figure == "success":
-        return f"{row[figure].iqm:.0%}"
+        return f"{row[figure].mean:.0%}"
     return _interval(row[figure], ".2f" if figure == "normalised" else ".3f")
 
 
-def _interval(figure: Figure | AdaptationScore, spec: str) -> str:
-    if figure.iqm is None:
+def _interval(figure: Figure | Difference | AdaptationScore, spec: str) -> str:
+    value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
+    if value is None:
         return "-"
+    if figure.ci_low is None:
+        return format(value, spec)
     low, high = (format(x, spec) for x in (figure.ci_low, figure.ci_high))
-    return f"{format(figure.iqm, spec)} [{low}, {high}]"
+    return f"{format(value, spec)} [{low}, {high}]"

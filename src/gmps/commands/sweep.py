@@ -157,14 +157,17 @@ def print_standings(found: Sequence[Standing]) -> None:
         words = ", ".join(f"{name} {value}" for name, value in standing.settings.items())
         figures = (standing.train, standing.heldout, standing.adaptation)
         table.add_row(words, str(len(standing.seeds)), *map(_interval, figures))
-    console.print("Normalised return after one step, interquartile means with 95 % intervals:")
+    console.print("Normalised return after one step, means with 95 % intervals:")
     console.print(table)
 
 
 def _interval(figure: Figure | AdaptationScore) -> str:
-    if figure.iqm is None:
+    value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
+    if value is None:
         return "-"
-    return f"{figure.iqm:.2f} [{figure.ci_low:.2f}, {figure.ci_high:.2f}]"
+    if figure.ci_low is None:
+        return f"{value:.2f}"
+    return f"{value:.2f} [{figure.ci_low:.2f}, {figure.ci_high:.2f}]"
 
 
 def _report_experts(runs: Sequence[Cell]) -> int:

@@ -2,34 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from gmps.errors import GmpsError
-from gmps.evaluation.conditions import CONTROLS
-from gmps.evaluation.scores import (
-    MODES,
-    SPLITS,
-    AdaptationScore,
-    Figure,
-    Mode,
-    ModeScores,
-    Scores,
-    SplitScores,
-    TaskLevels,
-    TaskRow,
-)
-from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
-from gmps.tasks.base import Split
+from gmps.evaluation.scores import MODES, SPLITS, Scores, TaskLevels, TaskRow
+from gmps.evaluation.summaries import summarise
 
 
 def combine_scores(named: Mapping[str, Scores]) -> Scores:
     """The scores of several seeds as one.
 
-    Figures are interquartile means over seeds and tasks; their intervals resample seeds. Rows of
-    tasks and step counts are means over seeds; training tasks that each seed drew for itself have
-    no rows. A single one is returned as it is.
+    Figures are means over seeds and tasks; their intervals are over other seeds and other tasks.
+    Rows of tasks and step counts are means over seeds; training tasks that each seed drew for
+    itself have no rows. A single one is returned as it is.
 
     Args:
         named: folder names to scores, of runs that differ in their seed alone.
@@ -59,61 +45,11 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
         seed=None,
         checkpoint_round=None,
         plain_control=None,
-        heldout=_combine_split(scores, "heldout"),
-        train=_combine_split(scores, "train"),
+        heldout=summarise([s.rows("heldout") for s in scores]),
+        train=summarise([s.rows("train") for s in scores]),
         tasks=tuple(_mean_row(same) for same in rows if same[0].split in listed),
         steps={name: float(np.mean([s.steps[name] for s in scores])) for name in first.steps},
     )
-
-
-def _combine_split(scores: list[Scores], split: Split) -> SplitScores:
-    deterministic, stochastic = (_combine_mode(scores, split, mode) for mode in MODES)
-    return SplitScores(deterministic, stochastic)
-
-
-def _combine_mode(scores: list[Scores], split: Split, mode: Mode) -> ModeScores:
-    first, combined = scores[0][split][mode], {}
-    for condition, measures in first.conditions.items():
-        combined[condition] = {}
-        for measure, single in measures.items():
-            values = _values(scores, split, mode, condition, measure)
-            # Levels without episodes of their own, such as a demonstrator's, have no rows.
-            figure = single if values is None else Figure(*summarise(values))
-            combined[condition][measure] = figure
-    steps = first.adaptation_score
-    return ModeScores(combined, {name: _adaptation(scores, split, mode, name) for name in steps})
-
-
-def _values(
-    scores: list[Scores], split: Split, mode: Mode, condition: str, measure: str
-) -> np.ndarray | None:
-    """`(seed, task, 1)` of the per-task rows, or None where a row lacks the figure."""
-    values = [[row[mode].get(condition, {}).get(measure) for row in s.rows(split)] for s in scores]
-    if any(x is None for row in values for x in row):
-        return None
-    return np.asarray(values, np.float64)[..., None]
-
-
-def _adaptation(scores: list[Scores], split: Split, mode: Mode, name: str) -> AdaptationScore:
-    def normalised(condition: str) -> np.ndarray | None:
-        return _values(scores, split, mode, condition, "normalised")
-
-    candidates = {name: normalised(name) for name in CONTROLS}
-    present = {name: x for name, x in candidates.items() if x is not None}
-    reached, expert = normalised(name), normalised("expert")
-    if reached is None or not present:
-        return AdaptationScore(None, None, None, None)
-    control = max(present, key=lambda name: task_iqm(present[name], 3))
-    arrays = (reached, present[control], np.ones_like(reached) if expert is None else expert)
-
-    def ratio(x: np.ndarray, base: np.ndarray, top: np.ndarray) -> Any:
-        low = task_iqm(base, 3)
-        return (task_iqm(x, 3) - low) / (task_iqm(top, 3) - low)
-
-    if task_iqm(arrays[2], 3) <= task_iqm(arrays[1], 3):
-        return AdaptationScore(None, None, None, control)
-    low, high = stratified_bootstrap(ratio, *arrays)
-    return AdaptationScore(float(ratio(*arrays)), low, high, control)
 
 
 def _mean_row(rows: Sequence[TaskRow]) -> TaskRow:
@@ -124,6 +60,7 @@ def _mean_row(rows: Sequence[TaskRow]) -> TaskRow:
         levels=TaskLevels(
             float(np.mean([x.untrained for x in levels])),
             float(np.mean([x.expert for x in levels])),
+            _mean([x.demonstrators for x in levels]),
         ),
         deterministic=_means([row.deterministic for row in rows]),
         stochastic=_means([row.stochastic for row in rows]),

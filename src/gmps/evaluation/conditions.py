@@ -61,10 +61,18 @@ CONDITIONS: dict[str, Condition] = {
         "tasks.",
         "plain",
     ),
+    "demonstrators": Condition(
+        "demonstrators",
+        "Demonstrators",
+        "The mean return of the demonstrations, between demonstrated tasks interpolated.",
+        "expert",
+    ),
     "expert": Condition("expert", "Expert", "The expert, which knows the task.", "expert"),
 }
 #: Conditions that may serve as the control of the adaptation score: the best one does.
 CONTROLS = ("before", "wrong_task", "random_update")
+#: What an adapted policy is compared with, task by task and seed by seed.
+COMPARED = ("before", "wrong_task", "plain")
 
 
 def after(steps: int) -> str:

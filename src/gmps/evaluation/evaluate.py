@@ -17,18 +17,9 @@ from jaxtyping import Array, Float, Key, UInt8
 from gmps.core.policy import Policy
 from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
 from gmps.errors import GmpsError
-from gmps.evaluation.conditions import CONTROLS, after, after_steps
-from gmps.evaluation.scores import (
-    MODES,
-    AdaptationScore,
-    Figure,
-    Mode,
-    ModeScores,
-    SplitScores,
-    TaskLevels,
-    TaskRow,
-)
-from gmps.evaluation.stats import stratified_bootstrap, summarise, task_iqm
+from gmps.evaluation.conditions import after
+from gmps.evaluation.scores import MODES, Mode, TaskLevels, TaskRow
+from gmps.evaluation.summaries import task_score
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import Method, MethodPolicy, MethodState, policy_actor
@@ -70,6 +61,8 @@ class Levels(NamedTuple):
     expert: Float[np.ndarray, " task"]
     #: Where the expert's level comes from, in words.
     source: str
+    #: The demonstrators' level, between their tasks interpolated; None where nobody demonstrated.
+    demonstrators: Float[np.ndarray, " task"] | None = None
 
 
 class Measured(NamedTuple):
@@ -117,16 +110,17 @@ class Evaluator:
         *,
         untrained: Policy,
         controller: Controller | None,
-        demonstrated: Levels | None,
+        known: Levels | None,
         plain: PlainControl | None,
     ) -> SplitResult:
         """Run every condition on the stacked tasks.
 
-        The expert's level is the controller's own return, or `demonstrated` where there is none.
+        The expert's level is the controller's own return, or `known` where there is none. The
+        demonstrators' is always that of `known`.
 
         Raises:
             GmpsError: fewer than two tasks (there is no wrong task to adapt to), or neither a
-                controller nor a demonstrated level.
+                controller nor a known level.
         """
         n = task_count(tasks)
         if n < 2:
@@ -134,7 +128,7 @@ class Evaluator:
                 f"The evaluation got {n} task; the wrong-task control needs at least 2: "
                 "choose more tasks."
             )
-        if controller is None and demonstrated is None:
+        if controller is None and known is None:
             raise GmpsError("The evaluation needs an expert or its level on each task.")
         start = self.env_steps
         key_adapt, key_wrong, key_random, key_plain, key_measure, key_level = jax.random.split(
@@ -183,11 +177,12 @@ class Evaluator:
             expert = measured["deterministic"]["expert"].figures["return"].mean(1)
             source = "the expert's own episodes in the same tasks, without action noise"
         else:
-            assert demonstrated is not None
-            expert, source = demonstrated.expert, demonstrated.source
+            assert known is not None
+            expert, source = known.expert, known.source
         zeros = stack(untrained, n * self.config.repeats)
         zero = self._run(policy_actor(self.world.family), zeros, tasks, key_level)
-        levels = Levels(zero.figures["return"].mean(1), expert, source)
+        shown = None if known is None else known.demonstrators
+        levels = Levels(zero.figures["return"].mean(1), expert, source, shown)
         return SplitResult(tasks, levels, measured, self.env_steps - start)
 
     def _adapted(
@@ -265,44 +260,6 @@ def _random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
     return jax.tree.unflatten(treedef, updated)
 
 
-def split_scores(result: SplitResult) -> SplitScores:
-    """The scores of one split: intervals of every condition, adaptation scores."""
-    deterministic, stochastic = (_mode_scores(result, mode) for mode in MODES)
-    return SplitScores(deterministic, stochastic)
-
-
-def _mode_scores(result: SplitResult, mode: Mode) -> ModeScores:
-    conditions, rows = result.conditions[mode], {}
-    for name, measured in conditions.items():
-        figures = {**measured.figures, "normalised": _normalised(measured, result.levels)}
-        rows[name] = {k: Figure(*summarise(x)) for k, x in figures.items()}
-    if "expert" not in rows:
-        level = result.levels.expert[:, None]
-        scales = {"return": level, "normalised": np.ones_like(level)}
-        rows["expert"] = {k: Figure(*summarise(x)) for k, x in scales.items()}
-    steps = [name for name in conditions if after_steps(name) is not None]
-    return ModeScores(
-        rows, {name: adaptation_score(conditions, result.levels, name) for name in steps}
-    )
-
-
-def adaptation_score(conditions: dict[str, Measured], levels: Levels, name: str) -> AdaptationScore:
-    """The score of a condition after adaptation; its control is the best of `CONTROLS`."""
-    scores = {name: _normalised(m, levels) for name, m in conditions.items()}
-    control = max(CONTROLS, key=lambda name: task_iqm(scores[name]))
-    expert = scores["expert"] if "expert" in scores else np.ones_like(scores[name])
-
-    def ratio(after: Any, control: Any, expert: Any) -> Any:
-        base = task_iqm(control)
-        return (task_iqm(after) - base) / (task_iqm(expert) - base)
-
-    arrays = (scores[name], scores[control], expert)
-    if task_iqm(expert) <= task_iqm(scores[control]):
-        return AdaptationScore(None, None, None, control)
-    low, high = stratified_bootstrap(ratio, *arrays)
-    return AdaptationScore(float(ratio(*arrays)), low, high, control)
-
-
 def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task repeat"]:
     """0 = untrained, 1 = expert, for each task."""
     span = levels.expert - levels.untrained
@@ -325,15 +282,16 @@ def _task_row(result: SplitResult, split: Split, i: int, text: str) -> TaskRow:
             }
             for name, measured in conditions.items()
         }
-        values = {k: v["normalised"] for k, v in modes[mode].items()}
-        control = max(values[name] for name in CONTROLS)
-        room = values.get("expert", 1.0) - control
-        scores[mode] = (values[after(1)] - control) / room if room > 0 else None
+        scores[mode] = task_score(modes[mode])
     return TaskRow(
         split=split,
         index=i,
         task=text,
-        levels=TaskLevels(float(levels.untrained[i]), float(levels.expert[i])),
+        levels=TaskLevels(
+            float(levels.untrained[i]),
+            float(levels.expert[i]),
+            None if levels.demonstrators is None else float(levels.demonstrators[i]),
+        ),
         **modes,
         adaptation_score=scores,
     )

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gmps.methods.plain_settings import PlainConfig
 from gmps.runs.results import read_result, write_result
 from gmps.runs.run import SCORES
 from gmps.tasks.base import Split
 
-FORMAT = 2
+FORMAT = 3
 Mode = Literal["deterministic", "stochastic"]
 #: Actions without noise, and with.
 MODES: tuple[Mode, ...] = ("deterministic", "stochastic")
@@ -23,13 +22,14 @@ SPLITS: tuple[Split, ...] = ("heldout", "train")
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure over tasks, with its 95 % interval."""
+    """A figure over tasks (and seeds), with its 95 % interval."""
 
-    #: Interquartile mean over tasks (and seeds) of the mean over repeats.
-    iqm: float
+    #: Plain mean over tasks and seeds of the mean over repeats.
+    mean: float
+    #: Over other tasks, and other seeds where there are several.
     ci_low: float
     ci_high: float
-    #: Median over all repeats.
+    #: Median over tasks and seeds.
     median: float
 
 
@@ -38,13 +38,27 @@ Measures = dict[str, Figure]
 
 
 @dataclass(frozen=True)
-class AdaptationScore:
-    """`(after - control) / (expert - control)` of the interquartile means, with its 95 % interval.
+class Difference:
+    """Mean of a figure's difference between two conditions, paired by task and seed."""
 
-    None where the expert is not above the control.
+    mean: float
+    ci_low: float
+    ci_high: float
+
+
+#: Differences to one condition, by measure.
+Differences = dict[str, Difference]
+
+
+@dataclass(frozen=True)
+class AdaptationScore:
+    """`(after - control) / (top - control)` of mean normalised returns, with its 95 % interval.
+
+    The value is None where the top is not above the control, the ends where it is not above it
+    once a seed or a task is left out: then these tasks do not bound the score.
     """
 
-    iqm: float | None
+    value: float | None
     ci_low: float | None
     ci_high: float | None
     #: The best of the controls: see `gmps.evaluation.conditions.CONTROLS`.
@@ -57,8 +71,14 @@ class ModeScores:
 
     #: Measures by condition. A level without episodes of its own has no outcomes.
     conditions: dict[str, Measures]
-    #: By condition: `after_1` and so on.
+    #: By condition (`after_1` and so on) and by what is subtracted from it, one of
+    #: `gmps.evaluation.conditions.COMPARED`.
+    differences: dict[str, dict[str, Differences]]
+    #: By condition: `after_1` and so on. The top is the expert.
     adaptation_score: dict[str, AdaptationScore]
+    #: The same with the demonstrators' level as the top; empty where that is not known, or where it
+    #: stands for the expert's.
+    demonstrator_score: dict[str, AdaptationScore]
 
 
 @dataclass(frozen=True)
@@ -78,10 +98,12 @@ class SplitScores:
 
 @dataclass(frozen=True)
 class TaskLevels:
-    """Returns that make the normalised scores 0 and 1 in a task."""
+    """Returns that make the normalised scores 0 and 1 in a task, and the demonstrators'."""
 
     untrained: float
     expert: float
+    #: Between demonstrated tasks interpolated; None where nobody demonstrated.
+    demonstrators: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +162,8 @@ class PlainScores:
     std: float
     step_size: float
     candidates: tuple[PlainCandidate, ...]
-    settings: PlainConfig
+    #: As they were when it was judged.
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -158,7 +181,7 @@ class ExpertSummary:
 class Scores:
     """The scores of one run, or of several seeds as one (see `gmps.report.aggregate`)."""
 
-    format: Literal[2]
+    format: Literal[3]
     family: str
     method: str
     #: None over several seeds, as are the round and the plain control.

@@ -111,15 +111,17 @@ def _comparison(groups: Sequence[Group]) -> str:
 def _reading(groups: Sequence[Group]) -> str:
     seeds = max(len(group.evaluated) for group in groups)
     spread = (
-        "Figures are interquartile means over seeds and tasks; the intervals resample seeds."
+        "Figures are means over seeds and tasks; the intervals are over other seeds and other "
+        "tasks like these."
         if seeds > 1
-        else "Figures are interquartile means over tasks; the intervals resample the repetitions "
-        "within each task. They do not cover another training seed."
+        else "One seed: figures are means over tasks, and the intervals are over other tasks like "
+        "these. They do not cover another training seed."
     )
     label = {"after": "After k updates"}
     rows = [(label.get(n) or x.label, escape(x.meaning)) for n, x in CONDITIONS.items()]
     text = (
-        f"<p>{spread} All intervals are 95 % stratified bootstrap intervals.</p>"
+        f"<p>{spread} All intervals are 95 %, Student's t on jackknife variances; "
+        "of differences, paired by seed and task.</p>"
         "<p>The normalised score is 0 for an untrained policy and 1 for the expert, task by task. "
         "The adaptation score is (after − control) / (expert − control) of the normalised scores, "
         "where the control is the best of no update, another task's update and a random update: a "

@@ -1,13 +1,13 @@
 """Sections of the report about one group of seeds, as HTML."""
 
 from gmps.evaluation.conditions import after, condition_label
-from gmps.evaluation.scores import MODES, SPLITS, ModeScores, Scores
+from gmps.evaluation.scores import MODES, SPLITS, AdaptationScore, ModeScores, Scores
 from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend
 from gmps.report.pictures import draw_frames
 from gmps.report.runs import Group, RunData
-from gmps.report.tables import facts_table, score_table, task_table
+from gmps.report.tables import difference_table, facts_table, score_table, task_table
 from gmps.report.text import (
     details,
     duration,
@@ -46,10 +46,12 @@ def lead(group: Group) -> str:
         )
     level = group.scores.heldout.deterministic
     rows = level.conditions
+    top = "expert" if "expert" in rows else "demonstrators"
     text = (
         f"On {len(group.scores.rows('heldout'))} tasks that were never trained on, one update "
-        f"takes the return from {number(rows['before']['return'].iqm)} to "
-        f"{number(rows[after(1)]['return'].iqm)} (expert {number(rows['expert']['return'].iqm)})"
+        f"takes the return from {number(rows['before']['return'].mean)} to "
+        f"{number(rows[after(1)]['return'].mean)} ({top} "
+        f"{number(rows[top]['return'].mean)})"
         f"{_outcome(level)}"
     )
     verdict = f"{_verdict(level)} {_against_plain(level)}".strip()
@@ -76,12 +78,18 @@ def _verdict(level: ModeScores) -> str:
     if score.control is None:
         return ""
     control = condition_label(score.control).lower()
-    if score.iqm is None or score.ci_low is None:
-        return f"The control ({control}) is as good as the expert, so there is no room to adapt in."
+    top = "the expert" if "expert" in level.conditions else "the demonstrators"
+    if score.value is None:
+        return f"The control ({control}) is as good as {top}, so there is no room to adapt in."
+    if score.ci_low is None:
+        return (
+            f"The control ({control}) comes so close to {top} that these tasks do not bound the "
+            "adaptation score."
+        )
     if score.ci_low > 0:
         return (
-            f"That is {100 * score.iqm:.0f} % of the way from the best control ({control}) to "
-            "the expert."
+            f"That is {100 * score.value:.0f} % of the way from the best control ({control}) to "
+            f"{top}."
         )
     return (
         f"That does not beat the best control ({control}): the interval of the adaptation score "
@@ -95,15 +103,18 @@ def _against_plain(level: ModeScores) -> str:
         return ""
     plain = level.conditions["plain"]["normalised"]
     adapted = level.conditions[after(1)]["normalised"]
+    gain = level.differences[after(1)]["plain"]["normalised"]
     words = "not clearly different from"
-    if plain.ci_low > adapted.ci_high:
+    if gain.ci_high < 0:
         words = "better than"
-    elif plain.ci_high < adapted.ci_low:
+    elif gain.ci_low > 0:
         words = "worse than"
+    low, high = (number(x, "normalised") for x in (gain.ci_low, gain.ci_high))
     return (
         "Without meta-learning, plain imitation and one gradient step reach a normalised score of "
-        f"{number(plain.iqm, 'normalised')}, {words} the update's "
-        f"{number(adapted.iqm, 'normalised')}."
+        f"{number(plain.mean, 'normalised')}, {words} the update's "
+        f"{number(adapted.mean, 'normalised')} (difference {number(gain.mean, 'normalised')}, "
+        f"{low} to {high})."
     )
 
 
@@ -153,6 +164,9 @@ def _split(scores: Scores, split: Split, heading: str) -> str:
     blocks = []
     for mode, level in scores[split].items():
         table = f'<div class="panel">{score_table(level.conditions)}</div>'
+        table += details(
+            "Differences, task by task", f'<div class="panel">{difference_table(level)}</div>'
+        )
         blocks.append(f"<h3>{MODE_TITLES[mode]}</h3>{table}{_adaptation(level)}")
     for mode in MODES:
         tasks = task_table(scores, split, mode)
@@ -182,13 +196,19 @@ def _protocol(scores: Scores) -> str:
 
 
 def _adaptation(level: ModeScores) -> str:
+    return _chips("Adaptation score", level.adaptation_score) + _chips(
+        "Towards the demonstrators", level.demonstrator_score
+    )
+
+
+def _chips(title: str, scores: dict[str, AdaptationScore]) -> str:
     items = "".join(
         f"<li>{escape(condition_label(name))} {interval(score, 'adaptation')} "
         f"<span class=ci>control: {escape(condition_label(score.control).lower())}</span></li>"
-        for name, score in level.adaptation_score.items()
+        for name, score in scores.items()
         if score.control is not None
     )
-    return f'<ul class="chips"><li>Adaptation score</li>{items}</ul>' if items else ""
+    return f'<ul class="chips"><li>{title}</li>{items}</ul>' if items else ""
 
 
 def _pictures(group: Group, heading: str) -> str:

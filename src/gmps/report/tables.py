@@ -1,6 +1,6 @@
 """Tables of the report, as HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gmps.evaluation.conditions import (
@@ -10,7 +10,7 @@ from gmps.evaluation.conditions import (
     condition_label,
     condition_order,
 )
-from gmps.evaluation.scores import Figure, Measures, Mode, Scores
+from gmps.evaluation.scores import Differences, Figure, Measures, Mode, ModeScores, Scores
 from gmps.report.runs import Group
 from gmps.report.text import escape, interval, number, words
 from gmps.tasks.base import Split
@@ -47,6 +47,30 @@ def score_table(conditions: dict[str, Measures]) -> str:
     return (
         f'<table class="scores"><thead><tr><th></th><th class="strip">{_strip_head(domain)}</th>'
         f"{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def difference_table(level: ModeScores) -> str:
+    """What adapting brings, task by task: differences to other conditions, with intervals."""
+    rows = [
+        (f"{condition_label(name)} − {condition_label(other).lower()}", found)
+        for name, others in level.differences.items()
+        for other, found in others.items()
+    ]
+    measures = _measures({name: found for name, found in rows}, [name for name, _ in rows])
+    head = "".join(f"<th>{escape(words(measure))}</th>" for measure in measures)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(
+            f'<td data-label="{escape(words(m))}">{interval(found.get(m), m)}</td>'
+            for m in measures
+        )
+        + "</tr>"
+        for name, found in rows
+    )
+    return (
+        f'<table class="scores"><thead><tr><th>Difference</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
     )
 
 
@@ -131,7 +155,7 @@ def strip_domain(figures: Sequence[Figure | None]) -> tuple[float, float]:
     values = [0.0, 1.0]
     for figure in figures:
         if figure is not None:
-            values += [figure.ci_low, figure.ci_high, figure.iqm]
+            values += [figure.ci_low, figure.ci_high, figure.mean]
     return max(min(values), -1.0), min(max(values), 2.0)
 
 
@@ -145,7 +169,7 @@ def strip(dots: Sequence[Dot], domain: tuple[float, float]) -> str:
         low, high = _at(figure.ci_low, domain), _at(figure.ci_high, domain)
         marks += (
             f'<line class="span {kind}" x1="{low}" x2="{high}" y1="11" y2="11"/>'
-            f'<circle class="{kind}" cx="{_at(figure.iqm, domain)}" cy="11" r="4.5"/>'
+            f'<circle class="{kind}" cx="{_at(figure.mean, domain)}" cy="11" r="4.5"/>'
         )
     return f'<svg class="strip" aria-hidden="true">{marks}</svg>'
 
@@ -164,7 +188,7 @@ def _strip_head(domain: tuple[float, float]) -> str:
     )
 
 
-def _measures(conditions: dict[str, Measures], rows: Sequence[str]) -> list[str]:
+def _measures(conditions: Mapping[str, Measures | Differences], rows: Sequence[str]) -> list[str]:
     found = list(dict.fromkeys(m for name in rows for m in conditions[name]))
     first = [m for m in ("normalised", "return", "success") if m in found]
     return first + [m for m in found if m not in first]

@@ -4,7 +4,7 @@ import html
 import math
 from typing import Any
 
-from gmps.evaluation.scores import AdaptationScore, Figure
+from gmps.evaluation.scores import AdaptationScore, Difference, Figure
 
 #: Measures that are no outcome of the family's own.
 _SCALES = ("return", "normalised", "success", "adaptation")
@@ -21,18 +21,21 @@ def number(x: Any, measure: str = "") -> str:
     if x is None or (isinstance(x, float) and not math.isfinite(x)):
         return "–"
     if measure == "success":
-        return f"{100 * x:.0f} %"
+        return f"{100 * x:.0f} %".replace("-", "−")
     if measure in ("normalised", "adaptation"):
         return f"{x:.2f}".replace("-", "−")
     digits = 0 if x == 0 else max(0, 2 - math.floor(math.log10(abs(x))))
     return f"{x:,.{min(digits, 4)}f}".replace("-", "−")
 
 
-def interval(figure: Figure | AdaptationScore | None, measure: str = "") -> str:
+def interval(figure: Figure | Difference | AdaptationScore | None, measure: str = "") -> str:
     """A figure with its 95 % interval, as HTML; outcomes in their own unit with their median."""
-    if figure is None or figure.iqm is None:
+    if figure is None:
         return '<span class="none">–</span>'
-    text = number(figure.iqm, measure)
+    value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
+    if value is None:
+        return '<span class="none">–</span>'
+    text = number(value, measure)
     low, high = number(figure.ci_low, measure), number(figure.ci_high, measure)
     low = low.removesuffix(" %")
     more = ""

@@ -17,7 +17,7 @@ from gmps.errors import GmpsError
 from gmps.experts.base import SAME_TASK
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
-from gmps.training.expert_data import KnownLevels
+from gmps.training.expert_data import DEMONSTRATORS, KnownLevels
 
 
 class Demonstrated(NamedTuple):
@@ -116,9 +116,9 @@ def _rewards(demos: DemoSet, family: TaskFamily) -> _Rewards:
     own, given = own_rewards(demos, family), demos.reward
     if own is None:
         words = "unknown: the file has none" if given is None else "of the file"
-        return _Rewards(given, words, "demonstrators'")
+        return _Rewards(given, words, DEMONSTRATORS)
     if given is not None and same_rewards(given, own):
-        return _Rewards(given, "of the file", "demonstrators'")
+        return _Rewards(given, "of the file", DEMONSTRATORS)
     warnings = ()
     if given is not None:
         differ = reward_words(given[demos.alive], own[demos.alive])
@@ -126,7 +126,7 @@ def _rewards(demos: DemoSet, family: TaskFamily) -> _Rewards:
             f"The rewards in {demos.report.source} are not those of {family.name}: {differ}; "
             "the demonstrators' level is computed from the observations.",
         )
-    return _Rewards(own, "recomputed", "demonstrators' recomputed", warnings)
+    return _Rewards(own, "recomputed", f"{DEMONSTRATORS} recomputed", warnings)
 
 
 def _levels(demos: DemoSet, family: TaskFamily, rewards: _Rewards) -> KnownLevels | None:

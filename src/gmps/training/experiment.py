@@ -98,7 +98,8 @@ class Experiment(NamedTuple):
             return None
         expert = known.at(np.asarray(jax.vmap(self.world.family.context)(tasks)))
         source = f"the {known.whose} mean return, between their tasks interpolated"
-        return Levels(np.zeros_like(expert), expert, source)
+        shown = expert if known.of_demonstrators else None
+        return Levels(np.zeros_like(expert), expert, source, shown)
 
 
 def expert_sources(config: TrainConfig, folder: Path | None, family: TaskFamily) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from gmps.training.clone import init_clone
 
 #: The file in the run's folder.
 EXPERTS = "experts.safetensors"
+#: What whose levels are called begins with, where they are of demonstrations.
+DEMONSTRATORS = "demonstrators'"
 
 
 class KnownLevels(NamedTuple):
@@ -31,6 +33,11 @@ class KnownLevels(NamedTuple):
     returns: Float[np.ndarray, " task"]
     #: Whose they are, such as "experts'".
     whose: str
+
+    @property
+    def of_demonstrators(self) -> bool:
+        """Whether they are those of demonstrations, not of an expert who was asked."""
+        return self.whose.startswith(DEMONSTRATORS)
 
     def at(self, wanted: Float[np.ndarray, "n ctx"]) -> Float[np.ndarray, " n"]:
         """Returns as measured, or between the nearest known tasks interpolated."""

@@ -18,7 +18,6 @@ from gmps.evaluation.evaluate import (
     EvaluationConfig,
     Evaluator,
     SplitResult,
-    split_scores,
     task_rows,
 )
 from gmps.evaluation.scores import (
@@ -31,9 +30,11 @@ from gmps.evaluation.scores import (
     Scores,
     write_scores,
 )
+from gmps.evaluation.summaries import summarise
 from gmps.experts.score import ExpertScore, summary
 from gmps.methods.base import MethodState
 from gmps.methods.plain import PlainControl, fit_plain
+from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
 from gmps.tasks.base import Split, TaskFamily
 from gmps.training.config import TrainConfig
@@ -132,7 +133,7 @@ def evaluate_run(
             jax.random.fold_in(jax.random.key(config.evaluation.seed), i),
             untrained=untrained,
             controller=controller,
-            demonstrated=experiment.levels(tasks),
+            known=experiment.levels(tasks),
             plain=plain,
         )
     scores = _scores(
@@ -157,7 +158,7 @@ def _scores(
     steps = {name: spent[f"steps/{name}"] for name in metadata["env_steps"]}
     steps["evaluation"] += evaluation_steps + plain.tuned.env_steps
     family, held, expert = experiment.world.family, results["heldout"], experiment.expert_score
-    rows = (task_rows(x, split, describe(family, x.tasks)) for split, x in results.items())
+    rows = {split: task_rows(x, split, describe(family, x.tasks)) for split, x in results.items()}
     return Scores(
         format=FORMAT,
         family=config.family,
@@ -173,13 +174,13 @@ def _scores(
             untrained=f"mean return {held.levels.untrained.mean():.1f} of an untrained policy",
             expert=f"mean return {held.levels.expert.mean():.1f}: {held.levels.source}",
         ),
-        heldout=split_scores(held),
-        train=split_scores(results["train"]),
+        heldout=summarise([rows["heldout"]]),
+        train=summarise([rows["train"]]),
         plain_control=PlainScores(
             std=float(np.exp(plain.tuned.policy.head.log_std[0])),
             step_size=plain.tuned.step_size,
             candidates=tuple(PlainCandidate(*c) for c in plain.tuned.candidates),
-            settings=config.plain,
+            settings=encode_config(config.plain),
         ),
         expert=None
         if expert is None or experiment.data.source is None
@@ -187,7 +188,7 @@ def _scores(
         steps=steps,
         # Methods that ask nobody do not log it.
         expert_queries=spent.get("queries/expert", 0.0),
-        tasks=tuple(row for split in rows for row in split),
+        tasks=tuple(row for split in rows.values() for row in split),
     )
 
 

@@ -179,4 +179,4 @@ def standings(runs: Sequence[Cell]) -> list[Standing]:
                 scores.steps,
             )
         )
-    return sorted(found, key=lambda standing: -standing.train.iqm)
+    return sorted(found, key=lambda standing: -standing.train.mean)
