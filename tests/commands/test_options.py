@@ -136,7 +136,11 @@ def test_yaml_is_read_and_what_it_leaves_out_is_the_presets(tmp_path: Path):
         ("a.json", '{"roundz": 3}', "The stored setting roundz is not known"),
         ("a.json", '{"rounds": "many"}', 'The stored setting rounds = "many" is not of the type'),
         ("a.json", '{"rounds": 0}', "The stored setting rounds is 0; it must be at least 1."),
-        ("a.json", '{"settings": {"std": -1}}', "The stored setting gmps-latent.std is -1.0; it must be"),
+        (
+            "a.json",
+            '{"settings": {"std": -1}}',
+            "The stored setting gmps-latent.std is -1.0; it must be",
+        ),
         ("a.json", '{"settings": 3}', "The stored setting settings = 3 is not of the type"),
         ("a.json", '{"method": 3}', "method in a.json is 3; it must be a method's name."),
         ("a.json", '{"method": "reptile"}', "There is no method 'reptile'. "),
@@ -160,7 +164,9 @@ def test_choices_that_contradict_a_file_are_refused(tmp_path, monkeypatch, capsy
     assert main([*words, "--preset", "paper"]) == 2
     assert "--config and --preset both say what the defaults are" in capsys.readouterr().err
     assert main([*words, "--method", "maml"]) == 2
-    assert "a.json holds settings of gmps-latent, not of maml; leave --meth" in capsys.readouterr().err
+    assert (
+        "a.json holds settings of gmps-latent, not of maml; leave --meth" in capsys.readouterr().err
+    )
 
 
 def test_a_dry_run_prints_one_command_a_line(capsys, monkeypatch):

@@ -187,7 +187,10 @@ def test_commands_train_measure_record_and_imitate(tmp_path, capsys):
     run = tmp_path / "run"
     own = [f"--sac.{option.removeprefix('--')}" for option in few]
     method = ("--method", "gmps")
-    assert main(["train", "point-goal", *method, "--expert", "sac", "--run", str(run), *small, *own]) == 0
+    assert (
+        main(["train", "point-goal", *method, "--expert", "sac", "--run", str(run), *small, *own])
+        == 0
+    )
     said = capsys.readouterr().out
     assert "Phase 1 of 2" in said
     assert "Phase 2 of 2" in said
