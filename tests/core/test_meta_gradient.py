@@ -93,7 +93,7 @@ def test_against_central_differences(kind, steps, subset, imitation, clip):
     options = {"subset": subset, "imitation": imitation}
     expected = differences(lambda p: meta_loss(p, batches, demos, **options)[0], params)
     fast = quick_jit(partial(meta_value_and_grad, **options))
-    _, gradient = fast(params, batches, demos)
+    _, gradient, _ = fast(params, batches, demos)
     for part in gradient:
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(part))
         assert any(x.any() for x in jax.tree.leaves(part))
@@ -104,14 +104,19 @@ def test_against_central_differences(kind, steps, subset, imitation, clip):
 def test_against_the_definition(dtype):
     with jax.enable_x64(dtype == "float64"):
         params, batches, demos = problem(steps=2)
-        (loss, losses), gradient = quick_jit(meta_value_and_grad)(params, batches, demos)
-        definition = quick_jit(jax.value_and_grad(meta_loss, has_aux=True))
-        (plain, plain_losses), plain_gradient = definition(params, batches, demos)
+        (loss, losses), gradient, towards = quick_jit(meta_value_and_grad)(params, batches, demos)
+
+        def defined(params: MetaParams, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+            return meta_loss(params, batches, demos._replace(obs=obs))
+
+        definition = quick_jit(jax.value_and_grad(defined, (0, 1), has_aux=True))
+        (plain, plain_losses), (plain_gradient, plain_towards) = definition(params, demos.obs)
         relative = 1e-11 if dtype == "float64" else 2e-5
         assert all(x.dtype == dtype for x in jax.tree.leaves(gradient))
         assert float(loss) == pytest.approx(float(plain), rel=relative)
         np.testing.assert_allclose(losses, plain_losses, rtol=relative)
         assert_close(gradient, plain_gradient, relative)
+        assert_close(towards, plain_towards, relative)
 
 
 @pytest.mark.usefixtures("x64")
@@ -138,8 +143,8 @@ def test_first_order_holds_the_inner_gradients():
     expected = differences(held_loss, params)
     options = {"subset": subset, "imitation": imitation}
     fast = partial(meta_value_and_grad, **options)
-    _, first_order = quick_jit(partial(fast, first_order=True))(params, batches, demos)
-    _, second_order = quick_jit(fast)(params, batches, demos)
+    _, first_order, _ = quick_jit(partial(fast, first_order=True))(params, batches, demos)
+    _, second_order, _ = quick_jit(fast)(params, batches, demos)
     assert_close(first_order, expected, 1e-6)
     for a, b in zip(first_order.policy.weights, second_order.policy.weights, strict=True):
         assert jnp.abs(a - b).max() > 1e-3 * jnp.abs(b).max()
@@ -158,7 +163,7 @@ def test_tasks_at_once_and_in_turn(monkeypatch):
 
 def test_no_inner_step():
     params, _, demos = problem()
-    (loss, _), gradient = quick_jit(meta_value_and_grad)(params, (), demos)
+    (loss, _), gradient, _ = quick_jit(meta_value_and_grad)(params, (), demos)
     losses = quick_jit(jax.vmap(partial(imitation_loss, params.policy)))(*demos[:3])
     np.testing.assert_allclose(loss, losses.mean(), rtol=1e-6)
     assert not any(x.any() for x in jax.tree.leaves(gradient.step_sizes))
@@ -176,7 +181,7 @@ def test_one_trace_inside_an_update():
 
         def step(carry: Any, _: None) -> Any:
             params, state = carry
-            (loss, _), gradient = meta_value_and_grad(params, batches, demos)
+            (loss, _), gradient, _ = meta_value_and_grad(params, batches, demos)
             updates, state = optimiser.update(gradient, state)
             return (optax.apply_updates(params, updates), state), loss
 
@@ -191,8 +196,8 @@ def test_one_trace_inside_an_update():
 def test_the_order_of_tasks_does_not_matter(x64):
     params, batches, demos = problem()
     swapped = jax.tree.map(lambda x: x[::-1], (batches, demos))
-    (value, _), gradient = meta_value_and_grad(params, batches, demos)
-    (other_value, _), other_gradient = meta_value_and_grad(params, *swapped)
+    (value, _), gradient, _ = meta_value_and_grad(params, batches, demos)
+    (other_value, _), other_gradient, _ = meta_value_and_grad(params, *swapped)
     assert not jnp.allclose(batches[0].obs[0], batches[0].obs[1])
     np.testing.assert_allclose(other_value, value, rtol=1e-12)
     for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(other_gradient), strict=True):

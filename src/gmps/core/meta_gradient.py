@@ -63,61 +63,25 @@ def meta_value_and_grad(
     subset: Subset = "all",
     first_order: bool = False,
     imitation: Imitation = "mse",
-) -> tuple[tuple[Float[Array, ""], Float[Array, " task"]], MetaParams]:
-    """`((loss, loss of each task), gradient)` of `meta_loss` with respect to `params`.
-
-    Call it under `jax.jit`: what a subset leaves unused is dropped there. Not differentiable
-    itself.
-    """
-    value, gradient, _ = _value_and_grads(
-        params, batches, demos, subset, first_order, imitation, False
-    )
-    return value, gradient
-
-
-def meta_value_and_grads(
-    params: MetaParams,
-    batches: tuple[InnerBatch, ...],
-    demos: Demonstrations,
-    *,
-    subset: Subset = "all",
-    first_order: bool = False,
-    imitation: Imitation = "mse",
 ) -> tuple[tuple[Float[Array, ""], Float[Array, " task"]], MetaParams, Float[Array, "task n obs"]]:
-    """As `meta_value_and_grad`, and also the gradient with respect to `demos.obs`: for what these
-    observations were computed from. The inner batches are data."""
-    value, gradient, obs_gradient = _value_and_grads(
-        params, batches, demos, subset, first_order, imitation, True
-    )
-    assert obs_gradient is not None
-    return value, gradient, obs_gradient
+    """`((loss, loss of each task), gradient, gradient of demos.obs)` of `meta_loss`.
 
+    The gradients are those with respect to `params` and to `demos.obs`; the latter is for what
+    these observations were computed from, such as an encoder. The inner batches are data.
 
-def _value_and_grads(
-    params: MetaParams,
-    batches: tuple[InnerBatch, ...],
-    demos: Demonstrations,
-    subset: Subset,
-    first_order: bool,
-    imitation: Imitation,
-    with_obs: bool,
-) -> tuple[
-    tuple[Float[Array, ""], Float[Array, " task"]], MetaParams, Float[Array, "task n obs"] | None
-]:
-    """Means over tasks: value, gradient, and if wanted the gradient of the observations."""
+    Call it under `jax.jit`: what a subset or the caller leaves unused is dropped there. Not
+    differentiable itself.
+    """
 
     def one_task(
         batches: tuple[InnerBatch, ...], demos: Demonstrations
-    ) -> tuple[Float[Array, ""], MetaParams, Array | None]:
-        return _task_value_and_grad(
-            params, batches, demos, subset, first_order, imitation, with_obs
-        )
+    ) -> tuple[Float[Array, ""], MetaParams, Float[Array, "n obs"]]:
+        return _task_value_and_grad(params, batches, demos, subset, first_order, imitation)
 
     losses, gradients, obs_gradient = over_tasks(one_task, batches, demos)
     n = losses.shape[0]
     gradient = jax.tree.map(lambda g: g.sum(0) / n, gradients)
-    obs_gradient = None if obs_gradient is None else obs_gradient / n
-    return (losses.mean(), losses), gradient, obs_gradient
+    return (losses.mean(), losses), gradient, obs_gradient / n
 
 
 def _task_value_and_grad(
@@ -127,9 +91,8 @@ def _task_value_and_grad(
     subset: Subset,
     first_order: bool,
     imitation: Imitation,
-    with_obs: bool,
-) -> tuple[Float[Array, ""], MetaParams, Float[Array, "n obs"] | None]:
-    """Imitation loss of one task after its inner steps, and its gradient."""
+) -> tuple[Float[Array, ""], MetaParams, Float[Array, "n obs"]]:
+    """Imitation loss of one task after its inner steps, and its gradients."""
     policy, step_sizes = params
     mask = subset_mask(policy, subset)
     steps = []
@@ -157,4 +120,4 @@ def _task_value_and_grad(
             second_order = hessian_product(eqx.filter(gradient_cotangent, mask))
             cotangent = jax.tree.map(jnp.add, cotangent, second_order)
     gradient = MetaParams(cotangent, step_sizes_cotangent)
-    return loss, gradient, obs_cotangent if with_obs else None
+    return loss, gradient, obs_cotangent

@@ -32,7 +32,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.adapt import StepSizes, init_step_sizes, inner_batch, reweight
 from gmps.core.losses import InnerBatch, alive_mean, log_probs
-from gmps.core.meta_gradient import MetaParams, meta_value_and_grads
+from gmps.core.meta_gradient import MetaParams, meta_value_and_grad
 from gmps.core.nets import GaussianPolicy
 from gmps.core.optimise import descend
 from gmps.core.policy import Policy, encoded
@@ -323,7 +323,7 @@ def outer_gradient(
     policy = params.policy
     shown, pull_back = jax.vjp(lambda encoder: encoded(encoder, labelled).obs, policy.encoder)
     shown = labelled._replace(obs=shown, frames=None)
-    (loss, _), (head, step_sizes), towards = meta_value_and_grads(
+    (loss, _), (head, step_sizes), towards = meta_value_and_grad(
         params.inner,
         batches,
         shown,
