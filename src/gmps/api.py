@@ -22,6 +22,8 @@ from gmps.runs.run import CONFIG, REPORT, Run
 from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.lists import task_of
+from gmps.tracking.film import write_film
+from gmps.tracking.follow import Tracker, follow, require_trackers
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import (
     OWN_EXPERT,
@@ -164,6 +166,7 @@ def train(
     *,
     callbacks: Sequence[Callback] = (),
     evaluate: bool = True,
+    track: Sequence[Tracker] = (),
 ) -> Loaded:
     """Train in a new folder, or go on in one that holds the run of these settings.
 
@@ -172,42 +175,48 @@ def train(
         run: the folder.
         callbacks: each is called after every round, and may stop the training by returning True.
         evaluate: whether to judge the policy at the end, and write a report.
+        track: experiment trackers to tell, beside those that were told of the run before.
 
     Raises:
-        GmpsError: the settings do not go together, the folder holds something else, or see
-            `gmps.training.experiment.prepare`.
+        GmpsError: the settings do not go together, the folder holds something else, a tracker's
+            package is missing, or see `gmps.training.experiment.prepare`.
     """
     folder = Path(run)
+    require_trackers(track)
     if (folder / CONFIG).exists():
         with Run.open(folder, config.keep) as opened:
             opened.check_config(config, ("rounds",))
             family = run_family(opened, config)
             if trains_expert(config, family) and not (folder / EXPERTS).is_file():
-                _train_experts(opened, config, family)
+                _train_experts(opened, config, family, track)
             experiment = load_experiment(opened, config, ask=True)
-            _train_in(opened, config, experiment, callbacks, evaluate)
+            _train_in(opened, config, experiment, callbacks, evaluate, track)
         return load(folder)
     family = make_family(config.family)
     require_fit(config, family)
     if trains_expert(config, family):
         with Run.create(folder, config, config.keep) as opened:
-            _train_experts(opened, config, family)
-            _train_in(opened, config, prepare(config, folder), callbacks, evaluate)
+            _train_experts(opened, config, family, track)
+            _train_in(opened, config, prepare(config, folder), callbacks, evaluate, track)
         return load(folder)
     experiment = prepare(config)  # bad data are said before the folder exists
     with Run.create(folder, config, config.keep) as opened:
-        _train_in(opened, config, experiment, callbacks, evaluate)
+        _train_in(opened, config, experiment, callbacks, evaluate, track)
     return load(folder)
 
 
-def _train_experts(run: Run, config: TrainConfig, family: TaskFamily) -> None:
+def _train_experts(
+    run: Run, config: TrainConfig, family: TaskFamily, track: Sequence[Tracker]
+) -> None:
     """Train SAC experts within the run, or go on there."""
     settings = replace(config.sac, threads=config.threads)
     opened = open_training(run.path / OWN_EXPERT, settings)
     if opened is not None:
         with opened:
             world = make_world(family, settings.threads)
-            train_expert(opened, ExpertTraining(settings, world))
+            name = f"{run.path.absolute().name}-{OWN_EXPERT}"
+            with follow(opened, track, "expert", config.family, name) as tracking:
+                train_expert(opened, ExpertTraining(settings, world), tracking)
 
 
 def _train_in(
@@ -216,12 +225,17 @@ def _train_in(
     experiment: Experiment,
     callbacks: Sequence[Callback],
     evaluate: bool,
+    track: Sequence[Tracker],
 ) -> None:
-    with reporting_faults(experiment.expert):
-        train_run(run, config, experiment, callbacks)
+    following = follow(run, track, "meta", config.family)
+    with following as tracking, reporting_faults(experiment.expert):
+        train_run(run, config, experiment, [*callbacks, tracking])
         if evaluate:
-            evaluate_run(run, config, experiment)
+            scores = evaluate_run(run, config, experiment)
             write_report([run.path], run.path / REPORT)
+            if tracking:
+                write_film(run, config, experiment)
+                tracking.judged(scores)
 
 
 def evaluate(run: str | Path, *, checkpoint: Checkpoint = "best", **changes: Any) -> Scores:

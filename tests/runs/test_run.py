@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from tensorboardX.proto.event_pb2 import Event
 
 from gmps.runs import run as run_module
 from gmps.runs.config_json import decode_config, encode_config
@@ -273,32 +272,6 @@ def test_damaged_line_in_the_middle(tmp_path, line):
         RoundLog(path).rows()
 
 
-def test_tensorboard_events_hold_the_metrics(run):
-    run.log(0, {"return/before": 1.5, "gone": float("nan")}, timing={"seconds/rollout": 0.5})
-    run.save(0, {})
-    run.log(1, {"return/before": 2.5})
-    first = [("return/before", 0, 1.5), ("return/before", 1, 2.5), ("seconds/rollout", 0, 0.5)]
-    assert events(run) == first
-    run.restore({})
-    run.log(1, {"return/before": 3.5})
-    run.close()
-    assert events(run)[:2] == [("return/before", 0, 1.5), ("return/before", 1, 3.5)]
-    assert len(events(run)) == 3
-
-
-def events(run):
-    run.close()
-    found = []
-    for path in (run.path / "events").iterdir():
-        data = path.read_bytes()
-        while data:  # a record is: length 8 bytes, checksum 4, content, checksum 4
-            size = int.from_bytes(data[:8], "little")
-            event = Event.FromString(data[12 : 12 + size])
-            found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
-            data = data[16 + size :]
-    return sorted(found)
-
-
 # -- Resuming ---------------------------------------------------------------------------------
 
 
@@ -419,5 +392,5 @@ def test_results_and_paths(run):
 def test_file_names_are_as_documented():
     doc = run_module.__doc__
     assert doc is not None
-    for name in ("CONFIG", "VERSIONS", "METRICS", "TIMING", "EVENTS", "SCORES", "PATHS", "REPORT"):
+    for name in ("CONFIG", "VERSIONS", "METRICS", "TIMING", "SCORES", "PATHS", "REPORT"):
         assert getattr(run_module, name) in doc

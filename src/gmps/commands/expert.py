@@ -22,6 +22,7 @@ from gmps.runs.run import Run
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import TaskFamily
+from gmps.tracking.follow import Tracker, Tracking, follow, require_trackers
 from gmps.training.expert_curves import draw_curve
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_apart import train_apart
@@ -38,7 +39,7 @@ from gmps.worlds.factory import make_world
 
 CURVE = "curve.png"
 #: The first page of help of `expert train`.
-PAGE = ("run", "on", "address", "kind", "rounds", "seed", "tasks", "threads")
+PAGE = ("run", "on", "address", "track", "kind", "rounds", "seed", "tasks", "threads")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ class Train:
     """Where to train per-task experts: side by side here, or each as a task of a Ray cluster."""
     address: str | None = None
     """The cluster, HOST:PORT; by default one of this machine alone, started for this."""
+    track: Annotated[tuple[Tracker, ...], tyro.conf.UseAppendAction] = ()
+    """Tell an experiment tracker: tensorboard, wandb, mlflow or trackio. May be given several
+    times; see docs/tracking.md."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,11 @@ def run(argv: Sequence[str]) -> int:
         config = command.config
         if command.on == "ray" and config.kind != "per-task":
             raise GmpsError("Only per-task experts are trained on a cluster; add --kind per-task.")
-        train_in(Path(command.run or _folder(config)), config, command.on, command.address)
+        if command.on == "ray" and command.track:
+            raise GmpsError("--track follows what is trained here; leave it out with --on ray.")
+        require_trackers(command.track)
+        folder = Path(command.run or _folder(config))
+        train_in(folder, config, command.on, command.address, command.track)
     else:
         _evaluate(family, parse(Eval, options, f"expert eval {family}"))
     return 0
@@ -115,9 +123,17 @@ def _folder(config: ExpertConfig) -> str:
 
 
 def train_in(
-    folder: Path, config: ExpertConfig, on: Executor = "here", address: str | None = None
+    folder: Path,
+    config: ExpertConfig,
+    on: Executor = "here",
+    address: str | None = None,
+    track: Sequence[Tracker] = (),
+    name: str | None = None,
 ) -> None:
-    """Train experts in a folder, or go on there; nothing is done where they are finished."""
+    """Train experts in a folder, or go on there; nothing is done where they are finished.
+
+    Trackers call it `name`, by default like the folder.
+    """
     family = make_family(config.family)
     n = 1 if config.kind == "contextual" else len(per_task(family, config)[0])
     opened = open_training(folder, config)
@@ -131,7 +147,9 @@ def train_in(
             if on == "ray":
                 _on_ray(folder, config, address)
                 return
-            _with_progress(opened, ExpertTraining(config, make_world(family, config.threads)))
+            training = ExpertTraining(config, make_world(family, config.threads))
+            with follow(opened, track, "expert", config.family, name) as tracking:
+                _with_progress(opened, training, tracking)
         except KeyboardInterrupt:
             console.print(f"Stopped and saved. The same command goes on in {folder}.")
             raise
@@ -170,7 +188,7 @@ def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
     console.print(f"experts {folder}/task-*/{EXPERT_FILE}")
 
 
-def _with_progress(run: Run, training: ExpertTraining) -> None:
+def _with_progress(run: Run, training: ExpertTraining, tracking: Tracking) -> None:
     columns = (
         TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(6),
@@ -186,6 +204,7 @@ def _with_progress(run: Run, training: ExpertTraining) -> None:
             if done.measured is not None:
                 figures += "  measured " + _in_words(training.family, done.measured)
             progress.update(bar, completed=done.round + 1, figures=figures)
+            tracking(done)
 
         train_expert(run, training, watch)
 

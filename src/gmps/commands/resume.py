@@ -12,6 +12,7 @@ from gmps.commands.session import train_and_judge
 from gmps.commands.train import two_phases
 from gmps.errors import GmpsError
 from gmps.runs.run import Run
+from gmps.tracking.follow import Tracker, require_trackers
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment, run_family, trains_expert
 from gmps.training.expert_data import EXPERTS
@@ -36,6 +37,8 @@ class Resume:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     family: str | None = None
     """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
+    track: Annotated[tuple[Tracker, ...], tyro.conf.UseAppendAction] = ()
+    """Tell further experiment trackers; those that were told of the run are told again."""
     eval: bool = True
     """Judge the policy at the end; `gmps eval` does so later."""
 
@@ -53,15 +56,16 @@ def run(argv: Sequence[str]) -> int:
             f"The run {folder} was started with method {stored.method}, not {choice.method}; "
             "resume it unchanged, or start a new run with another --run."
         )
-    page = (*FREE, "family", "eval")
+    page = (*FREE, "family", "track", "eval")
     command = second_stage(options, "resume RUN", Resume(stored), choice, page)
     config = command.config
     opened.check_config(config, FREE)
+    require_trackers(command.track)
     with Run.open(folder, config.keep) as opened:
         found = run_family(opened, config, command.family)
         if trains_expert(config, found) and not (opened.path / EXPERTS).is_file():
-            two_phases(opened, config, command.eval)
+            two_phases(opened, config, command.eval, command.track)
         else:
             experiment = load_experiment(opened, config, family=command.family, ask=True)
-            train_and_judge(opened, config, experiment, command.eval)
+            train_and_judge(opened, config, experiment, command.eval, command.track)
     return 0

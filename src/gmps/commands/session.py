@@ -1,5 +1,7 @@
 """What `train`, `resume`, `eval` and `demo` share: progress, judging, the table."""
 
+from collections.abc import Sequence
+
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -18,6 +20,8 @@ from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
 from gmps.report import write_report
 from gmps.runs.run import REPORT, Run
+from gmps.tracking.film import write_film
+from gmps.tracking.follow import Tracking, follow
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment
 from gmps.training.judge import Stage, evaluate_run
@@ -25,9 +29,31 @@ from gmps.training.train import Round, train
 
 
 def train_and_judge(
-    run: Run, config: TrainConfig, experiment: Experiment, judged: bool = True
+    run: Run,
+    config: TrainConfig,
+    experiment: Experiment,
+    judged: bool = True,
+    track: Sequence[str] = (),
 ) -> None:
-    """Train to the end; if it is to be judged, evaluate, write the report and print the table."""
+    """Train to the end; if it is to be judged, evaluate, write the report and print the table.
+
+    Trackers are told of it, those of `track` and those that were told of the run before.
+    """
+    with follow(run, track, "meta", config.family) as tracking:
+        train_with_progress(run, config, experiment, tracking)
+        if not judged:
+            console.print(f"Trained. Judge it with: gmps eval {run.path}")
+            return
+        scores = judge(run, config, experiment)
+        if tracking:
+            write_film(run, config, experiment)
+            tracking.judged(scores)
+
+
+def train_with_progress(
+    run: Run, config: TrainConfig, experiment: Experiment, tracking: Tracking
+) -> None:
+    """Say what training begins with, and train to the end."""
     console.print(f"{config.method} on {config.family}, seed {config.seed} -> {run.path}")
     if config.demos is not None:
         console.print(f"Demonstrations: {config.demos}.")
@@ -66,14 +92,10 @@ def train_and_judge(
                 progress.update(bar, completed=done.round + 1, figures=figures)
 
             with reporting_faults(experiment.expert):
-                train(run, config, experiment, [watch])
+                train(run, config, experiment, [watch, tracking])
     except KeyboardInterrupt:
         console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
         raise
-    if judged:
-        judge(run, config, experiment)
-    else:
-        console.print(f"Trained. Judge it with: gmps eval {run.path}")
 
 
 def _loss(metrics: dict[str, float]) -> float:
@@ -82,7 +104,9 @@ def _loss(metrics: dict[str, float]) -> float:
     return metrics[shown]
 
 
-def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best") -> None:
+def judge(
+    run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best"
+) -> Scores:
     """Evaluate, write scores and report, print the table."""
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -107,6 +131,7 @@ def judge(run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str
     print_scores(scores)
     console.print(f"scores  {run.path / 'scores.json'}")
     console.print(f"report  {run.path / REPORT}")
+    return scores
 
 
 def print_scores(scores: Scores) -> None:

@@ -16,12 +16,13 @@ from gmps.presets import Preset, preset
 from gmps.presets.files import load_settings
 from gmps.runs.run import Run, refuse_taken
 from gmps.tasks import family_names, make_family
+from gmps.tracking.follow import Tracker, require_trackers
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import OWN_EXPERT, prepare, require_fit, trains_expert
 
 #: What most people set: the first page of help. A method that was named adds its settings.
 PAGE = (
-    *("run", "preset", "file", "method", "demos", "expert", "rounds", "seed"),
+    *("run", "preset", "file", "method", "demos", "expert", "rounds", "seed", "track"),
     *("train_tasks", "random_tasks"),
 )
 
@@ -46,6 +47,9 @@ class Train:
     """Defaults of all other options: tuned for the family (default), or the paper's recipe."""
     file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """Defaults from a run's config.json, or from YAML; other options change them."""
+    track: Annotated[tuple[Tracker, ...], tyro.conf.UseAppendAction] = ()
+    """Tell an experiment tracker: tensorboard, wandb, mlflow or trackio. May be given several
+    times; see docs/tracking.md."""
     eval: bool = True
     """Judge the policy at the end; `gmps eval` does so later."""
 
@@ -63,15 +67,16 @@ def run(argv: Sequence[str]) -> int:
     method = option_prefix(config.method)
     folder = command.run or f"runs/{found.name}-{method}-seed{config.seed}"
     refuse_taken(folder)
+    require_trackers(command.track)
     require_fit(config, found)
     if trains_expert(config, found):
         with Run.create(folder, config, config.keep) as opened:
-            two_phases(opened, config, command.eval)
+            two_phases(opened, config, command.eval, command.track)
         return 0
     # Bad data are said before the folder exists.
     experiment = prepare(config, question=True)
     with Run.create(folder, config, config.keep) as opened:
-        train_and_judge(opened, config, experiment, command.eval)
+        train_and_judge(opened, config, experiment, command.eval, command.track)
     return 0
 
 
@@ -94,9 +99,12 @@ def defaults(family: str, choice: Choice) -> TrainConfig:
     return config
 
 
-def two_phases(run: Run, config: TrainConfig, judged: bool) -> None:
+def two_phases(run: Run, config: TrainConfig, judged: bool, track: Sequence[Tracker] = ()) -> None:
     """Train experts in the run's folder, or go on there, then the meta-learner; judge it."""
     console.print("Phase 1 of 2: no demonstrations and no expert are given, so SAC makes experts.")
-    train_in(run.path / OWN_EXPERT, replace(config.sac, threads=config.threads))
+    settings = replace(config.sac, threads=config.threads)
+    # Told beside the run itself, as one of its own.
+    name = f"{run.path.absolute().name}-{OWN_EXPERT}"
+    train_in(run.path / OWN_EXPERT, settings, track=track, name=name)
     console.print("Phase 2 of 2: the meta-learner imitates them.")
-    train_and_judge(run, config, prepare(config, run.path), judged)
+    train_and_judge(run, config, prepare(config, run.path), judged, track)

@@ -31,8 +31,8 @@ class RoundLog:
         """
         return [row for row, _ in self._complete()]
 
-    def append(self, step: int, figures: Mapping[str, float]) -> dict[str, Any]:
-        """Write one row and hand it to the operating system; returns it.
+    def append(self, step: int, figures: Mapping[str, float]) -> None:
+        """Write one row and hand it to the operating system.
 
         Args:
             step: the round, larger than any before.
@@ -56,7 +56,6 @@ class RoundLog:
         with self.path.open("ab") as file:
             file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
         self._last = int(step)
-        return row
 
     def truncate_after(self, step: int) -> None:
         """Drop the rows of rounds after `step`, and a half-written last line."""

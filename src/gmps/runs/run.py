@@ -6,15 +6,14 @@ experts.safetensors    what experts gave: training tasks, demonstrations, their 
 code/            copies of the user's own files, where family, method or expert is one
 metrics.jsonl    one JSON object per round; a resumed run's equals an uninterrupted run's
 timing.jsonl     wall-clock figures of each round, which never repeat exactly
-events/          the same metrics for TensorBoard, derived from metrics.jsonl
 checkpoints/     training state: the last few and the best
 scores.json paths.npz report.html        written by evaluation and report
+tracking/        what `--track` keeps: which run of which tracker this is; TensorBoard's events
 harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
 """
 
 import io
 import json
-import shutil
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
-from tensorboardX import SummaryWriter
 
 from gmps.aside import write_atomically
 from gmps.errors import GmpsError
@@ -35,7 +33,7 @@ from gmps.settings import Settings
 
 Config = TypeVar("Config")
 CONFIG, VERSIONS = "config.json", "versions.json"
-METRICS, TIMING, EVENTS = "metrics.jsonl", "timing.jsonl", "events"
+METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
 SCORES, PATHS, REPORT = "scores.json", "paths.npz", "report.html"
 HARNESS = "harness.json"
 
@@ -62,7 +60,6 @@ class Run:
         self._metrics = RoundLog(path / METRICS)
         self._timing = RoundLog(path / TIMING)
         self._lock: FileLock | None = None
-        self._events: Any = None
 
     @classmethod
     def create(cls, path: str | Path, config: Any, keep: int = 3) -> "Run":
@@ -167,10 +164,9 @@ class Run:
             GmpsError: if `step` was logged before, or a figure is no number.
         """
         self._write_lock()
-        row = self._metrics.append(step, metrics)
+        self._metrics.append(step, metrics)
         if timing is not None:
-            row |= self._timing.append(step, timing)
-        self._to_tensorboard(row)
+            self._timing.append(step, timing)
 
     def metrics(self) -> list[dict[str, Any]]:
         """All rows of `metrics.jsonl`; a half-written last line is left out."""
@@ -201,8 +197,8 @@ class Run:
     def restore(self, like: Any) -> Restored | None:
         """Go back to the last complete checkpoint, to continue from it.
 
-        Metrics and checkpoints of later rounds are dropped, because the rounds are repeated, and
-        the TensorBoard events are written anew. Without a checkpoint all metrics are dropped.
+        Metrics and checkpoints of later rounds are dropped, because the rounds are repeated.
+        Without a checkpoint all metrics are dropped.
 
         Args:
             like: tree with the structure, shapes and dtypes to restore.
@@ -228,7 +224,6 @@ class Run:
         self.checkpoints.discard_after(step)
         self._metrics.truncate_after(step)
         self._timing.truncate_after(step)
-        self._rebuild_events()
         return restored
 
     # -- Results ----------------------------------------------------------------------------
@@ -253,10 +248,7 @@ class Run:
             return {name: file[name] for name in file.files}
 
     def close(self) -> None:
-        """Flush the TensorBoard events and release the folder."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        """Release the folder."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -293,23 +285,6 @@ class Run:
                 "its numbers may differ from those of an uninterrupted run.",
                 stacklevel=3,
             )
-
-    def _to_tensorboard(self, row: Mapping[str, Any]) -> None:
-        if self._events is None:
-            self._events = SummaryWriter(str(self.path / EVENTS))
-        for name, value in row.items():
-            if name != "round" and value is not None:
-                self._events.add_scalar(name, value, row["round"])
-
-    def _rebuild_events(self) -> None:
-        if self._events is not None:
-            self._events.close()
-            self._events = None
-        if (self.path / EVENTS).exists():
-            shutil.rmtree(self.path / EVENTS)
-        timing = {row["round"]: row for row in self.timing()}
-        for row in self.metrics():
-            self._to_tensorboard({**timing.get(row["round"], {}), **row})
 
     def _read_json(self, name: str) -> Any:
         try:

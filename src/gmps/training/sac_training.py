@@ -109,6 +109,8 @@ class Progress(NamedTuple):
     round: int
     rounds: int
     metrics: dict[str, float]
+    #: Wall-clock figures, in seconds.
+    timing: dict[str, float]
     #: The last measurement, if there was one yet.
     measured: Measurement | None
 
@@ -316,7 +318,7 @@ def train_expert(run: Run, training: ExpertTraining, watch: Watcher | None = Non
                 metrics |= {f"steps/{name}": n for name, n in steps.items()}
                 run.log(round_, metrics, seconds)
                 if watch is not None:
-                    watch(Progress(round_, config.rounds, metrics, measured))
+                    watch(Progress(round_, config.rounds, metrics, seconds, measured))
                 if last or (round_ + 1) % config.checkpoint_every == 0:
                     run.save(round_, state, None, {"env_steps": steps})
                     saved = round_

@@ -30,10 +30,15 @@ class Round(NamedTuple):
     #: How many there are to be.
     rounds: int
     metrics: dict[str, float]
-    #: Environment steps per second of wall-clock time in this round.
-    steps_per_second: float
+    #: Wall-clock figures: seconds, and environment steps per second.
+    timing: dict[str, float]
     #: The method's state after the round; `method.policy(state)` is the policy.
     state: MethodState
+
+    @property
+    def steps_per_second(self) -> float:
+        """Environment steps per second of wall-clock time in this round."""
+        return self.timing["steps_per_second"]
 
 
 #: Called after each round, in the order given; training stops after it if one returns True.
@@ -127,17 +132,13 @@ def _round(
         **figures,
         **{f"steps/{name}": n for name, n in steps.items()},
     }
-    speed = sum(gathered.steps.values()) / (end - start)
-    run.log(
-        round_,
-        metrics,
-        {
-            "seconds/gather": middle - start,
-            "seconds/update": end - middle,
-            "steps_per_second": speed,
-        },
-    )
-    return Round(round_, config.rounds, metrics, speed, state), steps
+    timing = {
+        "seconds/gather": middle - start,
+        "seconds/update": end - middle,
+        "steps_per_second": sum(gathered.steps.values()) / (end - start),
+    }
+    run.log(round_, metrics, timing)
+    return Round(round_, config.rounds, metrics, timing, state), steps
 
 
 def restore(

@@ -1,0 +1,1 @@
+"""Figures, scores and films of a training, told to experiment trackers while it runs."""
