@@ -15,9 +15,14 @@ GROUP = "gmps.families"
 #: Where each family lives, and the options that make a variant of it. Imported on demand, so that
 #: a family's optional packages stay optional.
 _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ant-dir": ("gmps.tasks.ant_dir:AntDir", {}),
+    "ant-forward-backward": ("gmps.tasks.ant_dir:AntDir", {"two_ways": True}),
     "ant-gear": ("gmps.tasks.ant_gear:AntGear", {}),
     "ant-goal": ("gmps.tasks.ant_goal:AntGoal", {}),
     "ant-goal-sparse": ("gmps.tasks.ant_goal:AntGoal", {"sparse": True}),
+    "half-cheetah-dir": ("gmps.tasks.half_cheetah_dir:HalfCheetahDir", {}),
+    "half-cheetah-vel": ("gmps.tasks.half_cheetah_vel:HalfCheetahVel", {}),
+    "hopper-params": ("gmps.tasks.hopper_params:HopperParams", {}),
     "point-goal": ("gmps.tasks.point_goal:PointGoal", {}),
     "push-dynamics": ("gmps.tasks.push_dynamics:PushDynamics", {}),
     "sawyer-door": ("gmps.tasks.sawyer_door:SawyerDoor", {}),
@@ -27,6 +32,9 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "sawyer-push-appendix": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "appendix"}),
     "sawyer-push-sparse": ("gmps.tasks.sawyer_push:SawyerPush", {"variant": "sparse"}),
     "sawyer-push-vision": ("gmps.tasks.sawyer_push_vision:SawyerPushVision", {}),
+    "sparse-point": ("gmps.tasks.sparse_point:SparsePoint", {}),
+    "sparse-point-wide": ("gmps.tasks.sparse_point:SparsePoint", {"radius": 0.3}),
+    "walker-params": ("gmps.tasks.walker_params:WalkerParams", {}),
 }
 #: Benchmark, kind of task, where there is one, and horizon.
 METAWORLD_NAME = re.compile(r"(?P<benchmark>ml1-(?P<env>[^@]+)|ml10|ml25|ml45)(@(?P<horizon>\d+))?")
