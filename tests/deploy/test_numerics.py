@@ -16,9 +16,9 @@ from gmps.deploy.advantages import step_advantages
 from gmps.deploy.episodes import Batch, RecordedEpisode, pad
 from gmps.deploy.networks import ConvEncoder, GaussianNetwork, log_prob
 from gmps.methods.episode_advantage import RewardScale, SoftmaxAdvantage, init_advantage, segment
-from gmps.methods.gmps_latent import Explored
 from gmps.methods.gmps_latent import inner_step as latent_step
 from gmps.methods.latent import Latent, with_held
+from gmps.methods.latent_imitation import Explored
 from gmps.methods.maesn import inner_step as maesn_step
 
 OBS, ACT, EPISODES, STEPS = 5, 2, 6, 12

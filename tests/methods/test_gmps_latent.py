@@ -19,15 +19,11 @@ from gmps.methods.episode_advantage import (
     init_advantage,
     segment,
 )
-from gmps.methods.gmps_latent import (
-    Explored,
-    GmpsLatent,
-    GmpsLatentState,
-    inner_step,
-    latent_bc_loss,
-)
+from gmps.methods.gmps_latent import GmpsLatent, inner_step
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.latent import spread_evenly, with_latent
+from gmps.methods.latent_imitation import Explored, latent_bc_loss
+from gmps.methods.latent_method import LatentState
 from gmps.tasks import make_family
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
@@ -238,7 +234,7 @@ def test_the_gradient_through_the_inner_step(x64, kind):
     # The imitation loss after the step against central differences in the advantage's numbers.
     rng = np.random.default_rng(0)
     _, state = started(config=replace(QUICK, advantage=kind))
-    state: GmpsLatentState = jax.tree.map(
+    state: LatentState = jax.tree.map(
         lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
     )
     explored = Explored(

@@ -17,22 +17,32 @@ from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
-from gmps.methods.adaptation import adaptation
+from gmps.methods.adaptation import adaptation, explore
 from gmps.methods.base import Method
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.in_context_settings import InContextConfig
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.methods.outer import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.registry import METHODS, make_method, method_class, settings_class
+from gmps.methods.rl2_settings import Rl2Config
 from gmps.presets import preset
 from gmps.runs import checkpoint
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
 
 TASKS = 8
+#: Methods that read episodes in the order in which they were made.
+IN_ORDER = {"in-context", "rl2"}
+#: What policies that are no function of an observation say where one is asked for.
+NO_EXPORT = {
+    "pearl": r"^A policy of pearl is not Gaussian, ",
+    "rl2": r"^A policy of rl2 acts on all that its trial has brought, ",
+}
 #: Settings small enough for a test, and the rounds that they take to learn.
 SETTINGS: dict[str, tuple[Any, int]] = {
     "gmps": (
@@ -45,6 +55,13 @@ SETTINGS: dict[str, tuple[Any, int]] = {
             outer_steps=30, labels=30, capacity=400,
         ),
         4,
+    ),
+    "in-context": (
+        InContextConfig(
+            latent=2, episodes=10, hidden=(16,), width=16, segments=2, remembered=20,
+            pretrain_steps=600, outer_steps=30, labels=30, capacity=400,
+        ),
+        6,
     ),
     "maml": (MamlConfig(episodes=10, hidden=(16,), std=0.3), 10),
     "maesn": (MaesnConfig(episodes=10, hidden=(16,), std=0.3), 10),
@@ -65,6 +82,13 @@ SETTINGS: dict[str, tuple[Any, int]] = {
             sac=SacConfig(hidden=(32, 32), learning_rate=3e-3, batch=128),
         ),
         8,
+    ),
+    "rl2": (
+        Rl2Config(
+            episodes=3, trials=3, memory=16, hidden=(16,), std=0.3,
+            ppo=PpoConfig(steps=10, learning_rate=3e-3, clip=0.2),
+        ),
+        10,
     ),
 }  # fmt: skip
 
@@ -172,8 +196,8 @@ def test_policies_are_data_to_compiled_functions_and_exported_ones_are_functions
         plain = actor(policy, jnp.zeros(2), obs, noise)[0]
         np.testing.assert_allclose(act(policy, obs), plain, atol=1e-5)
     assert act._cache_size() == 1
-    if trained.name == "pearl":
-        with pytest.raises(ValueError, match=r"^A policy of pearl is not Gaussian, "):
+    if trained.name in NO_EXPORT:
+        with pytest.raises(ValueError, match=NO_EXPORT[trained.name]):
             last.export()
         return
     exported = last.export()
@@ -218,11 +242,31 @@ def test_adaptation_takes_a_step_for_each_key(trained: Trained):
     steps = list(adaptation(world, method, state, start, tasks, episodes=6, keys=keys))
     policies = start
     for key, step in zip(keys, steps, strict=True):
-        data = world.rollout(method.actor(), policies, tasks, 6, key).trajectories
+        data = explore(world, method, state, policies, tasks, episodes=6, key=key)
         policies = method.adapt(state, policies, data)
         for a, b in zip(jax.tree.leaves(step), jax.tree.leaves((data, policies)), strict=True):
             np.testing.assert_array_equal(a, b)
     assert not list(adaptation(world, method, state, start, tasks, episodes=6, keys=[]))
+
+
+def test_episodes_of_a_step_are_side_by_side_or_each_begins_with_what_was_left(trained: Trained):
+    method, state, key = trained.method, trained.states[-1], jax.random.key(6)
+    world, tasks = method.world, make_family("point-goal").tasks("heldout", 3)
+    policies = stack(method.policy(state), 3)
+    found = explore(world, method, state, policies, tasks, episodes=2, key=key)
+    if not method.sequential:
+        wanted = world.rollout(method.actor(), policies, tasks, 2, key).trajectories
+        np.testing.assert_array_equal(found.act, wanted.act)
+        return
+    keys = jax.random.split(key)
+    first = world.rollout(method.actor(), policies, tasks, 1, keys[0]).trajectories
+    then = method.adapt(state, policies, first)
+    second = world.rollout(method.actor(), then, tasks, 1, keys[1]).trajectories
+    np.testing.assert_array_equal(found.act, jnp.concatenate([first.act, second.act], 1))
+    # To some at once or one after the other.
+    one_by_one, at_once = method.adapt(state, then, second), method.adapt(state, policies, found)
+    for a, b in zip(jax.tree.leaves(one_by_one), jax.tree.leaves(at_once), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_metrics_are_numbers_and_the_same_every_round(trained: Trained):
@@ -245,7 +289,7 @@ def test_a_round_is_deterministic_in_its_key_and_survives_a_checkpoint(trained: 
         assert np.array_equal(a, b, equal_nan=True)
 
 
-def test_adapting_leaves_the_state_and_ignores_the_order_of_episodes(trained: Trained):
+def test_adapting_leaves_the_state_and_reads_no_order_unless_it_says_so(trained: Trained):
     method, state = trained.method, trained.states[-1]
     tasks = make_family("point-goal").tasks("heldout", 3)
     policies = stack(method.policy(state), 3)
@@ -257,12 +301,13 @@ def test_adapting_leaves_the_state_and_ignores_the_order_of_episodes(trained: Tr
         assert np.array_equal(a, b, equal_nan=True)
     order = jnp.asarray([3, 1, 5, 0, 4, 2])
     shuffled = method.adapt(state, policies, jax.tree.map(lambda x: x[:, order], data))
-    moved = 0.0
+    moved, apart = 0.0, 0.0
     leaves = (jax.tree.leaves(x) for x in (adapted, shuffled, policies))
     for a, b, before in zip(*leaves, strict=True):
-        assert np.allclose(a, b, atol=1e-3)
+        apart = max(apart, float(jnp.abs(a - b).max()) if a.size else 0.0)
         moved = max(moved, float(jnp.abs(a - before).max()) if a.size else 0.0)
     assert moved > 1e-3
+    assert (apart > 1e-3) == (trained.name in IN_ORDER)
 
 
 def test_learning_beats_an_untrained_policy(trained: Trained):

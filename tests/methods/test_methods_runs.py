@@ -23,6 +23,10 @@ OWN = {
         "--gmps-latent.episodes", "6", "--gmps-latent.hidden", "8",
         "--gmps-latent.pretrain-steps", "20", "--gmps-latent.outer-steps", "5",
     ],
+    "in-context": [
+        "--in-context.episodes", "4", "--in-context.hidden", "8", "--in-context.width", "8",
+        "--in-context.pretrain-steps", "20", "--in-context.outer-steps", "5",
+    ],
     "maml": ["--maml.episodes", "4", "--maml.hidden", "8"],
     "maesn": ["--maesn.episodes", "4", "--maesn.hidden", "8"],
     "multitask": [
@@ -38,7 +42,13 @@ OWN = {
         "--pearl.gradient-steps", "5", "--pearl.sac.hidden", "8", "--pearl.hidden", "8",
         "--pearl.capacity", "8",
     ],
+    "rl2": ["--rl2.episodes", "3", "--rl2.memory", "4", "--rl2.hidden", "8"],
 }  # fmt: skip
+
+NO_EXPORT = {
+    "pearl": "A policy of pearl is not Gaussian, ",
+    "rl2": "A policy of rl2 acts on all that its trial has brought, ",
+}
 
 
 @pytest.mark.parametrize("method", OWN)
@@ -56,22 +66,22 @@ def test_a_run_ends_with_all_controls_and_goes_on(
             "plain", "expert",
         } <= set(scores["heldout"][mode]["conditions"])  # fmt: skip
     # Four tasks, two episodes of 20 steps: learned from, or spent on the evaluation.
-    learns_from_experts = method in ("gmps-latent", "multitask-bc")
+    learns_from_experts = method in ("gmps-latent", "in-context", "multitask-bc")
     assert scores["steps"]["expert"] == (160 if learns_from_experts else 0)
     assert scores["steps"]["meta"] > 0
-    assert (scores["expert_queries"] > 0) == (method == "gmps-latent")
+    assert (scores["expert_queries"] > 0) == (method in ("gmps-latent", "in-context"))
     rows = Run.open(folder).metrics()
     assert rows[0]["steps/evaluation"] >= (0 if learns_from_experts else 160)
-    if method in ("maml", "maesn", "pearl"):
+    if method in ("in-context", "maml", "maesn", "pearl", "rl2"):
         assert main(["resume", str(folder), "--rounds", "3"]) == 0
         assert [r["round"] for r in Run.open(folder).metrics()] == [0, 1, 2]
-    if method in ("maesn", "pearl"):
+    if method in ("in-context", "maesn", "pearl", "rl2"):
         assert main(["certify", str(folder)]) == 2
         expected = f"The policies of {method} are more than Gaussian policies of observations"
         assert expected in capsys.readouterr().err
-    if method == "pearl":
+    if method in NO_EXPORT:
         assert main(["adapt", str(folder), "--task", "1", "0"]) == 2
-        assert "A policy of pearl is not Gaussian, " in capsys.readouterr().err
+        assert NO_EXPORT[method] in capsys.readouterr().err
 
 
 def test_settings_of_another_method_are_refused(capsys):

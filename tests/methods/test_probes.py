@@ -11,14 +11,18 @@ from gmps.core.trust_region import TrustRegionConfig
 from gmps.core.types import stack
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
+from gmps.methods.adaptation import explore
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.in_context_settings import InContextConfig
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.multitask_settings import MultitaskConfig
+from gmps.methods.outer import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.registry import METHODS, make_method
+from gmps.methods.rl2_settings import Rl2Config
 from gmps.worlds.factory import make_world
 from probe_families import SignBandit, TwoSteps
 
@@ -31,6 +35,13 @@ SETTINGS: dict[str, tuple[Any, int, float | None]] = {
     "gmps-latent": (
         GmpsLatentConfig(
             **SMALL, latent=2, advantage_hidden=8, labels=40, pretrain_steps=300, capacity=200
+        ),
+        5,
+        0.5,
+    ),
+    "in-context": (
+        InContextConfig(
+            **SMALL, latent=2, width=16, remembered=40, labels=40, pretrain_steps=300, capacity=200
         ),
         5,
         0.5,
@@ -48,7 +59,18 @@ SETTINGS: dict[str, tuple[Any, int, float | None]] = {
         10,
         0.3,
     ),
+    "rl2": (
+        Rl2Config(
+            episodes=4, trials=40, memory=8, hidden=(8,), normalise=False, discount=1.0,
+            ppo=PpoConfig(steps=20, learning_rate=1e-2, clip=0.2),
+        ),
+        20,
+        0.3,
+    ),
 }  # fmt: skip
+
+#: Own episodes of the step where they are not 40: those of a trial.
+EPISODES = {"rl2": 4}
 
 
 def test_no_method_is_left_out():
@@ -68,7 +90,8 @@ def test_nothing_is_earned_before_the_update_and_something_after(name: str, fami
         state, gathered = method.gather(state, jax.random.key(2 * i))
         state, _ = method.update(state, gathered, jax.random.key(2 * i + 1))
     policies = stack(method.policy(state), 2)
-    data = world.rollout(method.actor(), policies, tasks, 40, jax.random.key(7)).trajectories
+    n = EPISODES.get(name, 40)
+    data = explore(world, method, state, policies, tasks, episodes=n, key=jax.random.key(7))
     adapted = method.adapt(state, policies, data)
     before, after = (
         np.asarray(world.rollout(method.actor(False), p, tasks, 40, key).trajectories.returns)

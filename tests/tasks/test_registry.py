@@ -44,5 +44,5 @@ def test_unknown_family_lists_what_exists_and_the_nearest_name():
         "There is no task family 'ant-gaol'. Did you mean 'ant-goal'? "
         f"Families: {', '.join(family_names())}."
     )
-    with pytest.raises(ValueError, match=r"no task family 'zzz'\. Families: ant-gear, "):
+    with pytest.raises(ValueError, match=r"no task family 'zzz'\. Families: ant-dir, "):
         make_family("zzz")

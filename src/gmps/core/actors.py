@@ -1,7 +1,7 @@
 """Actors choose actions; worlds run them. Pure and hashable, so that a world compiles each once."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float, UInt8
 
@@ -28,6 +28,10 @@ class Actor(abc.ABC):
         self, params: Params, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " noise"]
     ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
         """The action, unclipped, and its log density under the actor."""
+
+    #: Whether it remembers what an episode brought. A world then carries its memory from step to
+    #: step and tells it each reward at once: see `RememberingActor`.
+    remembers: ClassVar[bool] = False
 
     @property
     def held_noise(self) -> int:
@@ -59,3 +63,34 @@ class Actor(abc.ABC):
         """
         del encoder, frames
         return obs
+
+
+class RememberingActor(Actor):
+    """An actor whose actions depend on what its episode has brought so far, rewards included.
+
+    A memory is any pytree of arrays. Called as a function, it acts as in the first step.
+    """
+
+    remembers: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def begin(self, params: Params) -> Any:
+        """The memory before the first step of an episode."""
+
+    @abc.abstractmethod
+    def step(
+        self, params: Params, memory: Any, obs: Float[Array, " obs"], noise: Float[Array, " noise"]
+    ) -> tuple[Any, Float[Array, " act"], Float[Array, ""]]:
+        """The memory with this observation, the action, unclipped, and its log density."""
+
+    @abc.abstractmethod
+    def told(self, memory: Any, act: Float[Array, " act"], reward: Float[Array, ""]) -> Any:
+        """The memory with what the step led to: the action as drawn, and its reward."""
+
+    def __call__(
+        self, params: Params, task: Task, obs: Float[Array, " obs"], noise: Float[Array, " noise"]
+    ) -> tuple[Float[Array, " act"], Float[Array, ""]]:
+        """The first action of an episode, and its log density."""
+        del task
+        _, act, log_prob = self.step(params, self.begin(params), obs, noise)
+        return act, log_prob

@@ -52,12 +52,20 @@ def ratio_loss(policy: GaussianPolicy, batch: InnerBatch) -> Float[Array, ""]:
     return surrogate_loss(action_distributions(policy, batch.obs, batch.alive), batch)
 
 
-def clipped_ratio_loss(policy: GaussianPolicy, batch: InnerBatch, clip: float) -> Float[Array, ""]:
-    """`-mean_t[min(r_t A_t, clip(r_t, 1 - clip, 1 + clip) A_t)]` (Schulman et al. 2017, eq. 7)."""
+def clipped_surrogate(
+    actions: ActionDistributions, batch: InnerBatch, clip: float
+) -> Float[Array, ""]:
+    """`-mean_t[min(r_t A_t, clip(r_t, 1 - clip, 1 + clip) A_t)]` (Schulman et al. 2017, eq. 7), of
+    a policy that acts like this in the steps of `batch`."""
     advantage = jnp.where(batch.alive, batch.advantage, 0)
-    ratio = ratios(action_distributions(policy, batch.obs, batch.alive), batch)
+    ratio = ratios(actions, batch)
     clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
     return -alive_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.alive)
+
+
+def clipped_ratio_loss(policy: GaussianPolicy, batch: InnerBatch, clip: float) -> Float[Array, ""]:
+    """`clipped_surrogate` of a policy."""
+    return clipped_surrogate(action_distributions(policy, batch.obs, batch.alive), batch, clip)
 
 
 def mean_kl(

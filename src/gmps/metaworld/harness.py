@@ -74,7 +74,16 @@ class HarnessAgent:
             seed: of the action noise.
             horizon: steps of each episode that adaptation learns from: those of training.
             episodes: episodes before each adaptation.
+
+        Raises:
+            GmpsError: the policies act on the rewards of the episode that is judged.
         """
+        if method.actor().remembers:
+            raise GmpsError(
+                f"{type(method).__name__} acts on the rewards of its present episode, which "
+                "Meta-World's harness does not tell in the episodes that count; judge it by "
+                "`gmps eval` without --harness."
+            )
         self._method, self._state, self._n = method, state, environments
         self._explore, self._exploit = method.actor(), method.actor(stochastic=False)
         self._horizon, self._planned = horizon, episodes

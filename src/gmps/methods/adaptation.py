@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from gmps.core.types import Task, Trajectories
@@ -41,8 +43,29 @@ def adaptation(
         keys: of the episodes of each step, so that there are as many steps. Given as an array, keys
             lie along its leading axis.
     """
-    actor = method.actor()
     for key in keys:
-        data = world.rollout(actor, policies, tasks, episodes, key).trajectories
+        data = explore(world, method, state, policies, tasks, episodes=episodes, key=key)
         policies = method.adapt(state, policies, data)
         yield Step(data, policies)
+
+
+def explore(
+    world: World,
+    method: Method[Config, State, P],
+    state: State,
+    policies: P,
+    tasks: Task,
+    *,
+    episodes: int,
+    key: Key[Array, ""],
+) -> Trajectories:
+    """The episodes that one adaptation step reads: side by side, or one after another where the
+    method is `sequential`, each with what the ones before have left."""
+    actor = method.actor()
+    if not method.sequential:
+        return world.rollout(actor, policies, tasks, episodes, key).trajectories
+    played = []
+    for one in jax.random.split(key, episodes):
+        played.append(world.rollout(actor, policies, tasks, 1, one).trajectories)
+        policies = method.adapt(state, policies, played[-1])
+    return jax.tree.map(lambda *x: jnp.concatenate(x, 1), *played)

@@ -104,6 +104,10 @@ class Method(abc.ABC, Generic[Config, State, P]):
     pictures: ClassVar[bool] = False
     #: Fewer episodes of a task say nothing to `adapt`.
     least_episodes: ClassVar[int] = 1
+    #: Whether each episode of an adaptation step begins with what the ones before have left, so
+    #: that they are played one after another. Then `adapt` to some at once and to one after the
+    #: other are the same.
+    sequential: ClassVar[bool] = False
 
     config: Config
     world: World

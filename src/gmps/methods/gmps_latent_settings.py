@@ -9,8 +9,8 @@ from gmps.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class GmpsLatentConfig(Settings):
-    """Settings of GMPS with structured exploration."""
+class LatentSettings(Settings):
+    """Settings of every method that imitates experts with a latent for each task."""
 
     latent: int = setting(4, at_least=1)
     """Size of the latent z."""
@@ -18,16 +18,8 @@ class GmpsLatentConfig(Settings):
     """Episodes of each task for one inner step, each with a z of its own."""
     narrowing: float = setting(0.5, above=0, at_most=1)
     """Factor of the latent's standard deviation after an inner step: the next explores less."""
-    advantage: AdvantageKind = "learned"
-    """How episodes are compared: `learned` from their rewards, on one scale for all tasks; or
-    `softmax` of their returns within the task, which goes to the best of them."""
-    step_size: float = setting(1.0, at_least=0)
-    """Initial weight of an episode's return in its advantage. With `softmax`, of the return in
-    deviations over the task's episodes: how far the best one outweighs the others."""
     segments: int = setting(25, at_least=1)
-    """Parts of the episode whose rewards the learned advantage sees, at most one a time step."""
-    advantage_hidden: int = setting(64, at_least=1)
-    """Hidden units of the learned advantage."""
+    """Parts of the episode whose rewards the inner step sees, at most one a time step."""
     kl_weight: float = setting(3e-4, at_least=0)
     """Weight of KL(own latent || prior), the mean over training tasks."""
     blind_weight: float = setting(0.1, at_least=0)
@@ -72,12 +64,26 @@ class GmpsLatentConfig(Settings):
     practice_std: float = setting(0.1, above=0, at_most=100)
     """Standard deviation of the actions in place of `std` where the learner practises."""
 
-    def rules(self) -> None:
-        """A softmax needs a scale."""
-        if self.advantage == "softmax" and self.step_size == 0:
-            self.refuse("step_size", "with advantage softmax it must be above 0")
-
     @property
     def bias_size(self) -> int:
         """Size of the network's bias transformation: the latent takes its place."""
         return self.latent
+
+
+@dataclass(frozen=True)
+class GmpsLatentConfig(LatentSettings):
+    """Settings of GMPS with structured exploration."""
+
+    advantage: AdvantageKind = "learned"
+    """How episodes are compared: `learned` from their rewards, on one scale for all tasks; or
+    `softmax` of their returns within the task, which goes to the best of them."""
+    step_size: float = setting(1.0, at_least=0)
+    """Initial weight of an episode's return in its advantage. With `softmax`, of the return in
+    deviations over the task's episodes: how far the best one outweighs the others."""
+    advantage_hidden: int = setting(64, at_least=1)
+    """Hidden units of the learned advantage."""
+
+    def rules(self) -> None:
+        """A softmax needs a scale."""
+        if self.advantage == "softmax" and self.step_size == 0:
+            self.refuse("step_size", "with advantage softmax it must be above 0")

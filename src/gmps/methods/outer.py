@@ -22,7 +22,7 @@ from gmps.core.optimise import descend, over_tasks
 from gmps.core.surrogates import (
     ActionDistributions,
     action_distributions,
-    clipped_ratio_loss,
+    clipped_surrogate,
     fisher_product,
     mean_kl,
     surrogate_loss,
@@ -128,16 +128,35 @@ def ppo_steps(
     opt_state: optax.OptState,
     penalty: Callable[[P], Float[Array, ""]] = lambda _: jnp.zeros(()),
 ) -> tuple[P, optax.OptState, Metrics]:
+    """`clipped_steps` of policies of single observations. Arguments as for `trpo_step`."""
+
+    def actions(params: P) -> ActionDistributions:
+        return jax.vmap(action_distributions)(policies(params), batch.obs, batch.alive)
+
+    return clipped_steps(actions, params, learned, batch, config, opt_state, penalty)
+
+
+def clipped_steps(
+    actions: Callable[[P], ActionDistributions],
+    params: P,
+    learned: PyTree[bool],
+    batch: InnerBatch,
+    config: PpoConfig,
+    opt_state: optax.OptState,
+    penalty: Callable[[P], Float[Array, ""]] = lambda _: jnp.zeros(()),
+) -> tuple[P, optax.OptState, Metrics]:
     """Adam steps on the mean over tasks of the clipped surrogate, plus a penalty.
 
-    Arguments as for `trpo_step`. Returns the parameters, the optimiser's new state and figures.
+    `actions` says what the policies of all tasks do in the steps of `batch`, leaves `(task, ...)`;
+    the other arguments are as for `trpo_step`. Returns the parameters, the optimiser's new state
+    and figures.
     """
     optimiser = optax.adam(config.learning_rate)
-    old = jax.vmap(action_distributions)(policies(params), batch.obs, batch.alive)
+    old = actions(params)
 
     def loss(params: P) -> Float[Array, ""]:
-        clipped = partial(clipped_ratio_loss, clip=config.clip)
-        return jax.vmap(clipped)(policies(params), batch).mean() + penalty(params)
+        clipped = partial(clipped_surrogate, clip=config.clip)
+        return jax.vmap(clipped)(actions(params), batch).mean() + penalty(params)
 
     def step(carry: tuple, _: None) -> tuple[tuple, Float[Array, ""]]:
         params, opt_state = carry
@@ -147,10 +166,9 @@ def ppo_steps(
         return (params, opt_state), value
 
     (params, opt_state), values = jax.lax.scan(step, (params, opt_state), length=config.steps)
-    new = jax.vmap(action_distributions)(policies(params), batch.obs, batch.alive)
     metrics = {
         "loss/surrogate": values[0],
         "outer/gain": values[0] - loss(params),
-        "outer/kl": jax.vmap(mean_kl)(old, new, batch.alive).mean(),
+        "outer/kl": jax.vmap(mean_kl)(old, actions(params), batch.alive).mean(),
     }
     return params, opt_state, metrics

@@ -28,11 +28,13 @@ class Entry(NamedTuple):
 METHODS = {
     "gmps": Entry("gmps:Gmps", "gmps_settings:GmpsConfig"),
     "gmps-latent": Entry("gmps_latent:GmpsLatent", "gmps_latent_settings:GmpsLatentConfig"),
+    "in-context": Entry("in_context:InContext", "in_context_settings:InContextConfig"),
     "maml": Entry("maml:Maml", "maml_settings:MamlConfig"),
     "maesn": Entry("maesn:Maesn", "maesn_settings:MaesnConfig"),
     "multitask": Entry("multitask:Multitask", "multitask_settings:MultitaskConfig"),
     "multitask-bc": Entry("multitask_bc:MultitaskBc", "multitask_bc_settings:MultitaskBcConfig"),
     "pearl": Entry("pearl:Pearl", "pearl_settings:PearlConfig"),
+    "rl2": Entry("rl2:Rl2", "rl2_settings:Rl2Config"),
 }
 
 

@@ -27,10 +27,19 @@ ONE_KIND = FamilyPreset(
             "kl_weight": 5e-5,
             "latent_rate": 10.0,
         },
+        "in-context": {
+            "latent": 3,
+            "episodes": 10,
+            "visit_episodes": 2,
+            "own_episodes": 1,
+            "kl_weight": 5e-5,
+            "latent_rate": 10.0,
+        },
         "maml": _TEN,
         "maesn": _TEN,
         "multitask": {**_TEN, "measure_episodes": 1},
         "multitask-bc": {**_TEN, "measure_episodes": 1},
+        "rl2": _TEN,
     },
 )
 #: Training tasks and rounds where there are many kinds: a million own steps, 2 in ML45.
@@ -48,13 +57,8 @@ def _many_kinds(tasks: int, rounds: int) -> FamilyPreset:
     # What another kind's expert would do here means nothing.
     kinds = {"label_others": 0, "activation": "tanh"}
     # Kinds held out show numbers unlike all of training, and rewards on a scale of their own.
-    latent = {
-        "latent": 4,
-        "advantage": "softmax",
-        "step_size": 5.0,
-        "augment": True,
-        "kl_weight": 1.5e-4,
-    }
+    shared = {"latent": 4, "augment": True, "kl_weight": 1.5e-4}
+    softmax = {"advantage": "softmax", "step_size": 5.0}
     return ONE_KIND._replace(
         training={
             **training,
@@ -64,6 +68,7 @@ def _many_kinds(tasks: int, rounds: int) -> FamilyPreset:
         methods={
             **methods,
             "gmps": {**methods["gmps"], **kinds},
-            "gmps-latent": {**methods["gmps-latent"], **kinds, **latent},
+            "gmps-latent": {**methods["gmps-latent"], **kinds, **shared, **softmax},
+            "in-context": {**methods["in-context"], **kinds, **shared},
         },
     )

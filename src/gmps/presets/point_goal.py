@@ -12,6 +12,7 @@ PRESET = FamilyPreset(
     methods={
         # Actions of 0.1 m: their noise must not outweigh what the latent does.
         "gmps-latent": {"std": 0.1, "outer_steps": 200},
+        "in-context": {"std": 0.1, "outer_steps": 200},
         "pearl": {
             "gradient_steps": 200,
             "kl_weight": 0.002,

@@ -17,6 +17,7 @@ PRESET = FamilyPreset(
         "maesn": {"std": 0.3, "step_size": 4.0},
         "multitask": {"std": 0.3},
         "multitask-bc": {"std": 0.3},
+        "rl2": {"std": 0.3},
         "pearl": {"std": 0.3, "sac": {"learning_rate": 5e-4, "reward_scale": 0.1}},
     },
 )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.core.actors import Actor
+from gmps.core.actors import Actor, RememberingActor
 from gmps.core.types import Params, Rollout, Shared, Task, Trajectories, task_count
 from gmps.errors import NotFiniteError
 from gmps.tasks.base import State, TaskFamily, Transition
@@ -118,6 +118,50 @@ def act_batch(
     if isinstance(params, Shared):
         return jax.vmap(per_episode, (None, 0, 0, 0))(params.params, tasks, obs, noise)
     return jax.vmap(per_episode)(params, tasks, obs, noise)
+
+
+def begin_batch(actor: RememberingActor, params: Params, count: int, episodes: int) -> Any:
+    """The memories before all episodes of `count` tasks, leaves `(task, ep, ...)`."""
+    if isinstance(params, Shared):
+        one = actor.begin(params.params)
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, episodes, *x.shape)), one)
+    each = jax.vmap(actor.begin)(params)
+    return jax.tree.map(
+        lambda x: jnp.broadcast_to(x[:, None], (count, episodes, *x.shape[1:])), each
+    )
+
+
+def step_batch(
+    actor: RememberingActor,
+    params: Params,
+    memory: Any,
+    obs: Float[Array, "task ep obs"],
+    noise: Float[Array, "task ep noise"],
+) -> tuple[Any, Float[Array, "task ep act"], Float[Array, "task ep"]]:
+    """`act_batch` of an actor that remembers: the memories of all episodes come first."""
+    per_episode = jax.vmap(actor.step, (None, 0, 0, 0))
+    if isinstance(params, Shared):
+        return jax.vmap(per_episode, (None, 0, 0, 0))(params.params, memory, obs, noise)
+    return jax.vmap(per_episode)(params, memory, obs, noise)
+
+
+def tell_batch(
+    family: TaskFamily,
+    actor: RememberingActor,
+    tasks: Task,
+    memory: Any,
+    before: tuple[Float[Array, "task ep state"], Float[Array, "task ep sensor"]],
+    act: Float[Array, "task ep act"],
+    after: tuple[Float[Array, "task ep state"], Float[Array, "task ep sensor"]],
+) -> Any:
+    """The memories after a step from packed states and their sensor data to others."""
+    sizes = state_sizes(family)
+    transitions = Transition(
+        unpack(before[0], sizes), before[1], jnp.clip(act, -1, 1), unpack(after[0], sizes), after[1]
+    )
+    terms = jax.vmap(jax.vmap(family.reward, (None, 0)))(tasks, transitions)
+    reward = sum(terms.values(), jnp.zeros(act.shape[:2], jnp.float32))
+    return jax.vmap(jax.vmap(actor.told))(memory, act, reward)
 
 
 @functools.cache

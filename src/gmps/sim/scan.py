@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmps.core.actors import Actor
-from gmps.core.types import Params, Task
+from gmps.core.actors import Actor, RememberingActor
+from gmps.core.types import Params, Task, task_count
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 
@@ -45,18 +45,35 @@ def record_scan(
     def grouped(x):
         return x.reshape(x.shape[0] // episodes, episodes, *x.shape[1:])
 
-    def step(state, noise):
+    mind = actor if isinstance(actor, RememberingActor) else None
+
+    def step(carry, noise):
+        state, memory = carry
         obs = observed(state)
-        act, log_prob = ep.act_batch(actor, params, tasks, grouped(obs), grouped(noise))
+        if mind is None:
+            act, log_prob = ep.act_batch(actor, params, tasks, grouped(obs), grouped(noise))
+        else:
+            memory, act, log_prob = ep.step_batch(
+                mind, params, memory, grouped(obs), grouped(noise)
+            )
         act = act.reshape(state.shape[0], act.shape[-1]).astype(jnp.float32)
         log_prob = log_prob.reshape(-1).astype(jnp.float32)
         new, sensors = advance(state, jnp.clip(act, -1, 1))
         diverged = ~jnp.isfinite(new).all(-1)
         new = jnp.where(diverged[:, None], state, new)
-        seen = (x.astype(jnp.float32) for x in (state, sensors))
-        return new, (*seen, obs, act, log_prob, diverged)
+        seen = [x.astype(jnp.float32) for x in (state, sensors)]
+        if mind is not None:
+            here, sensed = (grouped(x) for x in seen)
+            led, felt = (grouped(x.astype(jnp.float32)) for x in (new, sense(new)))
+            memory = ep.tell_batch(
+                family, mind, tasks, memory, (here, sensed), grouped(act), (led, felt)
+            )
+        return (new, memory), (*seen, obs, act, log_prob, diverged)
 
-    last, (states, sensors, obs, act, log_prob, diverged) = jax.lax.scan(step, starts, noise)
+    memory = () if mind is None else ep.begin_batch(mind, params, task_count(tasks), episodes)
+    (last, _), (states, sensors, obs, act, log_prob, diverged) = jax.lax.scan(
+        step, (starts, memory), noise
+    )
 
     def ended(all_but_last, final):
         return jnp.concatenate([all_but_last, final[None].astype(jnp.float32)])

@@ -27,8 +27,8 @@ class TrainConfig(Settings):
     family: Annotated[str, tyro.conf.Suppress]
     """Task family."""
     method: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """What learns: gmps-latent, gmps (the published step), maml, maesn, multitask, multitask-bc,
-    pearl, one that a package brings, or FILE.py:CLASS."""
+    """What learns: gmps-latent, gmps (the published step), in-context, maml, maesn, multitask,
+    multitask-bc, pearl, rl2, one that a package brings, or FILE.py:CLASS."""
     settings: Settings
     """Settings of the method."""
     demos: str | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from jaxtyping import Array, Float, Int, Key
 
-from gmps.core.actors import Actor
+from gmps.core.actors import Actor, RememberingActor
 from gmps.core.types import Params, Rollout, Shared, Task, tree_index
 from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
@@ -274,8 +274,15 @@ class GymnasiumWorld:
         flat = np.asarray(obs, np.float32)
         require(flat, "the observation after reset is not finite", 0, "look at reset")
         record.states[0, rows, :size] = record.obs[0, rows] = flat
+        mind, memory = actor if isinstance(actor, RememberingActor) else None, None
+        if mind is not None:
+            memory = _begin(mind, own, len(rows))
         for t in range(len(noise)):
-            act, log_prob = jax.device_get(_act(actor, own, here, flat, noise[t, rows]))
+            if mind is None:
+                chosen = _act(actor, own, here, flat, noise[t, rows])
+            else:
+                memory, *chosen = _step(mind, own, memory, flat, noise[t, rows])
+            act, log_prob = jax.device_get(chosen)
             # Before the environment is moved by it.
             require(act, "the actor's action is not finite", t, ep.POLICY_HINT)
             record.act[t, rows], record.log_prob[t, rows] = act, log_prob
@@ -287,6 +294,8 @@ class GymnasiumWorld:
             record.states[t + 1, rows, size] = over = ended
             record.sensors[t + 1, rows, 0] = reward
             record.sensors[t + 1, rows, 1] = success
+            if mind is not None:
+                memory = _told(mind, memory, act, reward)
             if over.all():
                 break
 
@@ -306,6 +315,23 @@ def _act(actor: Actor, params: Params, tasks: Task, obs: Any, noise: Any) -> Any
     if isinstance(params, Shared):
         return jax.vmap(actor, (None, 0, 0, 0))(params.params, tasks, obs, noise)
     return jax.vmap(actor)(params, tasks, obs, noise)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _begin(actor: RememberingActor, params: Params, rows: int) -> Any:
+    return jax.tree.map(lambda x: x[:, 0], ep.begin_batch(actor, params, rows, 1))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _step(actor: RememberingActor, params: Params, memory: Any, obs: Any, noise: Any) -> Any:
+    if isinstance(params, Shared):
+        return jax.vmap(actor.step, (None, 0, 0, 0))(params.params, memory, obs, noise)
+    return jax.vmap(actor.step)(params, memory, obs, noise)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _told(actor: RememberingActor, memory: Any, act: Any, reward: Any) -> Any:
+    return jax.vmap(actor.told)(memory, act, reward)
 
 
 def _blank(family: TaskFamily, held: Float[np.ndarray, "b held"]) -> ep.Recording:

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
-from gmps.core.actors import Actor
+from gmps.core.actors import Actor, RememberingActor
 from gmps.core.types import Params, Rollout, Shared, Task
 from gmps.cores import usable_cores
 from gmps.errors import GmpsError
@@ -67,10 +67,14 @@ class NativeWorld:
             mine = leaves[:shared] + _task_slice(leaves[shared:], *cut)
             groups = cut[1] - cut[0]
             shape = (groups, (rows.stop - rows.start) // groups)
-            policy = functools.partial(
-                _decider(self._mujoco_family, actor, structure, shape), mine, encoder
-            )
-            decide = self._decide(actor, policy, tape, rows)
+            if isinstance(actor, RememberingActor):
+                known = self._mujoco_family, actor, structure, shape
+                decide = _remembering(known, mine, simulator, tape, rows)
+            else:
+                policy = functools.partial(
+                    _decider(self._mujoco_family, actor, structure, shape), mine, encoder
+                )
+                decide = self._decide(actor, policy, tape, rows)
             # Compile here, once: two threads that meet the same new shape would both compile it.
             decide(0)
             own = models and models[rows]
@@ -192,6 +196,85 @@ def _decide(
     act = act.reshape(inputs.shape[0], -1)
     control = jax.vmap(family.control)(state, jnp.clip(act, -1, 1))
     return jnp.concatenate([obs, act, log_prob.reshape(-1, 1), *control], -1)
+
+
+#: What is compiled for: family, actor, and how parameters and tasks are packed, for (task, ep).
+_Known = tuple[MujocoFamily, RememberingActor, Any, tuple[int, int]]
+
+
+def _remembering(
+    known: _Known, leaves: list[Array], simulator: NativeSimulator, tape: Tape, rows: slice
+) -> Callable[[int], Array]:
+    """What gives the tape's outputs in a step where the actor remembers the steps before.
+
+    Its rewards need the sensors of the state that it acts in, which are read once more for it.
+    """
+    size = tape.inputs.shape[2] - known[1].noise_size
+    kept = [_begin(*known, leaves)]
+
+    def decide(t: int) -> Array:
+        if t:
+            simulator.sense(tape.sensors[t, rows])
+        else:
+            kept[0] = _begin(*known, leaves)
+        obs_size, act_size = known[0].spec.obs_size, known[0].spec.act_size
+        act = tape.outputs[t - 1, rows, obs_size : obs_size + act_size]
+        before = tape.inputs[t - 1, rows, :size], tape.sensors[t - 1, rows]
+        here = tape.inputs[t, rows], tape.sensors[t, rows]
+        kept[0], out = _remember(*known, leaves, t > 0, kept[0], before, act, here)
+        return out
+
+    return decide
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _begin(
+    family: MujocoFamily,
+    actor: RememberingActor,
+    structure: Any,
+    shape: tuple[int, int],
+    leaves: list[Array],
+) -> Any:
+    del family
+    params, _ = jax.tree.unflatten(structure, leaves)
+    return ep.begin_batch(actor, params, *shape)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _remember(
+    family: MujocoFamily,
+    actor: RememberingActor,
+    structure: Any,
+    shape: tuple[int, int],
+    leaves: list[Array],
+    told: Bool[Array, ""],
+    memory: Any,
+    before: tuple[Float[Array, "b state"], Float[Array, "b sensor"]],
+    act: Float[Array, "b act"],
+    here: tuple[Float[Array, "b state_noise"], Float[Array, "b sensor"]],
+) -> tuple[Any, Float[Array, "b out"]]:
+    """As `_decide`, with the memories after the step before, if there was one."""
+    params, tasks = jax.tree.unflatten(structure, leaves)
+    sizes = ep.state_sizes(family)
+    cut = sum(sizes)
+    inputs, sensors = here
+
+    def grouped(x: Array) -> Array:
+        return x.reshape(*shape, x.shape[-1])
+
+    after = grouped(inputs[:, :cut]), grouped(sensors)
+    new = ep.tell_batch(
+        family, actor, tasks, memory, (grouped(before[0]), grouped(before[1])), grouped(act), after
+    )
+    memory = jax.tree.map(lambda a, b: jnp.where(told, a, b), new, memory)
+    state = ep.unpack(inputs[:, :cut], sizes)
+    obs = jax.vmap(family.observe)(state)
+    memory, act, log_prob = ep.step_batch(
+        actor, params, memory, grouped(obs), grouped(inputs[:, cut:])
+    )
+    act = act.reshape(inputs.shape[0], -1)
+    control = jax.vmap(family.control)(state, jnp.clip(act, -1, 1))
+    return memory, jnp.concatenate([obs, act, log_prob.reshape(-1, 1), *control], -1)
 
 
 def _simulate(
