@@ -2,4 +2,4 @@
 
 from gmps.presets.base import FamilyPreset
 
-PRESET = FamilyPreset(method="gmps-latent", expert={"rounds": 350, "tasks": 20})
+PRESET = FamilyPreset(expert={"rounds": 350, "tasks": 20})

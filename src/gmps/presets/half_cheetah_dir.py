@@ -3,7 +3,6 @@
 from gmps.presets.base import FamilyPreset
 
 PRESET = FamilyPreset(
-    method="gmps-latent",
     training={"rounds": 20, "expert_episodes": 5},
     expert={"rounds": 150, "tasks": 8, "sac": {"hidden": (128, 128)}},
     methods={"gmps-latent": {"latent": 1}, "in-context": {"latent": 1}},

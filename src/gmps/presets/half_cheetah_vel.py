@@ -3,7 +3,6 @@
 from gmps.presets.base import FamilyPreset
 
 PRESET = FamilyPreset(
-    method="gmps-latent",
     expert={"rounds": 200, "tasks": 20},
     methods={"gmps-latent": {"latent": 2}, "in-context": {"latent": 2}},
 )

@@ -4,6 +4,5 @@ from gmps.presets import point_goal
 from gmps.presets.base import FamilyPreset
 
 PRESET = FamilyPreset(
-    method="gmps-latent",
     methods=dict(point_goal.PRESET.methods),
 )
