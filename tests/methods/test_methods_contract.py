@@ -58,10 +58,10 @@ SETTINGS: dict[str, tuple[Any, int]] = {
     ),
     "in-context": (
         InContextConfig(
-            latent=2, episodes=10, hidden=(16,), width=16, segments=2, remembered=20,
-            pretrain_steps=600, outer_steps=30, labels=30, capacity=400,
+            latent=2, episodes=10, hidden=(16,), width=16, layers=1, segments=2, remembered=20,
+            pretrain_steps=400, outer_steps=30, labels=30, capacity=400,
         ),
-        6,
+        4,
     ),
     "maml": (MamlConfig(episodes=10, hidden=(16,), std=0.3), 10),
     "maesn": (MaesnConfig(episodes=10, hidden=(16,), std=0.3), 10),

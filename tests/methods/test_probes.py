@@ -41,7 +41,8 @@ SETTINGS: dict[str, tuple[Any, int, float | None]] = {
     ),
     "in-context": (
         InContextConfig(
-            **SMALL, latent=2, width=16, remembered=40, labels=40, pretrain_steps=300, capacity=200
+            **SMALL, latent=2, width=16, layers=1, remembered=40, labels=40, pretrain_steps=300,
+            capacity=200,
         ),
         5,
         0.5,
