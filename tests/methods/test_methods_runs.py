@@ -25,6 +25,7 @@ OWN = {
     ],
     "in-context": [
         "--in-context.episodes", "4", "--in-context.hidden", "8", "--in-context.width", "8",
+        "--in-context.layers", "1", "--in-context.segments", "2",
         "--in-context.pretrain-steps", "20", "--in-context.outer-steps", "5",
     ],
     "maml": ["--maml.episodes", "4", "--maml.hidden", "8"],
