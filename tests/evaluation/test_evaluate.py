@@ -119,7 +119,7 @@ def test_a_random_update_has_the_norm_of_the_real_one_in_each_leaf():
         "b": jnp.asarray([[2.0] * 4, [1.5] * 4]),
         "fixed": jnp.ones((2, 3)),
     }
-    moved = evaluate._random_update(before, after, jax.random.key(0))
+    moved = evaluate.random_update(before, after, jax.random.key(0))
     for name, start in before.items():
         real = jnp.linalg.norm((after[name] - start).reshape(2, -1), axis=1)
         random = jnp.linalg.norm((moved[name] - start).reshape(2, -1), axis=1)

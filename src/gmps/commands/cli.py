@@ -32,6 +32,7 @@ COMMANDS = {
     "diagnose": "Say why adaptation works or fails: does the update know its task?",
     "certify": "Bound what the adapted policies of a run lose to their expert.",
     "render": "Show a policy in one task before and after the update, as an animation.",
+    "view": "Set a task on a page and watch the policy adapt to it, live.",
     "report": "Write one HTML page about one run or several.",
     "expert": "Train SAC experts, or measure an expert in each task.",
     "demos": "Import or record demonstrations, or say what is in them.",

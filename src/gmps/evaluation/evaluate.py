@@ -144,7 +144,7 @@ class Evaluator:
             "before": before,
             **{after(j): p for j, p in enumerate(chain[1:], start=1)},
             "wrong_task": wrong,
-            "random_update": _random_update(before, first, key_random),
+            "random_update": random_update(before, first, key_random),
         }
         own = {name: p.with_std(std) for name, p in own.items()}
         controls = {}
@@ -244,8 +244,9 @@ def _derangement(key: Key[Array, ""], n: int) -> Array:
     return jnp.zeros(n, order.dtype).at[order].set(jnp.roll(order, 1))
 
 
-def _random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
-    """Random directions, with the norm of the real update in each leaf."""
+def random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
+    """Stacked policies moved in random directions, with the norm of the real update in each
+    leaf."""
     leaves, treedef = jax.tree.flatten(before)
     keys = jax.random.split(key, len(leaves))
 

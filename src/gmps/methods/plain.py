@@ -42,7 +42,28 @@ def fit_plain(
     method = MultitaskBc(_as_imitation(config), world, tasks)
     key_imitate, *tune_keys = jax.random.split(key, 3)
     state = method.start(untrained, data, key_imitate)
-    found = method.tune(state.policy, *tune_keys)
+    return _tuned(method, state, method.tune(state.policy, *tune_keys))
+
+
+def known_plain(
+    config: PlainConfig,
+    world: World,
+    tasks: Task,
+    untrained: Policy,
+    data: Aggregate,
+    key: Key[Array, ""],
+    *,
+    std: float,
+    step_size: float,
+) -> PlainControl:
+    """What `fit_plain` gave for these arguments, when it chose this exploration and step size."""
+    method = MultitaskBc(_as_imitation(config), world, tasks)
+    key_imitate, *_ = jax.random.split(key, 3)
+    state = method.start(untrained, data, key_imitate)
+    return _tuned(method, state, Tuned(state.policy.with_std(std), step_size, (), 0))
+
+
+def _tuned(method: MultitaskBc, state: FineTunedState, found: Tuned) -> PlainControl:
     state = state._replace(policy=found.policy, step_size=jnp.float32(found.step_size))
     return PlainControl(method, state, found)
 

@@ -33,14 +33,14 @@ def draw_frames(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     for i, title in enumerate(map(str, arrays["task_names"])):
         strips = [
             f"<figcaption>{escape(condition_label(name))}, steps {steps}</figcaption>"
-            + _strip(arrays[f"frames/{name}"][i], arrays[f"points/{name}"][i])
+            + strip(arrays[f"frames/{name}"][i], arrays[f"points/{name}"][i])
             for name in shown
         ]
         figures.append((title, "".join(strips)))
     return figures
 
 
-def _strip(
+def strip(
     frames: UInt8[np.ndarray, "k height width 3"], points: Float[np.ndarray, "k point 2"]
 ) -> str:
     """Pictures in a row, as SVG: pixels stay sharp, points are drawn at any scale."""

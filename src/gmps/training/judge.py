@@ -86,6 +86,11 @@ class _WatchedWorld(World):
         return found
 
 
+def plain_key(config: TrainConfig) -> Key[Array, ""]:
+    """The key of the plain control."""
+    return jax.random.fold_in(jax.random.key(config.seed), _PLAIN)
+
+
 def with_evaluation(config: TrainConfig, evaluation: EvaluationConfig) -> TrainConfig:
     """The settings of a run, judged otherwise than it said when it was started."""
     plain = config.plain
@@ -118,7 +123,7 @@ def evaluate_run(
         experiment.tasks["train"],
         untrained,
         start_aggregate(experiment.demos, 0) if gathered is None else gathered,
-        jax.random.fold_in(jax.random.key(config.seed), _PLAIN),
+        plain_key(config),
     )
     evaluator, controller = Evaluator(world, config.evaluation), experiment.controller
     results: dict[Split, SplitResult] = {}

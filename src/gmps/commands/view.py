@@ -1,0 +1,101 @@
+"""`gmps view RUN...`."""
+
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from gmps.commands.cli import console, parse
+from gmps.errors import GmpsError
+from gmps.runs.run import Run
+from gmps.settings import Settings, setting
+from gmps.training.config import TrainConfig
+from gmps.view.learner import Learner, RunLearner
+from gmps.view.server import LOOPBACK, Server
+
+
+@dataclass(frozen=True)
+class View(Settings):
+    """Set a task on a page and watch the policy adapt to it, live.
+
+    One run, or two of one family side by side. A run that is still training is followed.
+
+    example:
+      gmps view runs/push
+    """
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = ()
+    """Folders that `gmps train` wrote; or one that `gmps export` wrote."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Whoever reaches another than this machine's own may use the page."""
+    port: int = setting(8080, at_least=1, at_most=65535)
+    """Port to listen on; the next free one is taken."""
+    browser: bool = True
+    """Open the page, where there is a display."""
+    checkpoint: Literal["best", "latest"] | None = None
+    """Which checkpoint adapts: by default the best, and the latest while a run is training."""
+    family: str | None = None
+    """Another definition of the runs' family, as FILE.py:NAME, in place of their own."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve until Ctrl-C."""
+    command = parse(View, argv, "view")
+    if not 1 <= len(command.runs) <= 2:
+        raise GmpsError(
+            f"`gmps view` shows one run or compares two, and {len(command.runs)} were named; name "
+            "the folder of a run."
+        )
+    for folder in command.runs:
+        Run.open(folder)  # what is no run is said here, what is damaged on the page
+    server = Server(lambda: _load(command), command.host, command.port)
+    if command.host not in LOOPBACK:
+        console.print(
+            f"WARNING: everybody who reaches {command.host} can use this page; there is no "
+            "password. Leave --host out to serve this machine alone.",
+            style="bold red",
+        )
+    console.print(f"{server.address}  (Ctrl-C ends it)")
+    if command.browser and _has_display():
+        threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        console.print("stopped")
+    # A compilation that runs just now cannot be stopped, and nothing of it is worth waiting for.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _load(command: View) -> list[Learner]:
+    learners: list[Learner] = [_learner(folder, command) for folder in command.runs]
+    names = [learner.family.name for learner in learners]
+    if len(set(names)) > 1:
+        raise GmpsError(
+            f"The runs are of different families, {' and '.join(names)}; compare runs of one."
+        )
+    if len({learner.name for learner in learners}) < len(learners):
+        for learner, folder in zip(learners, command.runs, strict=True):
+            learner.name = folder
+    return learners
+
+
+def _learner(folder: str, command: View) -> RunLearner:
+    run = Run.open(folder)
+    checkpoint = command.checkpoint
+    if checkpoint is None:
+        rounds = run.load_config(TrainConfig).rounds
+        checkpoint = "best" if len(run.metrics()) >= rounds else "latest"
+    return RunLearner(folder, checkpoint, command.family)
+
+
+def _has_display() -> bool:
+    return sys.platform != "linux" or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
