@@ -6,15 +6,21 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gmps.commands.cli import console, parse
+from gmps.commands.recorded import is_meta_policy
 from gmps.errors import GmpsError
 from gmps.runs.run import Run
 from gmps.settings import Settings, setting
 from gmps.training.config import TrainConfig
+from gmps.view.export import TASKS, export_page
+from gmps.view.exported import ExportedLearner
+from gmps.view.film import FILMED, write_film
 from gmps.view.learner import Learner, RunLearner
 from gmps.view.server import LOOPBACK, Server
 
@@ -27,6 +33,8 @@ class View(Settings):
 
     example:
       gmps view runs/push
+      gmps view runs/push --export push.html
+      gmps view runs/push --film push.gif
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = ()
@@ -39,6 +47,12 @@ class View(Settings):
     """Open the page, where there is a display."""
     checkpoint: Literal["best", "latest"] | None = None
     """Which checkpoint adapts: by default the best, and the latest while a run is training."""
+    export: str | None = None
+    """Write a page that needs neither server nor network, a .html file or a folder, and end."""
+    film: str | None = None
+    """Write a film of a few held-out tasks, .gif or .mp4 (takes imageio-ffmpeg), and end."""
+    tasks: int | None = setting(None, at_least=1)
+    """Tasks of the page or the film: by default 25 and 4."""
     family: str | None = None
     """Another definition of the runs' family, as FILE.py:NAME, in place of their own."""
 
@@ -52,7 +66,10 @@ def run(argv: Sequence[str]) -> int:
             "the folder of a run."
         )
     for folder in command.runs:
-        Run.open(folder)  # what is no run is said here, what is damaged on the page
+        if not is_meta_policy(folder):
+            Run.open(folder)  # what is no run is said here, what is damaged on the page
+    if command.export or command.film:
+        return _write(command)
     server = Server(lambda: _load(command), command.host, command.port)
     if command.host not in LOOPBACK:
         console.print(
@@ -73,6 +90,30 @@ def run(argv: Sequence[str]) -> int:
     os._exit(0)
 
 
+def _write(command: View) -> int:
+    """A page without a server, or a film."""
+    if len(command.runs) != 1:
+        raise GmpsError("--export and --film show one run; name one.")
+    for out in (command.export, command.film):
+        if out is not None and Path(out).exists():  # before long work
+            raise GmpsError(f"{out} already exists; choose another name.")
+    (learner,) = _load(command)
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("tasks", total=None)
+
+        def watch(done: int, of: int) -> None:
+            progress.update(bar, completed=done, total=of)
+
+        if command.export is not None:
+            page = export_page(learner, command.export, command.tasks or TASKS, watch)
+            console.print(f"written: {page}")
+        if command.film is not None:
+            film = write_film(learner, command.film, command.tasks or FILMED, watch=watch)
+            console.print(f"written: {film}")
+    return 0
+
+
 def _load(command: View) -> list[Learner]:
     learners: list[Learner] = [_learner(folder, command) for folder in command.runs]
     names = [learner.family.name for learner in learners]
@@ -86,7 +127,9 @@ def _load(command: View) -> list[Learner]:
     return learners
 
 
-def _learner(folder: str, command: View) -> RunLearner:
+def _learner(folder: str, command: View) -> Learner:
+    if is_meta_policy(folder):
+        return ExportedLearner(folder, command.family)
     run = Run.open(folder)
     checkpoint = command.checkpoint
     if checkpoint is None:

@@ -1,8 +1,9 @@
 """A meta-policy on the robot's computer: explore, record, adapt, act."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,17 @@ class MetaPolicy:
         self._recorded: list[RecordedEpisode] = []
         #: What the last adaptation's episodes say about it; None before the first.
         self.trust: Trust | None = None
+
+    @property
+    def acting(self) -> Acting:
+        """What acts after the steps that were taken: a network, and the latent that episodes
+        draw."""
+        return self._acting
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The arrays of the folder, by name."""
+        return MappingProxyType(self._arrays)
 
     # -- Exploring --------------------------------------------------------------------------
 

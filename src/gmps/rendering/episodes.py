@@ -1,7 +1,8 @@
 """Pictures of episodes: MuJoCo families by its renderer, pure families by matplotlib."""
 
 import copy
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,19 @@ Frames = UInt8[np.ndarray, "frame height width 3"]
 #: Radius of the marker of the goal, as a share of the distance of the camera.
 _MARKER = 0.04
 _MARKER_RGBA = (0.95, 0.25, 0.2, 0.5)
+#: Radius of a line, likewise.
+_LINE = 0.0035
+#: Geoms that a renderer has room for, beside lines.
+_GEOMS = 10_000
+
+
+class Line(NamedTuple):
+    """A path that is drawn in every frame."""
+
+    #: m; the third number counts where there is a third dimension.
+    points: Float[np.ndarray, "n 3"]
+    #: From 0 to 1.
+    colour: tuple[float, float, float]
 
 
 def render_episode(
@@ -30,6 +44,7 @@ def render_episode(
     height: int = 240,
     every: int = 1,
     shadows: bool = False,
+    lines: Sequence[Line] = (),
 ) -> Frames:
     """Frames of one episode with the goal as a marker.
 
@@ -40,6 +55,7 @@ def render_episode(
         width, height: of a frame, in pixels.
         every: draw every so many states, the first one and always the last.
         shadows: draw shadows and reflections, at a third of the speed.
+        lines: paths to draw beside the goal.
 
     Raises:
         GmpsError: a size or `every` is below 1, or MuJoCo can draw neither with EGL nor with
@@ -52,8 +68,8 @@ def render_episode(
     last = len(states.qpos) - 1
     chosen = sorted({*range(0, last + 1, every), last})
     if isinstance(family, MujocoFamily):
-        return _mujoco_frames(family, task, states, chosen, width, height, shadows)
-    return _plane_frames(family, task, states, chosen, width, height)
+        return _mujoco_frames(family, task, states, chosen, width, height, shadows, lines)
+    return _plane_frames(family, task, states, chosen, width, height, lines)
 
 
 def steps_per_frame(family: TaskFamily, fps: float) -> int:
@@ -69,6 +85,7 @@ def _mujoco_frames(
     width: int,
     height: int,
     shadows: bool,
+    lines: Sequence[Line],
 ) -> Frames:
     prepare_gl()
     model = copy.copy(family.model())
@@ -79,7 +96,8 @@ def _mujoco_frames(
     data, camera = mujoco.MjData(model), free_camera(model, family.camera)
     goal = np.asarray(family.goal_marker(task), np.float64)
     frames = np.empty((len(chosen), height, width, 3), np.uint8)
-    renderer = mujoco.Renderer(model, height, width)
+    segments = sum(max(0, len(line.points) - 1) for line in lines)
+    renderer = mujoco.Renderer(model, height, width, max_geom=_GEOMS + segments)
     try:
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             renderer.scene.flags[flag] = shadows
@@ -89,6 +107,8 @@ def _mujoco_frames(
             mujoco.mj_forward(model, data)
             renderer.update_scene(data, camera)
             _add_marker(renderer.scene, goal, _MARKER * camera.distance)
+            for line in lines:
+                _add_line(renderer.scene, line, _LINE * camera.distance)
             renderer.render(out=frame)
     finally:
         renderer.close()
@@ -110,8 +130,25 @@ def _add_marker(scene: Any, position: Float[np.ndarray, " 3"], radius: float) ->
     scene.ngeom += 1
 
 
+def _add_line(scene: Any, line: Line, radius: float) -> None:
+    """Cylinders from point to point."""
+    for one, two in zip(line.points[:-1], line.points[1:], strict=True):
+        geom = scene.geoms[scene.ngeom]
+        kind = mujoco.mjtGeom.mjGEOM_CAPSULE
+        colour = np.array([*line.colour, 1.0], np.float32)
+        mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).ravel(), colour)
+        mujoco.mjv_connector(geom, kind, radius, np.float64(one), np.float64(two))
+        scene.ngeom += 1
+
+
 def _plane_frames(
-    family: TaskFamily, task: Task, states: State, chosen: list[int], width: int, height: int
+    family: TaskFamily,
+    task: Task,
+    states: State,
+    chosen: list[int],
+    width: int,
+    height: int,
+    drawn: Sequence[Line],
 ) -> Frames:
     """The family's paths in the plane, up to each frame, with the goal."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - 0.4 s
@@ -132,6 +169,8 @@ def _plane_frames(
     axes.set_axis_off()
     axes.set_xlim(centre[0] - half[0], centre[0] + half[0])
     axes.set_ylim(centre[1] - half[1], centre[1] + half[1])
+    for line in drawn:
+        axes.plot(*np.asarray(line.points)[:, :2].T, "-", color=line.colour, linewidth=1)
     axes.plot(*goal, "o", color=_MARKER_RGBA[:3], markersize=16, alpha=0.6)
     lines = {}
     for i, (name, path) in enumerate(paths.items()):

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Float, UInt8
 
 from gmps.core.types import Rollout, Task
 from gmps.evaluation.conditions import Kind, condition_kind, condition_short
-from gmps.evaluation.evaluate import random_update
+from gmps.tasks.base import State
 from gmps.view.learner import Adapts, Check, Latents, Learner, frames_of, never
 from gmps.view.stage import Poses
 
@@ -50,6 +50,8 @@ class Played(NamedTuple):
     figures: dict[str, float]
     #: The main path in the plane, m.
     path: Float[np.ndarray, "t1 2"]
+    #: The simulator's states, leaves `(t + 1, ...)`.
+    states: State
     frames: UInt8[np.ndarray, "t height width 3"] | None = None
     points: Float[np.ndarray, "t point 2"] | None = None
 
@@ -117,7 +119,7 @@ class Attempt:
             return self._adapted(self.learner, wrong, _WRONG, check)
         assert name == "random_update"
         key = jax.random.fold_in(self._key, _RANDOM)
-        return _random_update(self._chain[0], self._chain[-1], key)
+        return self.learner.moved_at_random(self._chain[0], self._chain[-1], key)
 
     def _adapted(self, learner: Adapts, task: Task, stream: int, check: Check) -> Any:
         """Policies of this or another learner after as many steps, in this task or another."""
@@ -149,14 +151,10 @@ class Attempt:
             poses=self.learner.stage.poses(self.task, rollout),
             figures={"return": total, **outcome},
             path=_main_path(rollout)[0],
+            states=jax.tree.map(lambda x: np.asarray(x)[0, 0], rollout.states),
             frames=frames,
             points=points,
         )
-
-
-@jax.jit
-def _random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
-    return random_update(before, after, key)
 
 
 def _main_path(rollout: Rollout) -> Float[np.ndarray, "ep t1 2"]:

@@ -65,9 +65,12 @@ class Goals:
         both = np.concatenate(self._numbers)
         self._low, self._high = both.min(0), both.max(0)
         self._range = np.where(self._high > self._low, self._high - self._low, 1.0)
+        self._choices = self._candidates() if self.free else None
+        if self._choices is not None and self._choices[0] is None:
+            # Numbers of one unit, m: distances are those of the plane.
+            self._range = np.full_like(self._range, self._range.max())
         limit = max(_nearest(*self._scaled_lists()), _own_spacing(self._scaled(self._numbers[0])))
         self._limit = max(limit, 1e-6)
-        self._choices = self._candidates() if self.free else None
 
     @property
     def clickable(self) -> bool:
@@ -79,8 +82,10 @@ class Goals:
         """One for each number of the task; none where tasks are picked from a list."""
         if not self.free:
             return ()
-        reach = _BEYOND * self._range
+        reach = _BEYOND * (self._high - self._low)
         names = [f"task {i + 1}" if len(reach) > 1 else "task" for i in range(len(reach))]
+        if self._choices is not None and self._choices[0] is None:
+            names = ["goal x, m", "goal y, m"]
         found = []
         for name, a, b in zip(names, self._low - reach, self._high + reach, strict=True):
             step = float(10 ** np.floor(np.log10(max(b - a, 1e-6) / 100)))

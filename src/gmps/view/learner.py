@@ -15,6 +15,7 @@ from gmps.core.actors import Actor
 from gmps.core.encoders import Convolutions
 from gmps.core.types import Params, Rollout, Task, Trajectories, stack, tree_index
 from gmps.data.aggregate import start_aggregate
+from gmps.evaluation.evaluate import random_update
 from gmps.evaluation.scores import read_scores
 from gmps.experts.base import ExpertActor, reporting_faults
 from gmps.methods.adaptation import adaptation
@@ -108,6 +109,10 @@ class Learner(Adapts, Protocol):
         """The controls that it lacks, each with the reason, in words that follow its name."""
         ...
 
+    def moved_at_random(self, before: Any, after: Any, key: Key[Array, ""]) -> Any:
+        """The policies before, moved at random as far as they moved in truth."""
+        ...
+
     def play_expert(self, task: Task, key: Key[Array, ""]) -> Rollout:
         """One episode of the expert, without noise."""
         ...
@@ -199,24 +204,21 @@ class RunLearner(Learner):
         """See `Adapts.play`. With noise, all act with the deviation of the policy before."""
         method = self.experiment.method
         policies = policies.with_std(method.policy(self.state).action_std)
-        return self.experiment.world.rollout(method.actor(noise), policies, _one(task), 1, key)
+        return self.experiment.world.rollout(method.actor(noise), policies, one_task(task), 1, key)
 
     def latents(self, before: Any, step: Step) -> Latents | None:
         """See `Learner.latents`."""
-        own = getattr(before, "latent", None)
-        if own is None:
-            return None
-        mean, log_std = (np.asarray(x)[0] for x in own)
-        held = np.asarray(step.rollout.trajectories.held)[0]
-        return Latents(
-            mean + np.exp(log_std) * held, mean, np.asarray(step.policies.latent.mean)[0]
-        )
+        return latents_of(before, step.policies, step)
+
+    def moved_at_random(self, before: Any, after: Any, key: Key[Array, ""]) -> Any:
+        """See `Learner.moved_at_random`."""
+        return moved_at_random(before, after, key)
 
     def points(self, policies: Any, frames: UInt8[np.ndarray, "t height width 3"]) -> np.ndarray:
         """See `Learner.points`."""
         encoder = tree_index(policies, 0).export().encoder
         assert isinstance(encoder, Convolutions)
-        return np.asarray(_points(encoder, frames))
+        return points_in(encoder, frames)
 
     def lacks(self) -> dict[str, str]:
         """See `Learner.lacks`: `plain` needs an evaluation that tuned it, `expert` an expert
@@ -235,7 +237,7 @@ class RunLearner(Learner):
         assert controller is not None
         actor = ExpertActor(controller, self.family.spec.act_size)
         with reporting_faults(self.experiment.expert):
-            return self.experiment.world.rollout(actor, jnp.zeros(1), _one(task), 1, key)
+            return self.experiment.world.rollout(actor, jnp.zeros(1), one_task(task), 1, key)
 
     @functools.cache  # noqa: B019 - learners live as long as the page
     def plain(self) -> "PlainLearner":
@@ -283,7 +285,9 @@ class PlainLearner(Adapts):
         """As noisily as the learner acts."""
         std = self._of.experiment.method.policy(self._of.state).action_std
         actor = self._control.method.actor(noise)
-        return self._of.experiment.world.rollout(actor, policies.with_std(std), _one(task), 1, key)
+        return self._of.experiment.world.rollout(
+            actor, policies.with_std(std), one_task(task), 1, key
+        )
 
 
 def _step(experiment: Experiment, method: Method, state: Any) -> Callable[..., Step]:
@@ -292,7 +296,7 @@ def _step(experiment: Experiment, method: Method, state: Any) -> Callable[..., S
     def step(policies: Any, task: Task, episodes: int, key: Key[Array, ""], check: Check) -> Step:
         world = WatchedWorld(experiment.world, check)
         found = adaptation(
-            world, method, state, policies, _one(task), episodes=episodes, keys=[key]
+            world, method, state, policies, one_task(task), episodes=episodes, keys=[key]
         )
         (done,) = found
         assert world.last is not None
@@ -302,8 +306,32 @@ def _step(experiment: Experiment, method: Method, state: Any) -> Callable[..., S
     return step
 
 
-def _one(task: Task) -> Task:
+def one_task(task: Task) -> Task:
+    """One task, stacked."""
     return jax.tree.map(lambda x: jnp.asarray(x)[None], task)
+
+
+def latents_of(before: Any, after: Any, step: Step) -> Latents | None:
+    """The latents of a step from one stacked policy to another; None where they have none."""
+    own = getattr(before, "latent", None)
+    if own is None:
+        return None
+    mean, log_std = (np.asarray(x)[0] for x in own)
+    held = np.asarray(step.rollout.trajectories.held)[0]
+    return Latents(mean + np.exp(log_std) * held, mean, np.asarray(after.latent.mean)[0])
+
+
+@jax.jit
+def moved_at_random(before: Any, after: Any, key: Key[Array, ""]) -> Any:
+    """`random_update`, compiled."""
+    return random_update(before, after, key)
+
+
+def points_in(
+    encoder: Convolutions, frames: UInt8[np.ndarray, "t height width 3"]
+) -> Float[np.ndarray, "t point 2"]:
+    """Rows and columns in [-1, 1] of what the convolutions find."""
+    return np.asarray(_points(encoder, frames))
 
 
 @jax.jit

@@ -45,8 +45,9 @@ def box(half: Float[np.ndarray, " 3"]) -> Triangles:
 
 def capsule(radius: float, half: float) -> Triangles:
     """A cylinder along z of this half length with hemispheres; a sphere for half length 0."""
-    angles = np.linspace(-np.pi / 2, np.pi / 2, 2 * _ROWS)
-    heights = radius * np.sin(angles) + np.where(angles < 0, -half, half)
+    quarter = np.linspace(0, np.pi / 2, _ROWS)
+    angles = np.concatenate([-quarter[::-1], quarter])
+    heights = radius * np.sin(angles) + np.repeat([-half, half], _ROWS)
     return _revolved(radius * np.cos(angles), heights)
 
 

@@ -66,7 +66,7 @@ class Panel:
         self._quiet = True
         try:
             for slider, value in zip(self._sliders, numbers, strict=False):
-                slider.value = float(np.clip(value, slider.min, slider.max))
+                slider.value = _on(slider.step, value, slider.min, slider.max)
         finally:
             self._quiet = False
 
@@ -89,7 +89,7 @@ class Panel:
                     min=slider.low,
                     max=slider.high,
                     step=slider.step,
-                    initial_value=float(np.clip(value, slider.low, slider.high)),
+                    initial_value=_on(slider.step, value, slider.low, slider.high),
                 )
                 handle.on_update(self._slid)
                 self._sliders.append(handle)
@@ -154,6 +154,12 @@ class Panel:
     def _training(self) -> Any:
         with self._gui.add_folder("Training", expand_by_default=len(self._session.learners) > 1):
             return self._gui.add_html("")
+
+
+def _on(step: float, value: float, low: float, high: float) -> float:
+    """The nearest number that a slider can have."""
+    digits = max(0, round(-np.log10(step)))
+    return round(float(np.clip(value, low, high)), digits)
 
 
 def theme(client: Any, dark: bool) -> None:

@@ -24,6 +24,8 @@ _GROUPS = 3
 #: What moves in families without a model: one colour a path.
 _COLOURS = ((70, 130, 180), (200, 120, 40), (110, 160, 80), (140, 100, 170))
 _FLOOR = (150, 156, 160)
+#: Room around goals and what moves, as a share of their size.
+_MARGIN = 0.15
 
 Poses = Float[np.ndarray, "t1 body 7"]
 
@@ -109,14 +111,16 @@ class ModelStage(Stage):
         start = _start(family, tasks)
         first = self._of(self._model, jax.tree.map(lambda x: x[None], start))[0]
         parts = _model_parts(self._model)
-        corners = [_placed(part.vertices, first[part.body]) for part in parts]
-        self.floor = min(0.0, self.height)
-        self.top = max(float(goals[:, 2].max()), *(float(c[:, 2].max()) for c in corners))
-        shown = np.concatenate([goals, *corners])[:, :2]
-        has_floor = any(int(kind) == mujoco.mjtGeom.mjGEOM_PLANE for kind in self._model.geom_type)
-        margin = 0.15 * (shown.max(0) - shown.min(0)).max() * has_floor
-        self.low, self.high = shown.min(0) - margin, shown.max(0) + margin
-        if has_floor:
+        moving = [_placed(p.vertices, first[p.body]) for p in parts if p.body > 0]
+        shown = np.concatenate([goals, *moving])
+        margin = _MARGIN * float((shown.max(0) - shown.min(0)).max())
+        self.low, self.high = shown.min(0)[:2] - margin, shown.max(0)[:2] + margin
+        self.floor, self.top = min(0.0, float(shown[:, 2].min())), float(shown[:, 2].max())
+        # Of what stands still, such as a table, the part that matters is enough.
+        corners = [*self.low, self.floor - margin], [*self.high, np.inf]
+        parts = [p if p.body else p._replace(vertices=p.vertices.clip(*corners)) for p in parts]
+        kinds = {int(kind) for kind in self._model.geom_type}
+        if int(mujoco.mjtGeom.mjGEOM_PLANE) in kinds:
             parts.insert(0, _floor(self.low, self.high))
         self.parts = tuple(parts)
         self.view = _model_view(self._model, family, self)
