@@ -72,7 +72,7 @@ class ExportedLearner(Learner):
         both = jax.tree.map(lambda *x: jnp.concatenate(x), train, heldout)
         self.stage = make_stage(self.family, both)
         self._world = make_world(self.family)
-        self._std = np.asarray(self.start().acts.action_std)[0]
+        self._std = self.start().acts.action_std[0]
 
     def metrics(self) -> list[dict[str, Any]]:
         """Nothing: the figures of its training stayed with the run."""

@@ -158,13 +158,11 @@ class RunLearner(Learner):
         self.name = self.run.path.name
         self._checkpoint: Checkpoint = checkpoint
         self.config = self.run.load_config(TrainConfig)
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True):  # an expert that is gone is said by `lacks`
             warnings.simplefilter("always")
             self.experiment: Experiment = load_experiment(
                 self.run, self.config, family=family, ask=True
             )
-        #: What is to be said about the run, such as that its expert is gone.
-        self.notes = tuple(str(warning.message) for warning in said)
         self.family = self.experiment.world.family
         tasks = self.experiment.tasks
         self.goals = Goals(self.family, tasks["train"], tasks["heldout"])

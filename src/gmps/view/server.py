@@ -17,6 +17,8 @@ from gmps.view.worker import Worker
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: Seconds between looks at runs that may be training.
 _LOOK = 2.0
+#: The most seconds between tries to load a run that cannot be loaded yet.
+_PATIENCE = 60.0
 
 
 class Server:
@@ -76,10 +78,13 @@ class Server:
 
     def wait(self) -> None:
         """Serve until something, such as Ctrl-C, ends it; runs that are training are followed."""
-        while not self._closed.wait(_LOOK):
+        pause = _LOOK
+        while not self._closed.wait(pause):
             if self._learners is not None:
+                pause = _LOOK
                 self.worker.submit((self, "follow"), self._follow, lambda _: None, urgent=False)
             elif not self._busy:  # a run that is just starting may have a checkpoint soon
+                pause = min(2 * pause, _PATIENCE)
                 self.worker.submit(self, self._start, self._failed, urgent=False)
 
     # -- Browsers --------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from jaxtyping import Float, UInt32
 from gmps.core.types import Rollout, Task, tree_index
 from gmps.sim.gl import free_camera
 from gmps.sim.native import edited_model
-from gmps.tasks.base import MujocoFamily, TaskFamily
+from gmps.tasks.base import MujocoFamily, State, TaskFamily
+from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.view.meshes import cylinder, geom_triangles
 
 #: Geoms of these groups are shown, as in MuJoCo's own viewer.
@@ -153,7 +154,7 @@ class PlaneStage(Stage):
     def __init__(self, family: TaskFamily, tasks: Task):
         self.family = family
         goals = _goals(self, tasks)[:, :2]
-        names = self._names(tasks)
+        names = self._names()
         margin = 0.25 * max(float((goals.max(0) - goals.min(0)).max()), 0.1)
         origin = np.zeros((1, 2))
         shown = np.concatenate([goals, origin])
@@ -168,12 +169,11 @@ class PlaneStage(Stage):
         towards = np.array([0.0, -0.5, 1.0])
         self.view = View(middle, towards / np.linalg.norm(towards))
 
-    def _names(self, tasks: Task) -> tuple[str, ...]:
+    def _names(self) -> tuple[str, ...]:
         family = self.family
-        start = jax.eval_shape(family.reset, jax.random.key(0), tree_index(tasks, 0))
-        states = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), start)
-        sensors = jax.ShapeDtypeStruct((2, 0), jnp.float32)
-        return tuple(jax.eval_shape(family.paths, states, sensors))
+        width = 2 if isinstance(family, GymnasiumFamily) else 0
+        shapes = [jax.ShapeDtypeStruct((2, n), jnp.float32) for n in (*family.state_sizes, width)]
+        return tuple(jax.eval_shape(family.paths, State(*shapes[:3]), shapes[3]))
 
     def poses(self, task: Task, rollout: Rollout) -> Poses:
         """Points of the paths, without rotation; the last body is the floor."""
