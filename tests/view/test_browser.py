@@ -161,8 +161,8 @@ def test_a_page_without_server_and_network(browser, learner, tmp_path, size):
     canvas = page.locator("canvas").bounding_box()
     first = pixels(page, canvas)
     assert np.ptp(first.reshape(-1, 3), axis=0).max() > 100  # something is drawn
-    page.get_by_label("Task").select_option(label="180 deg")
-    page.get_by_label("Beside it").select_option("expert")
+    page.locator("#task").select_option(label="180 deg")
+    page.locator("#other").select_option("expert")
     assert page.locator("#right").text_content() == "expert"
     until(lambda: np.abs(pixels(page, canvas) - first).max() > 60)
     # Nothing is wider than the screen.
@@ -178,7 +178,7 @@ def test_a_page_without_server_and_network(browser, learner, tmp_path, size):
         )
     )
     page.mouse.click(canvas["x"] + 0.80 * width, canvas["y"] + 0.62 * height)
-    assert page.get_by_label("Task").evaluate("x => x.selectedOptions[0].text") == "0 deg"
+    assert page.locator("#task").evaluate("x => x.selectedOptions[0].text") == "0 deg"
     assert faults == []
     assert asked == [page_file.as_uri()]
     context.close()
