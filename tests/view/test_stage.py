@@ -58,11 +58,11 @@ def test_between_two_states():
     assert np.allclose(np.abs(between(poses, 7.0)), np.abs(poses[1]))
 
 
-@pytest.mark.parametrize("aspect", [0.46, 1.6])
+@pytest.mark.parametrize(("aspect", "free"), [(0.46, 1.0), (0.46, 0.4), (1.6, 1.0)])
 @pytest.mark.parametrize("rows", [[1], [2], [3, 3]])
-def test_all_copies_are_within_the_picture_and_apart(rows, aspect):
+def test_all_copies_are_within_the_picture_and_apart(rows, aspect, free):
     stage, *_ = stage_and_rollout("sawyer-push")
-    found = layout(stage, rows, aspect)
+    found = layout(stage, rows, aspect, free)
     assert len(found.offsets) == sum(rows)
     back = (found.position - found.lookat) / np.linalg.norm(found.position - found.lookat)
     right = np.cross([0.0, 0.0, 1.0], back)
@@ -73,7 +73,9 @@ def test_all_copies_are_within_the_picture_and_apart(rows, aspect):
     seen = (found.offsets[:, None] + corners).reshape(-1, 3) - found.position
     depth = -(seen @ back)
     assert (depth > 0).all()
-    assert (np.abs(seen @ up) < depth * np.tan(FOV / 2)).all()
+    # From -1, the lower edge, to 1; below `1 - 2 free` there are controls.
+    height = seen @ up / (depth * np.tan(FOV / 2))
+    assert (height < 1).all() and (height > 1 - 2 * free - 0.02).all()
     assert (np.abs(seen @ right) < depth * np.tan(FOV / 2) * aspect).all()
     gaps = found.offsets[:, None] - found.offsets[None]
     apart = np.linalg.norm(gaps, axis=-1) + np.eye(len(found.offsets))

@@ -25,19 +25,20 @@ class Layout(NamedTuple):
     position: Float[np.ndarray, " 3"]
 
 
-def layout(stage: Stage, rows: Sequence[int], aspect: float) -> Layout:
-    """Copies side by side, or one below the other where the picture is higher than it is wide.
+def layout(stage: Stage, rows: Sequence[int], aspect: float, free: float = 1.0) -> Layout:
+    """Copies side by side, or one below the other where there is more height than width.
 
     Args:
         stage: what the copies are of.
         rows: copies of each learner.
         aspect: width of the picture over its height.
+        free: the share of its height, from above, in which copies are to be seen.
     """
     right, near = stage.view.right, stage.view.near
     across, along = _size(stage, right) * (1 + _GAP), _size(stage, near) * (1 + _GAP)
     # The first of a row stands left, or at the back.
     step, next_row = (right * across, near * along)
-    if aspect < 1:
+    if aspect < free:
         step, next_row = near * along, right * across
     offsets = np.array(
         [i * next_row + j * step for i, count in enumerate(rows) for j in range(count)]
@@ -48,9 +49,10 @@ def layout(stage: Stage, rows: Sequence[int], aspect: float) -> Layout:
     shown = (_corners(stage)[None] + offsets[:, None]).reshape(-1, 3) - lookat
     tangent = np.tan(FOV / 2) / _MARGIN
     wide = np.abs(shown @ right) / (tangent * max(aspect, 0.1))
-    high = np.abs(shown @ up) / tangent
+    high = np.abs(shown @ up) / (tangent * free)
     # A point is seen if it lies within the angle of view at its own distance.
     distance = float((np.maximum(wide, high) + shown @ towards).max())
+    lookat = lookat - up * distance * np.tan(FOV / 2) * (1 - free)
     return Layout(offsets, lookat, lookat + towards * distance)
 
 

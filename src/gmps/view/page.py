@@ -14,7 +14,7 @@ from gmps.view.learner import Learner
 from gmps.view.panel import Panel, theme, title
 from gmps.view.pieces import curves, latent_plane, note, results
 from gmps.view.player import Player
-from gmps.view.scene import GROWTH, Scene
+from gmps.view.scene import GROWTH, PHONE, Scene
 from gmps.view.session import Progress, Session
 from gmps.view.worker import Worker
 
@@ -34,7 +34,7 @@ class Page:
         self._client = client
         theme(client, False)
         gui = client.gui
-        if client.camera.aspect > 1.2:
+        if client.camera.image_width >= PHONE:
             gui.main_panel.dock_right()
             gui.main_panel.set_width(340)
         self._title = gui.add_html("")

@@ -168,7 +168,7 @@ def theme(client: Any, dark: bool) -> None:
         dark_mode=dark,
         show_logo=False,
         show_share_button=False,
-        control_width="medium",
+        control_width="large",
         brand_color=(31, 135, 200),
     )
 

@@ -18,6 +18,10 @@ from gmps.view.stage import Stage, between
 _GOAL, _TRAINED = (230, 50, 70), (120, 124, 130)
 #: Thickness of lines in pixels.
 _THIN, _THICK = 2.5, 5.0
+#: Pages narrower than this, in pixels, have their controls in a sheet below, as viser decides.
+PHONE = 576
+#: The share of the height that this sheet leaves.
+_ABOVE_SHEET = 0.4
 #: Shares of the exploring paths that are shown one after the other.
 GROWTH = 8
 
@@ -154,8 +158,11 @@ class Scene:
 
     def _place(self, copies: int) -> None:
         stage, scene = self._stage, self._client.scene
-        aspect = float(self._client.camera.aspect)
-        self._layout = layout(stage, self._rows, aspect)
+        camera = self._client.camera
+        narrow = camera.image_width < PHONE
+        self._layout = layout(
+            stage, self._rows, float(camera.aspect), _ABOVE_SHEET if narrow else 1.0
+        )
         for mesh in self._meshes:
             mesh.remove()
         self._meshes = []
