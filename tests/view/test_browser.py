@@ -4,14 +4,17 @@ import io
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import gmps
 from gmps.errors import GmpsError
 from gmps.view.export import export_page
+from gmps.view.learner import RunLearner
 from gmps.view.server import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -142,6 +145,25 @@ def test_a_damaged_run_is_a_sentence_and_no_html(browser, tmp_path):
     assert status.locator("img").count() == 0
     page.close()
     broken.close()
+
+
+def test_a_training_is_followed(browser, trained, tmp_path):
+    path = shutil.copytree(trained, tmp_path / "run")
+    learner = RunLearner(path, "latest")
+    following = Server(lambda: [learner], port=8780)
+    page = opened(browser, following.address)
+    ready(page)
+    assert "round 0." in page.locator("body").text_content()
+    pressed(page, "Adapt: take one step")
+    page.wait_for_selector('[data-condition="after_1"]', state="attached")
+    before = figure(page, "after_1", "return")
+    gmps.train(replace(learner.config, rounds=2), path, evaluate=False)
+    following.worker.submit("a look", following._follow)
+    page.wait_for_selector("text=round 1.")
+    # What was done is done again with the new checkpoint.
+    until(lambda: figure(page, "after_1", "return") != before)
+    page.close()
+    following.close()
 
 
 @pytest.mark.parametrize("size", [(390, 844), (1000, 700)])

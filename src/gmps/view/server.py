@@ -42,6 +42,7 @@ class Server:
     ):
         self._load = load
         self._learners: Sequence[Learner] | None = None
+        self._rows: list[list[dict[str, Any]]] = []
         self._said, self._busy = "Loading the run ...", True
         self._pages: dict[int, Page] = {}
         self._lock = threading.Lock()
@@ -106,7 +107,7 @@ class Server:
 
     def _open(self, page: Page, learners: Sequence[Learner]) -> None:
         page.open(learners, self.worker)
-        page.trained(learners, [learner.metrics() for learner in learners])
+        page.trained(learners, self._rows)
 
     def _say(self, sentence: str, busy: bool) -> None:
         self._said, self._busy = sentence, busy
@@ -123,6 +124,7 @@ class Server:
         self._say("Compiling what adaptation takes; this happens once ...", True)
         for learner in learners:
             warm(learner, check)
+        self._rows = [learner.metrics() for learner in learners]
         with self._lock:
             self._learners = learners
             pages = list(self._pages.values())
@@ -136,14 +138,16 @@ class Server:
         """Take new checkpoints of runs, and show them."""
         assert self._learners is not None
         check()
-        if not any([learner.reload() for learner in self._learners]):
-            return
         rows = [learner.metrics() for learner in self._learners]
+        reloaded = any([learner.reload() for learner in self._learners])
+        if not reloaded and rows == self._rows:
+            return
+        self._rows = rows
         with self._lock:
             pages = list(self._pages.values())
         for page in pages:
             page.trained(self._learners, rows)
-            if page.session is not None:
+            if reloaded and page.session is not None:
                 page.session.reloaded()
 
 

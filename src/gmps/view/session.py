@@ -145,12 +145,15 @@ class Session:
     def _step(self, check: Check, pressed: float, count: int) -> None:
         attempts = self._attempts
         for i in range(count):
+            wanted = min(attempt.steps for attempt in attempts) + 1
             explored = []
             for attempt in attempts:
                 share = (i + len(explored) / len(attempts)) / (count + 1)
-                text = f"exploring: {self.options.episodes} episodes of step {attempt.steps + 1}"
+                text = f"exploring: {self.options.episodes} episodes of step {wanted}"
                 self._display.progress(Progress(text, share))
-                explored.append(attempt.advance(check))
+                # Work that was stopped may have left one behind the others.
+                ahead = attempt.steps >= wanted
+                explored.append(attempt.explored[-1] if ahead else attempt.advance(check))
             self._display.explored(explored, attempts[0].steps)
         self._show(attempts, check, pressed)
 
