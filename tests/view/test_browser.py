@@ -95,9 +95,14 @@ def test_a_click_on_the_floor_then_adapt(browser, server, learner):
     first = words.text_content()
     scene = {"x": 20, "y": 120, "width": 250, "height": 240}
     before = pixels(page, scene)
-    # Somewhere on the floor, left of its middle: another goal than the first.
-    page.mouse.click(100, 220)
-    until(lambda: words.text_content() != first)
+
+    def another_goal():
+        # Somewhere on the floor, left of its middle; the first pictures may still be on their way.
+        page.mouse.click(100, 220)
+        page.wait_for_timeout(500)
+        return words.text_content() != first
+
+    until(another_goal)
     assert words.text_content().endswith(" deg")
     # To a goal that the policy has to learn about: at 180 degrees.
     page.get_by_label("held-out").click()
