@@ -14,10 +14,14 @@ from gmps.view.learner import Learner
 from gmps.view.panel import Panel, theme, title
 from gmps.view.pieces import curves, latent_plane, note, results
 from gmps.view.player import Player
-from gmps.view.scene import GROWTH, PHONE, Scene
+from gmps.view.scene import GROWTH, Scene
 from gmps.view.session import Progress, Session
 from gmps.view.worker import Worker
 
+#: Pages narrower than this, in pixels, have their controls in a sheet below, as viser decides.
+_PHONE = 576
+#: The share of the height that this sheet leaves.
+_ABOVE_SHEET = 0.4
 #: Pictures a second of what a policy sees.
 _SEEN = 4.0
 
@@ -34,7 +38,8 @@ class Page:
         self._client = client
         theme(client, False)
         gui = client.gui
-        if client.camera.image_width >= PHONE:
+        self._phone = client.camera.image_width < _PHONE
+        if not self._phone:
             gui.main_panel.dock_right()
             gui.main_panel.set_width(340)
         self._title = gui.add_html("")
@@ -63,7 +68,8 @@ class Page:
             if task is not None:
                 session.choose(task)
 
-        self._scene = Scene(self._client, stage, goals, chosen)
+        free = _ABOVE_SHEET if self._phone else 1.0
+        self._scene = Scene(self._client, stage, goals, chosen, free)
         self._player = Player(
             learners[0].family.spec.control_dt, self._scene.pose, self._scene.grow, GROWTH
         )

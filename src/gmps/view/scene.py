@@ -18,10 +18,6 @@ from gmps.view.stage import Stage, between
 _GOAL, _TRAINED = (230, 50, 70), (120, 124, 130)
 #: Thickness of lines in pixels.
 _THIN, _THICK = 2.5, 5.0
-#: Pages narrower than this, in pixels, have their controls in a sheet below, as viser decides.
-PHONE = 576
-#: The share of the height that this sheet leaves.
-_ABOVE_SHEET = 0.4
 #: Shares of the exploring paths that are shown one after the other.
 GROWTH = 8
 
@@ -34,6 +30,7 @@ class Scene:
         stage: what is shown.
         goals: the tasks of the family.
         chosen: is told the point of the plane that was clicked.
+        free: the share of the picture's height, from above, that no controls cover.
     """
 
     def __init__(
@@ -42,8 +39,10 @@ class Scene:
         stage: Stage,
         goals: Goals,
         chosen: Callable[[Float[np.ndarray, " 2"]], None],
+        free: float = 1.0,
     ):
         self._client, self._stage, self._goals = client, stage, goals
+        self._free = free
         self._lock = threading.RLock()
         self._layout: Layout | None = None
         self._rows: tuple[int, ...] = ()
@@ -158,11 +157,7 @@ class Scene:
 
     def _place(self, copies: int) -> None:
         stage, scene = self._stage, self._client.scene
-        camera = self._client.camera
-        narrow = camera.image_width < PHONE
-        self._layout = layout(
-            stage, self._rows, float(camera.aspect), _ABOVE_SHEET if narrow else 1.0
-        )
+        self._layout = layout(stage, self._rows, float(self._client.camera.aspect), self._free)
         for mesh in self._meshes:
             mesh.remove()
         self._meshes = []

@@ -5,7 +5,7 @@ discs in the plane.
 """
 
 import abc
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -172,7 +172,8 @@ class PlaneStage(Stage):
     def _names(self) -> tuple[str, ...]:
         family = self.family
         width = 2 if isinstance(family, GymnasiumFamily) else 0
-        shapes = [jax.ShapeDtypeStruct((2, n), jnp.float32) for n in (*family.state_sizes, width)]
+        sizes = (*family.state_sizes, width)
+        shapes: list[Any] = [jax.ShapeDtypeStruct((2, n), jnp.float32) for n in sizes]
         return tuple(jax.eval_shape(family.paths, State(*shapes[:3]), shapes[3]))
 
     def poses(self, task: Task, rollout: Rollout) -> Poses:
