@@ -28,6 +28,8 @@ COMMANDS = {
     "eval": "Judge a run on held-out tasks, beside its controls.",
     "adapt": "Adapt a trained policy to one task and write the adapted policy.",
     "export": "Write a trained policy for a robot's computer, which needs numpy alone.",
+    "push": "Hand a run or a meta-policy on: to a Hugging Face repository or a folder.",
+    "pull": "Fetch a run or a meta-policy from a repository, a URL or a folder.",
     "explore": "Play exploring episodes of an exported policy in a gymnasium.Env.",
     "diagnose": "Say why adaptation works or fails: does the update know its task?",
     "certify": "Bound what the adapted policies of a run lose to their expert.",
