@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 NEWEST := .venv-newest
 NEWEST_TESTS ?= tests
 
-.PHONY: setup demo test test-newest lint clean
+.PHONY: setup demo test test-newest docs lint clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,15 @@ test-newest:
 	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video,data]"
 	$(NEWEST)/bin/python -m pip list
 	$(NEWEST)/bin/python -m pytest -m "not slow" -n 2 --dist loadfile $(NEWEST_TESTS)
+
+# The manual, in build/site/docs; a warning is an error.
+docs: setup
+	rm -rf build/site
+	$(BIN)/zensical build --strict --clean
+	cp -r examples packaging build/site/
+	mkdir -p build/site/benchmarks/results
+	cp benchmarks/*.py build/site/benchmarks/
+	cp benchmarks/results/*.png build/site/benchmarks/results/
 
 lint: setup
 	$(BIN)/ruff check .

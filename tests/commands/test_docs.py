@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from test_meta_policy import write as write_policy
 
 import gmps
 from gmps.commands import cli, options
@@ -131,6 +132,8 @@ def demo(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_blocks_run(page: Path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    if any('deploy.load("policy")' in line for block in blocks(page) for line in block.lines):
+        write_policy(tmp_path / "policy")
     if any('"runs/demo"' in line for block in blocks(page) for line in block.lines):
         (tmp_path / "runs").mkdir()
         (tmp_path / "runs" / "demo").symlink_to(request.getfixturevalue("demo"))

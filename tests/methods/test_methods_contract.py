@@ -4,6 +4,7 @@ A method of one's own is held to the same by one line in `SETTINGS`.
 """
 
 import dataclasses
+import re
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +35,7 @@ from gmps.presets import preset
 from gmps.runs import checkpoint
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
+from places import ROOT
 
 TASKS = 8
 #: Methods that read episodes in the order in which they were made.
@@ -269,12 +271,20 @@ def test_episodes_of_a_step_are_side_by_side_or_each_begins_with_what_was_left(t
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def documented_columns() -> set[str]:
+    """The names in the first column of the manual's tables of metrics."""
+    rows = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines()
+    cells = (row.split("|")[1] for row in rows if row.startswith("| `"))
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
 def test_metrics_are_numbers_and_the_same_every_round(trained: Trained):
     for row in trained.rows:
         assert set(row) == set(trained.rows[0])
         assert {"return/before", "return/after"} <= set(row)
         assert any(name.startswith("loss/") for name in row)
         assert np.isfinite(list(row.values())).all()
+        assert set(row) <= documented_columns()
 
 
 def test_a_round_is_deterministic_in_its_key_and_survives_a_checkpoint(trained: Trained, tmp_path):

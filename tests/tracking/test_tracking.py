@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
@@ -261,7 +261,7 @@ def test_one_that_hangs_is_left_behind(run, kinds, monkeypatch):
     gate = threading.Event()
 
     class Hanging(Listening):
-        told = []  # what it does late is not the next test's
+        told: ClassVar[list[Any]] = []  # what it does late is not the next test's
 
         def log(self, row: Row) -> None:
             gate.wait(20)
@@ -313,9 +313,9 @@ def test_scores_are_named(run):
 def test_a_training_is_followed_from_the_command_line(tmp_path, kinds, capsys):
     small = (
         "--method gmps --rounds 1 --train-tasks 2 --expert-episodes 1 --gmps.episodes 2 "
-        "--gmps.hidden 4 --gmps.outer-steps 1 --gmps.labels 8 --gmps.pretrain-steps 2 --gmps.capacity 10 "
-        "--evaluation.episodes 2 --evaluation.steps 1 --evaluation.repeats 2 --evaluation.tasks 2 "
-        "--plain.steps 2 --plain.stds 0.3 --plain.step-sizes 0.05"
+        "--gmps.hidden 4 --gmps.outer-steps 1 --gmps.labels 8 --gmps.pretrain-steps 2 "
+        "--gmps.capacity 10 --evaluation.episodes 2 --evaluation.steps 1 --evaluation.repeats 2 "
+        "--evaluation.tasks 2 --plain.steps 2 --plain.stds 0.3 --plain.step-sizes 0.05"
     )
     folder = tmp_path / "point"
     words = ["train", "point-goal", "--run", str(folder), *small.split()]
