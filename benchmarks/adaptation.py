@@ -9,7 +9,6 @@ example:
   python benchmarks/adaptation.py ml1-push-v3@150 --harness --name ml1-push-latent
 """
 
-import json
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from reports import write_report
 from gmps.commands.cli import main
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.scores import read_scores
+from gmps.metaworld.harness import read_harness
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import HARNESS, Run
 from gmps.training.sweep import judged, started
@@ -99,10 +99,10 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         "study": name,
         "seeds": list(runs),
         "config": config,
-        "versions": {seed: run.versions for seed, run in runs.items()},
+        "versions": {seed: encode_config(run.versions) for seed, run in runs.items()},
         "over_seeds": encode_config(combine_scores(scores)),
         "per_seed": {seed: encode_config(found) for seed, found in scores.items()},
-        **judged_by_metaworld({seed: run.path / HARNESS for seed, run in runs.items()}),
+        **judged_by_metaworld({seed: run.path for seed, run in runs.items()}),
         "collapses": {s: sum(r.get("block/collapsed", 0) for r in x) for s, x in rows.items()},
         "curves": {s: {k: [r[k] for r in x] for k in CURVES if k in x[0]} for s, x in rows.items()},
     }
@@ -110,20 +110,21 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
     write_report(result, out)
 
 
-def judged_by_metaworld(files: dict[str, Path]) -> dict[str, Any]:
+def judged_by_metaworld(runs: dict[str, Path]) -> dict[str, Any]:
     """What the harness found for the seeds that it has judged; nothing without any."""
-    found = {seed: json.loads(file.read_text()) for seed, file in files.items() if file.exists()}
+    read = {seed: read_harness(run) for seed, run in runs.items()}
+    found = {seed: harness for seed, harness in read.items() if harness is not None}
     if not found:
         return {}
-    splits = next(iter(found.values()))["settings"]["splits"]
     means = {
         split: {
-            condition: statistics.mean(x[split][condition]["success"] for x in found.values())
-            for condition in ("before", "after")
+            "before": statistics.mean(x.splits[split].before.success for x in found.values()),
+            "after": statistics.mean(x.splits[split].after.success for x in found.values()),
         }
-        for split in splits
+        for split in next(iter(found.values())).splits
     }
-    return {"harness": {"success": means, "per_seed": found}}
+    per_seed = {seed: encode_config(x) for seed, x in found.items()}
+    return {"harness": {"success": means, "per_seed": per_seed}}
 
 
 if __name__ == "__main__":

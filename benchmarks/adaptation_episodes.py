@@ -59,7 +59,7 @@ def study(settings: Episodes) -> None:
             level = encode_config(combine_scores(seeds).heldout.deterministic)
             rows = {**level["conditions"], "adaptation_score": level["adaptation_score"]}
             methods.setdefault(method, {})[n] = {"seeds": list(seeds), **rows}
-    versions = {source: Run.open(source).versions for source in settings.runs}
+    versions = {source: encode_config(Run.open(source).versions) for source in settings.runs}
     result = {"study": settings.name, "about": __doc__, "methods": methods}
     result["versions"] = list(versions.values())
     out = Path(settings.out) / f"episodes-{settings.name}.json"

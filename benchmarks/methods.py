@@ -157,7 +157,7 @@ def gather(runs: dict[str, Run]) -> dict[str, Any]:
     }
     return {
         "seeds": list(runs),
-        "versions": {seed: run.versions for seed, run in runs.items()},
+        "versions": {seed: encode_config(run.versions) for seed, run in runs.items()},
         "train_levels": {"untrained": float(untrained), "expert": float(expert)},
         f"steps_to_{SHARE:.0%}_of_the_expert": reached,
         "training_seconds": seconds,
@@ -198,7 +198,7 @@ def expert_curve(run: Run) -> dict[str, Any]:
     return {
         "steps": [r["steps/expert"] for r in rows],
         "return": [r["evaluation/return"] for r in rows],
-        "versions": run.versions,
+        "versions": encode_config(run.versions),
     }
 
 

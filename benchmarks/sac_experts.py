@@ -136,8 +136,8 @@ def one_seed(settings: Experts, seed: int) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "minutes": float(seconds[-1]) / 60,
-        "cores_while_training": run.versions["cores"],
-        "commit": run.versions["commit"],
+        "cores_while_training": run.versions.cores,
+        "commit": run.versions.commit,
         "config": run.config,
         "env_steps": expert.env_steps,
         "measured": measured,

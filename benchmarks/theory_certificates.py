@@ -13,6 +13,7 @@ import tyro
 from matplotlib.figure import Figure
 from reports import write_report
 
+from gmps.runs.config_json import encode_config
 from gmps.theory.certificate import read_certificate
 
 LINES = {
@@ -39,7 +40,7 @@ def gather(folder: str) -> dict[str, Any]:
     found = read_certificate(Path(folder))
     if found is None:
         raise SystemExit(f"{folder} has no certificate; make one with gmps certify.")
-    return found
+    return encode_config(found)
 
 
 def plot(certificates: list[dict[str, Any]], file: str) -> None:

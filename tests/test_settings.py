@@ -29,7 +29,7 @@ from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.plain_settings import PlainConfig
 from gmps.presets import preset
 from gmps.settings import SettingError, Settings, check, checks_wait, setting
-from gmps.theory.certify import CertifyConfig
+from gmps.theory.certificate import CertifyConfig
 from gmps.theory.sample import SamplingConfig
 from gmps.training.sac_training import ExpertConfig
 

@@ -180,6 +180,11 @@ def _broken(kind: Any, value: Any, rules: Any) -> str | None:
         return None if value in arguments else f"it must be {_one_of(arguments)}"
     if origin is tuple:
         return _broken_tuple(arguments, value, rules)
+    if origin is list:
+        fits = isinstance(value, list)
+        return (
+            _broken_tuple((*arguments, ...), tuple(value), rules) if fits else "it must be a list"
+        )
     return _broken_plain(kind, value, rules)
 
 
@@ -200,7 +205,7 @@ def _broken_tuple(kinds: tuple[Any, ...], value: Any, rules: Any) -> str | None:
 def _broken_plain(kind: Any, value: Any, rules: Any) -> str | None:
     """The same for a kind that is one class."""
     fits, words = _PLAIN.get(kind, (object, ""))
-    if isinstance(kind, type) and issubclass(kind, Settings):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fits, words = kind, f"it must be a {kind.__name__}"
     if not isinstance(value, fits) or (isinstance(value, bool) and kind in _LIMITS):
         return words
@@ -218,8 +223,9 @@ def _out_of_bounds(value: Any, rules: Any, limit: float) -> str | None:
         if not (rules.get("infinite") and math.isinf(value)):
             kept, words = False, ["a finite number", *words]
     elif abs(value) > max(limit, bounds.get("at_most", limit)):
-        far = f"at most {limit:.10g}" if value > 0 else f"at least {-limit:.10g}"
-        kept, words = False, [*words, far]
+        kept, side = False, "at_most" if value > 0 else "at_least"
+        if side not in bounds:
+            words = [*words, f"{_BOUNDS[side][1]} {math.copysign(limit, value):.10g}"]
     because = f"{rules['because']}, so " if rules.get("because") else ""
     return None if kept else f"{because}it must be {' and '.join(words)}"
 

@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from gmps.aside import write_atomically
 from gmps.errors import GmpsError
+from gmps.plain_json import parse_json
 
 FORMAT = "gmps-checkpoint-1"
 _ENTRY = "gmps"
@@ -62,11 +63,14 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
         with safetensors.safe_open(path, "numpy") as file:
             entry = (file.metadata() or {}).get(_ENTRY)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(entry) if entry is not None else {}
+        header = parse_json(entry) if entry is not None else {}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise GmpsError(f"The checkpoint {path} is damaged or cut short: {error}.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise GmpsError(f"The file {path} is not a checkpoint of gmps ({FORMAT}).")
+    for part in ("metadata", "keys"):
+        if not isinstance(header.get(part), dict):
+            raise GmpsError(f"The checkpoint {path} is damaged: it has no {part}.")
     if header.get("digest") != _digest(arrays, header):
         raise GmpsError(f"The checkpoint {path} is damaged: its data do not match its digest.")
     return arrays, header
@@ -79,7 +83,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         safetensors.SafetensorError, KeyError, TypeError, ValueError: the file is damaged.
     """
     with safetensors.safe_open(path, "numpy") as file:
-        return json.loads(file.metadata()[_ENTRY])["metadata"]
+        return parse_json(file.metadata()[_ENTRY])["metadata"]
 
 
 def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:

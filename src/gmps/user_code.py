@@ -70,13 +70,25 @@ def _entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=group))
 
 
+_GMPS = Path(__file__).resolve().parent
 _FILES: list[ModuleType] = []
+#: Folders and files of code that users named.
+_PLACES: set[Path] = set()
+
+
+def is_users(file: str) -> bool:
+    """Whether a file is code that a user named, or lies beside or below it."""
+    path = Path(file)
+    if not path.is_absolute() or "site-packages" in path.parts or path.is_relative_to(_GMPS):
+        return False
+    return any(path == place or path.is_relative_to(place) for place in _PLACES)
 
 
 @functools.cache
 def _load_file(file: str) -> ModuleType:
     """Executed once: a class that exists twice would be two families."""
     path = Path(file)
+    _PLACES.add(path.parent)
     # Not its own name, which may be that of an installed module.
     name = f"{path.stem}_{zlib.crc32(file.encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -99,6 +111,10 @@ def _load_file(file: str) -> ModuleType:
 
 def _import(module: str, give: str) -> ModuleType:
     try:
+        found = importlib.util.find_spec(module)
+        if found is not None and found.origin is not None:
+            origin = Path(found.origin).resolve()
+            _PLACES.add(origin.parent if origin.name == "__init__.py" else origin)
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):

@@ -1,6 +1,5 @@
 """`gmps diagnose`: its figures by hand, and on a run."""
 
-import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -9,10 +8,21 @@ import numpy as np
 import pytest
 
 from gmps.commands.cli import main
-from gmps.evaluation.diagnose import DIAGNOSIS, MAX_D_PRIME, DiagnoseConfig, in_words, signal
+from gmps.evaluation.diagnose import (
+    MAX_D_PRIME,
+    DiagnoseConfig,
+    Diagnosis,
+    Row,
+    Told,
+    in_words,
+    read_diagnosis,
+    signal,
+)
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
+from gmps.methods.gmps_settings import GmpsConfig
 from gmps.presets import preset
 from gmps.runs.run import Run
+from gmps.settings import Settings
 from gmps.training.experiment import prepare
 from gmps.training.train import train
 
@@ -48,20 +58,54 @@ def test_noise_alone_tells_nothing():
     assert abs(found.d_prime) < 1
 
 
-def row(**changes: float) -> dict[str, Any]:
-    figures = {"episodes": 20, "same_task": 0.8, "recognised": 0.9, "before": 1.0, "after": 3.0}
-    return {"tasks": 10, "rows": [{**figures, **changes}]}
+def said(options: Settings | None = None, **changes: float) -> list[str]:
+    """What is said of ten tasks and these figures."""
+    row = Row(
+        episodes=20,
+        common=0.0,
+        same_task=0.8,
+        other_task=0.0,
+        d_prime=1.0,
+        recognised=0.9,
+        before=1.0,
+        after=3.0,
+    )
+    found = Diagnosis(
+        family="point-goal",
+        method="gmps" if options is None else "gmps-latent",
+        seed=0,
+        checkpoint_round=0,
+        tasks=10,
+        settings=DiagnoseConfig(),
+        rows=(replace(row, **changes),),
+        env_steps=1,
+        demonstrations=Told(10, 0.1, None, None),
+    )
+    return in_words(found, options or GmpsConfig())
 
 
 def test_the_words_follow_the_figures():
-    assert in_words(row())[1] == "The return rises by 2, from 1."
-    assert "differ more than they agree" in in_words(row(same_task=0.1))[1]
-    assert "says little about the task" in in_words(row(recognised=0.2))[1]
-    assert "The return falls by 0.5 all the same" in in_words(row(after=0.5))[1]
-    assert in_words(row())[0] == (
+    assert said()[1] == "The return rises by 2, from 1."
+    assert "differ more than they agree" in said(same_task=0.1)[1]
+    assert said(recognised=0.2)[1] == (
+        "The update says little about the task: more --episodes, another --gmps.std or exploration "
+        "by a latent (--method gmps-latent) may change that; more training will not."
+    )
+    assert "The return falls by 0.5 all the same" in said(after=0.5)[1]
+    assert said()[0] == (
         "From 20 episodes the update belongs to its own task in 90% of cases; by chance it would "
         "in 10%."
     )
+
+
+def test_advice_is_for_the_method_and_its_figures():
+    latent = said(GmpsLatentConfig(), recognised=0.2)[1]
+    assert "another --gmps-latent.std or another --gmps-latent.latent may" in latent
+    # Of ten tasks 44 % are far above chance: nothing is wrong with what the update knows.
+    assert said(GmpsLatentConfig(), recognised=0.44, d_prime=7.5)[1:] == [
+        "The return rises by 2, from 1."
+    ]
+    assert said(recognised=0.2, d_prime=7.5)[1].startswith("Two tasks are told apart (d' 7.5), but")
 
 
 def test_a_run_is_diagnosed(tmp_path, capsys):
@@ -83,14 +127,15 @@ def test_a_run_is_diagnosed(tmp_path, capsys):
     with Run.create(folder, config) as run:
         train(run, config, prepare(config))
     assert main(["diagnose", str(folder), "--episodes", "8", "--repeats", "4"]) == 0
-    said = capsys.readouterr().out
-    assert "recognised" in said
-    found = json.loads((folder / DIAGNOSIS).read_text())
-    (figures,) = found["rows"]
+    assert "recognised" in capsys.readouterr().out
+    found = read_diagnosis(folder)
+    assert found is not None
+    (figures,) = found.rows
     # Four far goals, eight episodes of whole behaviours.
-    assert figures["recognised"] > 0.5
-    assert figures["same_task"] > figures["other_task"]
-    assert found["env_steps"] == 4 * 4 * 20 * (8 + 2 + 2)
+    assert figures.recognised > 0.5
+    assert figures.same_task > figures.other_task
+    assert found.env_steps == 4 * 4 * 20 * (8 + 2 + 2)
+    assert found.demonstrations.tasks == 4
 
 
 @pytest.mark.parametrize(

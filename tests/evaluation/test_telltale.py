@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gmps.core.types import Demonstrations
 from gmps.data.augmentation import task_spread
+from gmps.evaluation.diagnose import Told
 from gmps.evaluation.telltale import in_words, told_by_state
 
 KEY = jax.random.key(0)
@@ -47,17 +50,15 @@ def test_padding_is_neither_known_nor_asked_for():
 
 
 def test_in_words():
-    told = {
-        "tasks": 10, "told_by_state": 0.92, "told_by_moved_state": None, "latent_nats": 0.012
-    }  # fmt: skip
+    told = Told(tasks=10, told_by_state=0.92, told_by_moved_state=None, latent_nats=0.012)
     words = " ".join(in_words(told))
     assert "tells its task in 92% of cases, by chance in 10%" in words
     assert "--spread moves" in words
     assert "say 0.012 nats" in words
     assert "That is little: to tell 10 tasks apart takes 2.3." in words
-    fine = " ".join(in_words({**told, "told_by_moved_state": 0.3, "latent_nats": 2.6}))
+    fine = " ".join(in_words(replace(told, told_by_moved_state=0.3, latent_nats=2.6)))
     assert "states tell it in 30%" in fine
     assert "little" not in fine
-    blind = " ".join(in_words({**told, "told_by_state": 0.12, "latent_nats": None}))
+    blind = " ".join(in_words(replace(told, told_by_state=0.12, latent_nats=None)))
     assert "--spread" not in blind
     assert "nats" not in blind

@@ -267,11 +267,11 @@ def test_metaworlds_harness_judges_unmodified(monkeypatch):
         environments=2, evals=1, goals=2, adaptation_episodes=3, adaptation_steps=2
     )
     figures = run_harness(method, None, fam, config)["test"]
-    assert figures["before"]["success"] == figures["after"]["success"] == 0
-    assert figures["before"]["kinds"] == {"reach-v3": 0}
+    assert figures.before.success == figures.after.success == 0
+    assert figures.before.kinds == {"reach-v3": 0}
     # Three episodes of the kind count, of two environments; before them twice three in each.
-    assert figures["before"]["env_steps"] == 2 * 12 * 2
-    assert figures["after"]["env_steps"] == 2 * 12 * (2 + 6)
+    assert figures.before.env_steps == 2 * 12 * 2
+    assert figures.after.env_steps == 2 * 12 * (2 + 6)
     first, second = method.data
     assert first.obs.shape == (2, 3, 10, 39)
     assert first.act.shape == (2, 3, 10, 4)

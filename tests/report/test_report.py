@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.conditions import condition_label
 from gmps.evaluation.scores import MODES, SPLITS, read_scores
@@ -17,6 +16,7 @@ from gmps.report.paths import draw_tasks
 from gmps.report.runs import group_runs, load_run
 from gmps.report.text import duration, number
 from gmps.runs.jsonl import RoundLog
+from gmps.runs.results import DIGEST, sealed
 from synthetic_runs import CONDITIONS, Learner, Settings, write_run
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -163,12 +163,18 @@ def test_a_run_without_evaluation_or_metrics(folder):
     assert "Learning curves" not in read(write_report([run])).text
 
 
+def write_sealed(run, content):
+    """Scores with another content than the program wrote, as if it had."""
+    del content[DIGEST]
+    (run / "scores.json").write_text(json.dumps(sealed(content)))
+
+
 def test_an_undefined_adaptation_score(folder, ant):
     run = write_run(folder / "no-room")
     content = json.loads((ant[0] / "scores.json").read_text())
     none = {"value": None, "ci_low": None, "ci_high": None, "control": "wrong_task"}
     content["heldout"]["deterministic"]["adaptation_score"] = {"after_1": none}
-    (run / "scores.json").write_text(json.dumps(content))
+    write_sealed(run, content)
     text = read(write_report([run])).text
     assert "The control (another task's update) is as good as the expert" in text
 
@@ -179,7 +185,7 @@ def test_hostile_names_stay_text(folder):
     scores = json.loads((run / "scores.json").read_text())
     scores["tasks"][0]["task"] = nasty
     scores["levels"]["expert"] = nasty
-    (run / "scores.json").write_text(json.dumps(scores))
+    write_sealed(run, scores)
     parsed = read(write_report([run]))
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert parsed.text.count(nasty) >= 3
@@ -361,12 +367,23 @@ def test_never_overwrites_what_is_no_report(ant, tmp_path):
 def test_scores_of_another_version(folder):
     run = write_run(folder / "old", Settings(rounds=1))
     (run / "scores.json").write_text('{"format": 7}')
-    with pytest.raises(ValueError, match=r"has format 7, but this version of gmps reads format 3"):
-        write_report([run])
-    assert not (run / "report.html").exists()
-    (run / "scores.json").write_text("[]")
-    with pytest.raises(GmpsError, match=r"scores\.json has format None"):
-        write_report([run])
+    with pytest.warns(UserWarning, match=r"^Left out: .*has format 7, but this version of gmps "):
+        page = read(write_report([run]))
+    assert "Left out: " in page.text and "has format 7" in page.text
+    assert "Not evaluated yet" in page.text
+
+
+@pytest.mark.filterwarnings("ignore:Left out")
+@pytest.mark.parametrize(
+    "name", ["scores.json", "versions.json", "paths.npz", "timing.jsonl", "metrics.jsonl"]
+)
+def test_what_is_damaged_is_left_out_and_said(folder, name):
+    run = write_run(folder / f"damaged-{name}", Settings(rounds=3))
+    for data in (b"[" * 50_000 + b"\n", b"PK\x03\x04 nothing\n", b"\xff" * 9 + b"\n"):
+        (run / name).write_bytes(data)
+        text = read(write_report([run])).text
+        assert "Left out: " in text
+        assert name in text
 
 
 # -- Parts ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import warnings
@@ -232,10 +233,17 @@ def test_discards_complete_later_checkpoints(tmp_path):
     ]
 
 
+def gone_process() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
 def test_half_written_files_are_ignored_and_cleaned_up(tmp_path):
     store = Checkpoints(tmp_path)
     store.save(0, {"x": np.ones(3)})
-    leftover = tmp_path / f"{checkpoint.TEMPORARY}123-step_0000000001.safetensors"
+    leftover = tmp_path / f".writing-{gone_process()}@{socket.gethostname()}-1a2b"
     leftover.write_bytes(b"half")
     latest = store.latest()
     assert latest is not None

@@ -7,7 +7,8 @@ from typing import Literal
 import pytest
 
 from gmps.errors import GmpsError
-from gmps.runs.results import read_result, write_result
+from gmps.plain_json import read_json
+from gmps.runs.results import DIGEST, read_result, sealed, write_result
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def test_figures_must_be_finite(tmp_path):
 )
 def test_what_does_not_fit_is_one_sentence(tmp_path, change, text):
     path = write_result(tmp_path / "found.json", FOUND)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    content = json.loads(path.read_text())
+    del content[DIGEST]
+    path.write_text(json.dumps(sealed(content | change)))
     with pytest.raises(GmpsError, match=text):
         read_result(path, Found, "find")
 
@@ -62,5 +65,36 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, change, text):
 def test_any_other_content_is_one_sentence(tmp_path, content):
     path = tmp_path / "found.json"
     path.write_text(content)
-    with pytest.raises(GmpsError, match=r"found\.json (is damaged|has format None)"):
+    with pytest.raises(GmpsError, match=r"found\.json (is damaged|has format null)"):
         read_result(path, Found, "find")
+
+
+def test_a_changed_figure_is_noticed_and_a_changed_layout_is_none(tmp_path):
+    path = write_result(tmp_path / "found.json", FOUND)
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert read_result(path, Found, "find") == FOUND
+    path.write_text(path.read_text().replace("0.1", "0.7"))
+    with pytest.raises(GmpsError, match=r"its content does not match its digest; write it again"):
+        read_result(path, Found, "find")
+    content = json.loads(path.read_text())
+    del content[DIGEST]
+    path.write_text(json.dumps(content))
+    with pytest.raises(GmpsError, match=r"has no digest, as older versions of gmps wrote it; "):
+        read_result(path, Found, "find")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"[" * 100_000, r"is damaged: it is nested too deeply\."),
+        (b'{"a": NaN}', r"is damaged: NaN is no number of JSON\."),
+        (b'{"a": 1e999}', r"is damaged: 1e999 is no number of JSON\."),
+        (b"\xff\xfe", r"is damaged: "),
+        (b"9" * 5000, r"is damaged: "),
+    ],
+)
+def test_json_that_is_no_plain_text_of_numbers(tmp_path, content, text):
+    path = tmp_path / "found.json"
+    path.write_bytes(content)
+    with pytest.raises(GmpsError, match=text):
+        read_json(path)

@@ -11,9 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from gmps.errors import GmpsError
 from gmps.runs import run as run_module
 from gmps.runs.config_json import decode_config, encode_config
 from gmps.runs.jsonl import RoundLog
+from gmps.runs.results import write_result
 from gmps.runs.run import Run
 from gmps.settings import Settings as BaseSettings
 from gmps.settings import setting
@@ -202,18 +204,38 @@ def test_one_writer(run):
 
 def test_versions(run):
     versions = run.versions
-    assert set(versions) == {"packages", "python", "platform", "cores", "commit", "dirty"}
-    assert versions["packages"]["numpy"] == np.__version__
-    assert versions["cores"] >= 1
-    assert versions["commit"] is None or re.fullmatch("[0-9a-f]{40}", versions["commit"])
+    assert versions.packages["numpy"] == np.__version__
+    assert versions.cores >= 1
+    assert versions.commit is None or re.fullmatch("[0-9a-f]{40}", versions.commit)
 
 
 def test_other_versions_are_told(run):
-    content = run.versions
-    content["packages"]["jax"] = "0.1"
-    (run.path / "versions.json").write_text(json.dumps(content))
+    found = run.versions
+    write_result(
+        run.path / "versions.json", replace(found, packages=found.packages | {"jax": "0.1"})
+    )
     with pytest.warns(UserWarning, match=r"was started with other versions \(jax 0\.1 -> "):
         run.restore({})
+
+
+def test_without_versions_a_run_goes_on(run):
+    (run.path / "versions.json").write_text("[" * 9999)
+    with pytest.raises(GmpsError, match=r"versions\.json is damaged: it is nested too deeply\.$"):
+        _ = run.versions
+    assert run.load_config(Settings) == Settings()
+    with pytest.warns(UserWarning, match=r"nested too deeply; it is not known whether the run"):
+        run.restore({})
+
+
+def test_settings_that_were_changed_since(run):
+    path = run.path / "config.json"
+    path.write_text(path.read_text().replace('"rounds": 50', '"rounds": 58'))
+    message = (
+        f"{path} was changed since the run was started; put it back as it was, or start a new run "
+        f"with --config {path}."
+    )
+    with pytest.raises(GmpsError, match=f"^{re.escape(message)}$"):
+        run.load_config(Settings)
 
 
 # -- Metrics ----------------------------------------------------------------------------------
@@ -270,6 +292,50 @@ def test_damaged_line_in_the_middle(tmp_path, line):
     path.write_bytes(b'{"round": 0}\n' + line + b'\n{"round": 1}\n')
     with pytest.raises(ValueError, match=rf"^Line 2 of {path} is damaged: it is no JSON object"):
         RoundLog(path).rows()
+    said = RoundLog(path).mend()
+    assert said is not None
+    assert said.endswith("is kept as metrics.jsonl.damaged, and its 2 readable rows are used.")
+    assert path.read_bytes() == b'{"round": 0}\n{"round": 1}\n'
+    assert RoundLog(path).mend() is None
+
+
+@pytest.mark.parametrize("line", [b'{"round": 0}', b'{"round": 7, "a": "x"}', b'{"round": true}'])
+def test_rows_hold_numbers_and_rounds_that_rise(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"round": 0}\n' + line + b"\n")
+    with pytest.raises(GmpsError, match=r"^Line 2 of .* is damaged: it is no JSON object"):
+        RoundLog(path).rows()
+
+
+def test_metrics_that_were_changed_since_the_checkpoint(run):
+    train(run, 7)
+    path = run.path / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    changed = lines[1].replace(b"0.", b"0.9")
+    path.write_bytes(b"".join([lines[0], changed, *lines[2:]]))
+    message = r"metrics\.jsonl is damaged: up to round 5 it is not as it was when that round's"
+    with pytest.raises(GmpsError, match=message):
+        run.metrics()
+    with pytest.warns(UserWarning, match=message + r".*; it is kept as metrics\.jsonl\.damaged"):
+        restored = run.restore({"x": np.float64(0)})
+    assert restored is not None and restored.step == 5
+    assert len(run.metrics()) == 6
+    train(run, 10, 6)
+    assert run.metrics()[1]["x"] == json.loads(changed)["x"]
+    assert len(run.metrics()) == 10
+
+
+def test_wall_clock_figures_that_were_changed(run):
+    train(run, 7)
+    path = run.path / "timing.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    for lines in (whole[:2] + whole[3:], [whole[0].replace(b": 0.", b": 1."), *whole[1:]]):
+        path.write_bytes(b"".join(lines))
+        with pytest.raises(GmpsError, match=r"it does not fit its check number; `gmps resume` go"):
+            Run.open(run.path).timing()
+    with pytest.warns(UserWarning, match=r"kept as timing\.jsonl\.damaged, and its 7 readable"):
+        run.restore({"x": np.float64(0)})
+    assert len(run.timing()) == 6
 
 
 # -- Resuming ---------------------------------------------------------------------------------
@@ -374,18 +440,13 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 
 def test_results_and_paths(run):
     assert run.read_paths() is None
-    run.write_json("found.json", {"figure": 1})
     paths = {"before/block": np.zeros((1, 2, 3, 2)), "task_names": np.array(["x = 1"])}
     run.write_paths(paths)
-    assert json.loads((run.path / "found.json").read_text()) == {"figure": 1}
     read = run.read_paths()
     assert read is not None
     assert {k: v.tolist() for k, v in read.items()} == {k: v.tolist() for k, v in paths.items()}
-    with pytest.raises(ValueError, match="Out of range float values"):
-        run.write_json("found.json", {"figure": float("nan")})
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         run.write_paths({"x": np.array([None])})
-    assert json.loads((run.path / "found.json").read_text()) == {"figure": 1}
     assert not [p.name for p in run.path.iterdir() if "paths" in p.name and p.name != "paths.npz"]
 
 

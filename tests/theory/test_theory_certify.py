@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -12,7 +12,14 @@ from gmps.presets import preset
 from gmps.report.certificate import picture
 from gmps.report.runs import load_run
 from gmps.runs.run import Run
-from gmps.theory.certificate import CERTIFICATE, in_words, read_certificate
+from gmps.theory.certificate import (
+    CERTIFICATE,
+    Certificate,
+    CertifyConfig,
+    in_words,
+    read_certificate,
+)
+from gmps.theory.estimate import Estimates, Figure, Verdict
 from gmps.training.experiment import prepare
 from gmps.training.train import train
 
@@ -38,21 +45,17 @@ def certified(tmp_path_factory):
 def test_the_certificate_holds_everything(certified):
     certificate = read_certificate(certified)
     assert certificate is not None
-    figures = certificate["figures"]
-    for figure in figures.values():
-        assert figure["low"] <= figure["high"]
-    assert (
-        figures["sharp"]["value"] <= figures["averaged"]["value"] <= figures["published"]["value"]
-    )
-    assert certificate["tasks"] == len(certificate["rows"]) == 2
-    assert [row["round"] for row in certificate["history"]] == [0, 1]
-    levels = certificate["levels"]
-    gap = levels["expert"]["value"] - levels["adapted"]["value"]
-    assert figures["gap"]["value"] == pytest.approx(gap)
-    assert certificate["room"] == pytest.approx(
-        levels["expert"]["value"] - levels["untrained"]["value"]
-    )
-    assert certificate["env_steps"] > 0
+    figures = certificate.figures
+    for name in (field.name for field in fields(figures)):
+        assert getattr(figures, name).low <= getattr(figures, name).high
+    assert figures.sharp.value <= figures.averaged.value <= figures.published.value
+    assert certificate.tasks == len(certificate.rows) == 2
+    assert [row.round for row in certificate.history] == [0, 1]
+    levels = certificate.levels
+    gap = levels["expert"].value - levels["adapted"].value
+    assert figures.gap.value == pytest.approx(gap)
+    assert certificate.room == pytest.approx(levels["expert"].value - levels["untrained"].value)
+    assert certificate.env_steps > 0
 
 
 def test_certifying_again_gives_the_same(certified):
@@ -69,22 +72,29 @@ def test_the_report_shows_the_certificate(certified):
 
 
 def example(ratio, room=10.0):
-    figure = {"value": 2.0, "low": 1.0, "high": 3.0}
-    names = ("gap", "decomposition", "sharp", "averaged", "published", "delta", "mean_kl")
-    verdict = {
-        "bound": ratio * room,
-        "vacuous": ratio >= 1,
-        "ratio": ratio,
-        "informative_kl": 0.5,
-        "informative_error": 1.0,
-    }
-    return {
-        "tasks": 3,
-        "room": room,
-        "figures": {**{n: figure for n in names}, "epsilon": {"value": 8.0, "low": 8, "high": 8}},
-        "levels": {"expert": {"value": 5.0}, "quiet_expert": {"value": 6.5}},
-        "verdicts": {"sharp": verdict, "published": verdict},
-    }
+    figure = Figure(2.0, 1.0, 3.0)
+    figures = Estimates(**{field.name: figure for field in fields(Estimates)})
+    verdict = Verdict(ratio * room, ratio >= 1, ratio, 0.5, 1.0)
+    return Certificate(
+        format=1,
+        family="point-goal",
+        method="gmps",
+        seed=0,
+        checkpoint_round=0,
+        expert="somebody",
+        horizon=20,
+        settings=CertifyConfig(),
+        tasks=3,
+        std=(0.1,),
+        figures=replace(figures, epsilon=Figure(8.0, 8.0, 8.0)),
+        levels={"expert": Figure(5.0, 5.0, 5.0), "quiet_expert": Figure(6.5, 6.5, 6.5)},
+        mean_kl_before=1.0,
+        room=room,
+        verdicts={"sharp": verdict, "published": verdict},
+        rows=(),
+        history=(),
+        env_steps=1,
+    )
 
 
 def test_a_bound_that_says_nothing_is_said_to():
@@ -106,7 +116,8 @@ def test_a_bound_that_says_nothing_is_said_to():
 def test_estimates_that_contradict_each_other_are_said_to():
     case = example(0.2)
     assert not any("should agree" in sentence for sentence in in_words(case))
-    case["figures"]["decomposition"] = {"value": 5.0, "low": 4.0, "high": 6.0}
+    apart = replace(case.figures, decomposition=Figure(5.0, 4.0, 6.0))
+    case = replace(case, figures=apart)
     assert in_words(case)[2] == (
         "These two should agree and do not: compare more states with --sampling.states before "
         "trusting the bounds."
@@ -115,8 +126,8 @@ def test_estimates_that_contradict_each_other_are_said_to():
 
 def test_the_picture_takes_a_gap_that_is_not_positive():
     case = example(0.2)
-    case["figures"]["gap"] = {"value": -1.0, "low": -2.0, "high": 0.5}
-    assert "nan" not in picture(case)
+    below = replace(case.figures, gap=Figure(-1.0, -2.0, 0.5))
+    assert "nan" not in picture(replace(case, figures=below))
 
 
 def test_damaged_certificates_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Estimates of the bound: by hand, against exact figures, and on a simulated family."""
 
+from dataclasses import fields
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ from gmps.core.dist import gaussian_kl
 from gmps.core.policy import init_policy
 from gmps.core.types import stack
 from gmps.tasks import make_family
-from gmps.theory.certify import CertifyConfig
+from gmps.theory.certificate import CertifyConfig
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv, gaussian_tv
 from gmps.theory.estimate import Samples, estimate, judge
 from gmps.theory.sample import SamplingConfig, collect
@@ -29,7 +31,7 @@ def test_estimates_by_hand():
         q_expert=np.array([[[[4.0, 3.0], [0.0, 1.0]]]]),
     )
     found = estimate(samples, horizon=2)
-    assert {name: figure.value for name, figure in found._asdict().items()} == pytest.approx(
+    assert {f.name: getattr(found, f.name).value for f in fields(found)} == pytest.approx(
         {
             "gap": 1,
             "decomposition": 2 * (2 + 0.5) / 2,

@@ -21,6 +21,7 @@ from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 from gmps.training.export import spaces
 from gmps.training.train import restore
+from gmps.version import __version__
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def run(argv: Sequence[str]) -> int:
             "episodes": command.episodes,
             "seed": command.seed,
             "run_round": metadata["round"],
-            "gmps": run.versions["packages"]["gmps"],
+            "gmps": __version__,
         },
     )
     console.print(f"written: {out}")

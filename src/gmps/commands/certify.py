@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.table import Table
@@ -11,8 +11,8 @@ from gmps.commands.cli import console, leading, parse
 from gmps.experts.base import reporting_faults
 from gmps.report import write_report
 from gmps.runs.run import REPORT, Run
-from gmps.theory.certificate import CERTIFICATE, in_words
-from gmps.theory.certify import CertifyConfig, certify_run
+from gmps.theory.certificate import CERTIFICATE, Certificate, CertifyConfig, in_words
+from gmps.theory.certify import certify_run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 
@@ -67,19 +67,19 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def print_certificate(certificate: dict[str, Any]) -> None:
+def print_certificate(certificate: Certificate) -> None:
     """The table and the sentences, at most 80 characters wide."""
     console.print(
-        f"{certificate['family']}, {certificate['tasks']} held-out tasks, round "
-        f"{certificate['checkpoint_round']}; expert: {certificate['expert']}"
+        f"{certificate.family}, {certificate.tasks} held-out tasks, round "
+        f"{certificate.checkpoint_round}; expert: {certificate.expert}"
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("estimate", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)
     for name, words in ROWS.items():
-        figure = certificate["figures"][name]
-        value, low, high = (_cell(figure[end]) for end in ("value", "low", "high"))
+        figure = getattr(certificate.figures, name)
+        value, low, high = map(_cell, (figure.value, figure.low, figure.high))
         table.add_row(words, value, f"[{low}, {high}]")
     console.print(table)
     for sentence in in_words(certificate):

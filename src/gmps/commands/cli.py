@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gmps import __doc__ as about
+from gmps.commands.mishaps import in_words
 from gmps.commands.printable import printable
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
@@ -77,12 +78,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     keep_compiled_programs()
     try:
-        _require_mujoco(args[0])
-        return _command(args[0])(args[1:])
-    except GmpsError as error:
-        return _fail(str(error))
+        return _run(args[0], args[1:])
     except KeyboardInterrupt:
         return _fail("Interrupted.", status=130)
+    except BaseException as error:
+        words = in_words(error)
+        if words is None:
+            raise
+        return _fail(words)
+
+
+def _run(name: str, options: Sequence[str]) -> int:
+    """Run a command, until all that it says is said."""
+    try:
+        _require_mujoco(name)
+        status = _command(name)(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read what is printed has ended; what Python still holds of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _require_mujoco(command: str) -> None:

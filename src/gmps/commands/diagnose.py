@@ -11,8 +11,17 @@ from rich.table import Table
 from gmps.commands.cli import console, leading, parse
 from gmps.core.types import task_count
 from gmps.evaluation import telltale
-from gmps.evaluation.diagnose import DIAGNOSIS, DiagnoseConfig, diagnose, in_words
+from gmps.evaluation.diagnose import (
+    DIAGNOSIS,
+    DiagnoseConfig,
+    Diagnosis,
+    Told,
+    diagnose,
+    in_words,
+    write_diagnosis,
+)
 from gmps.runs.run import Run
+from gmps.settings import Settings
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, load_experiment
 from gmps.training.train import restore
@@ -56,48 +65,54 @@ def run(argv: Sequence[str]) -> int:
     folder, options = leading(argv, "diagnose", "RUN", "RUN is a folder that `gmps train` wrote.")
     command = parse(Diagnose, options, "diagnose RUN", Diagnose())
     with Run.open(folder) as opened:
-        config = opened.load_config(TrainConfig)
+        config, metrics = opened.load_config(TrainConfig), opened.metrics()
         experiment = load_experiment(opened, config, family=command.family)
         with console.status("diagnosing"):
             state, metadata = restore(opened, config, experiment, command.checkpoint)
             tasks = experiment.tasks[command.config.split]
-            known = diagnose(experiment.method, experiment.world, state, tasks, command.config)
-        found = {
-            "family": config.family,
-            "method": config.method,
-            "seed": config.seed,
-            "checkpoint_round": metadata["round"],
-            **known,
-            "demonstrations": _told(experiment, command.config.seed, opened.metrics()),
-        }
-        opened.write_json(DIAGNOSIS, found)
-        print_diagnosis(found)
+            rows, steps = diagnose(
+                experiment.method, experiment.world, state, tasks, command.config
+            )
+        found = Diagnosis(
+            family=config.family,
+            method=config.method,
+            seed=config.seed,
+            checkpoint_round=metadata["round"],
+            tasks=task_count(tasks),
+            settings=command.config,
+            rows=rows,
+            env_steps=steps,
+            demonstrations=_told(experiment, command.config.seed, metrics),
+        )
+        write_diagnosis(opened.path, found)
+        print_diagnosis(found, config.settings)
         console.print(f"diagnosis  {opened.path / DIAGNOSIS}")
     return 0
 
 
-def _told(experiment: Experiment, seed: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _told(experiment: Experiment, seed: int, rows: Sequence[dict[str, Any]]) -> Told:
     """How far the demonstrations' states betray the tasks, and what latents say, in nats."""
     recorded, moved = telltale.told_by_state(experiment.demos, jax.random.key(seed))
-    return {
-        "tasks": task_count(experiment.tasks["train"]),
-        "told_by_state": recorded,
-        "told_by_moved_state": moved,
-        "latent_nats": rows[-1].get("latent/kl"),
-    }
+    return Told(
+        tasks=task_count(experiment.tasks["train"]),
+        told_by_state=recorded,
+        told_by_moved_state=moved,
+        latent_nats=rows[-1].get("latent/kl") if rows else None,
+    )
 
 
-def print_diagnosis(diagnosis: dict[str, Any]) -> None:
+def print_diagnosis(diagnosis: Diagnosis, options: Settings) -> None:
     """The table and the sentences, at most 80 characters wide."""
     console.print(
-        f"{diagnosis['method']} on {diagnosis['family']}, {diagnosis['tasks']} tasks, round "
-        f"{diagnosis['checkpoint_round']}"
+        f"{diagnosis.method} on {diagnosis.family}, {diagnosis.tasks} tasks, round "
+        f"{diagnosis.checkpoint_round}"
     )
     table = Table(box=None, pad_edge=False)
     for _, words, _ in COLUMNS:
         table.add_column(words, justify="right")
-    for row in diagnosis["rows"]:
-        table.add_row(*(format(row[name], spec) for name, _, spec in COLUMNS))
+    for row in diagnosis.rows:
+        table.add_row(*(format(getattr(row, name), spec) for name, _, spec in COLUMNS))
     console.print(table)
-    for sentence in (*in_words(diagnosis), *telltale.in_words(diagnosis["demonstrations"])):
+    told = telltale.in_words(diagnosis.demonstrations)
+    for sentence in (*in_words(diagnosis, options), *told):
         console.print(sentence)

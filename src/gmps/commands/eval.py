@@ -11,7 +11,7 @@ from gmps.commands.session import judge
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.metaworld.family import MetaWorld
-from gmps.metaworld.harness import HarnessConfig, run_harness
+from gmps.metaworld.harness import JUDGE, Harness, HarnessConfig, run_harness, write_harness
 from gmps.runs.run import HARNESS, Run
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, load_experiment, run_family
@@ -73,16 +73,24 @@ def _by_metaworld(run: Run, config: TrainConfig, experiment: Experiment, command
     assert isinstance(family, MetaWorld)
     state, metadata = restore(run, config, experiment, command.checkpoint)
     with console.status("Meta-World's harness is judging"):
-        figures = run_harness(experiment.method, state, family, command.metaworld)
-    figures |= {"family": config.family, "method": config.method, "seed": config.seed}
-    figures |= {"checkpoint_round": metadata["round"], "steps": metadata["env_steps"]}
-    run.write_json(HARNESS, figures)
-    for split in command.metaworld.splits:
-        for condition in ("before", "after"):
-            row = figures[split][condition]
-            kinds = ", ".join(f"{kind} {x:.0%}" for kind, x in row["kinds"].items())
+        splits = run_harness(experiment.method, state, family, command.metaworld)
+    found = Harness(
+        harness=JUDGE,
+        family=config.family,
+        method=config.method,
+        seed=config.seed,
+        checkpoint_round=metadata["round"],
+        settings=command.metaworld,
+        horizon_of_adaptation=family.horizon,
+        splits=splits,
+        steps=metadata["env_steps"],
+    )
+    write_harness(run.path, found)
+    for split, counts in found.splits.items():
+        for condition, row in (("before", counts.before), ("after", counts.after)):
+            kinds = ", ".join(f"{kind} {x:.0%}" for kind, x in row.kinds.items())
             console.print(
-                f"{split}, {condition} adaptation: success {row['success']:.1%}, return "
-                f"{row['return']:.0f}  ({kinds})"
+                f"{split}, {condition} adaptation: success {row.success:.1%}, return "
+                f"{row.mean_return:.0f}  ({kinds})"
             )
     console.print(f"figures {run.path / HARNESS}")

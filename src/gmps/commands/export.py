@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
         "round": metadata["round"],
         "episodes": config.evaluation.episodes,
         "scores": _rows(run),
-        "versions": run.versions["packages"],
+        "versions": run.versions.packages,
     }
     data = experiment.data
     method = experiment.method

@@ -15,6 +15,7 @@ from gmps.training.experiment import load_experiment
 from gmps.training.export import spaces
 from gmps.training.recorded import as_trajectories, require_held
 from gmps.training.train import restore
+from gmps.version import __version__
 
 
 def is_meta_policy(folder: str) -> bool:
@@ -65,7 +66,7 @@ def adapt_run(
             "episodes": len(episodes),
             "steps": 1,
             "run_round": metadata["round"],
-            "gmps": run.versions["packages"]["gmps"],
+            "gmps": __version__,
         },
     )
     console.print(f"written: {path}")

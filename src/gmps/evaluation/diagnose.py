@@ -5,8 +5,9 @@ for each task, from disjoint sets of episodes. What all tasks have in common say
 task, so all figures but `common` are of updates minus their mean over tasks.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,8 @@ from gmps.core.types import Task, env_steps, stack, task_count
 from gmps.errors import GmpsError
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import Method, MethodPolicy, MethodState
+from gmps.methods.registry import option_prefix
+from gmps.runs.results import read_result, write_result
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 from gmps.worlds.base import World
@@ -27,8 +30,10 @@ DIAGNOSIS = "diagnosis.json"
 MAX_D_PRIME = 1e6
 #: Below this cosine of two updates of one task, most of an update is noise.
 NOISY = 0.3
-#: Below this share of tasks recognised, an update says little about its task.
-UNKNOWN = 0.5
+#: Below this share of what chance leaves, recognised updates say little about their task.
+UNKNOWN = 0.25
+#: Above this distance, two tasks' updates are told apart.
+APART = 3.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,63 @@ class Signal(NamedTuple):
     d_prime: float
     #: Share of updates whose own task's mean of the other updates is the nearest.
     recognised: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What updates from some number of episodes know, and what they do: see `Signal`."""
+
+    episodes: int
+    common: float
+    same_task: float
+    other_task: float
+    d_prime: float
+    recognised: float
+    #: Mean returns without action noise.
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Told:
+    """How far demonstrated states betray their task; see `gmps.evaluation.telltale`."""
+
+    tasks: int
+    told_by_state: float
+    #: None where states are not moved about for learning.
+    told_by_moved_state: float | None
+    #: What the tasks' own latents say about them, nats; None without latents.
+    latent_nats: float | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The content of `diagnosis.json`."""
+
+    family: str
+    method: str
+    seed: int
+    checkpoint_round: int
+    #: How many.
+    tasks: int
+    settings: DiagnoseConfig
+    rows: tuple[Row, ...]
+    env_steps: int
+    demonstrations: Told
+
+
+def write_diagnosis(run: Path, diagnosis: Diagnosis) -> Path:
+    """Write `diagnosis.json` into a run's folder, replacing an older one."""
+    return write_result(run / DIAGNOSIS, diagnosis)
+
+
+def read_diagnosis(run: Path) -> Diagnosis | None:
+    """The diagnosis in a run's folder, or None where there is none.
+
+    Raises:
+        GmpsError: the file is damaged.
+    """
+    return read_result(run / DIAGNOSIS, Diagnosis, f"gmps diagnose {run}")
 
 
 def signal(updates: Float[np.ndarray, "task repeat p"]) -> Signal:
@@ -119,9 +181,9 @@ def _d_prime(
 
 def diagnose(
     method: Method, world: World, state: MethodState, tasks: Task, settings: DiagnoseConfig
-) -> dict[str, Any]:
-    """What the updates of a trained method know, as plain JSON values: a row for each number of
-    episodes.
+) -> tuple[tuple[Row, ...], int]:
+    """What the updates of a trained method know: a row for each number of episodes; and the
+    environment steps that it took.
 
     Raises:
         GmpsError: there are fewer than two tasks.
@@ -135,7 +197,7 @@ def diagnose(
         row, spent = _row(method, world, state, tasks, episodes, settings, key)
         rows.append(row)
         steps += spent
-    return {"tasks": n, "settings": asdict(settings), "rows": rows, "env_steps": steps}
+    return tuple(rows), steps
 
 
 def _row(
@@ -146,7 +208,7 @@ def _row(
     episodes: int,
     settings: DiagnoseConfig,
     key: Key[Array, ""],
-) -> tuple[dict[str, Any], int]:
+) -> tuple[Row, int]:
     n, repeats = task_count(tasks), settings.repeats
     many = jax.tree.map(lambda x: jnp.repeat(x, repeats, axis=0), tasks)
     before = stack(method.policy(state), n * repeats)
@@ -162,7 +224,7 @@ def _row(
         returns[name] = float(seen.trajectories.returns.mean())
         steps += env_steps(seen.trajectories)
     figures = signal(updates.reshape(n, repeats, -1))
-    return {"episodes": episodes, **figures._asdict(), **returns}, steps
+    return Row(episodes, **figures._asdict(), **returns), steps
 
 
 def _flat(policies: MethodPolicy) -> Float[np.ndarray, "n p"]:
@@ -170,30 +232,54 @@ def _flat(policies: MethodPolicy) -> Float[np.ndarray, "n p"]:
     return np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], -1)
 
 
-def in_words(diagnosis: dict[str, Any]) -> list[str]:
-    """What the figures of the largest number of episodes mean, and what may be tried."""
-    row = max(diagnosis["rows"], key=lambda r: r["episodes"])
-    chance = 1 / diagnosis["tasks"]
+def in_words(diagnosis: Diagnosis, options: Settings) -> list[str]:
+    """What the figures of the largest number of episodes mean, and what may be tried.
+
+    `options` are the settings of the method: what it lacks is not advised.
+    """
+    row = max(diagnosis.rows, key=lambda r: r.episodes)
+    chance = 1 / diagnosis.tasks
+    known = (row.recognised - chance) / (1 - chance)
     sentences = [
-        f"From {row['episodes']} episodes the update belongs to its own task in "
-        f"{row['recognised']:.0%} of cases; by chance it would in {chance:.0%}."
+        f"From {row.episodes} episodes the update belongs to its own task in {row.recognised:.0%} "
+        f"of cases; by chance it would in {chance:.0%}."
     ]
-    if row["recognised"] < max(UNKNOWN, 2 * chance):
+    if known < UNKNOWN and row.d_prime < APART:
+        tried = _advice(diagnosis.method, options)
         sentences.append(
-            "The update says little about the task: more episodes, another --std, or exploration "
-            "by a latent (--method gmps-latent) may change that; more training will not."
+            f"The update says little about the task: {tried} may change that; more training will "
+            "not."
         )
-    elif row["same_task"] < NOISY:
+    elif known < UNKNOWN:
+        sentences.append(
+            f"Two tasks are told apart (d' {row.d_prime:.1f}), but not each from all others: some "
+            "of them are alike to the policy."
+        )
+    elif row.same_task < NOISY:
         sentences.append(
             "Two updates of one task differ more than they agree: most of a step is noise, so more "
             "episodes or smaller step sizes may help."
         )
-    gain = row["after"] - row["before"]
+    gain = row.after - row.before
     if gain <= 0:
         sentences.append(
             f"The return falls by {-gain:.4g} all the same: the step is too large, or its "
             "direction does not help."
         )
     else:
-        sentences.append(f"The return rises by {gain:.4g}, from {row['before']:.4g}.")
+        sentences.append(f"The return rises by {gain:.4g}, from {row.before:.4g}.")
     return sentences
+
+
+def _advice(method: str, options: Settings) -> str:
+    """What may make the update of a method say more, as far as it has such options."""
+    prefix = option_prefix(method)
+    tried = ["more --episodes"]
+    if hasattr(options, "std"):
+        tried.append(f"another --{prefix}.std")
+    tried.append(
+        f"another --{prefix}.latent"
+        if hasattr(options, "latent")
+        else "exploration by a latent (--method gmps-latent)"
+    )
+    return f"{', '.join(tried[:-1])} or {tried[-1]}"

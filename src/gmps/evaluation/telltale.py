@@ -4,14 +4,13 @@ What betrays the task makes everything else that tells it needless: the latent a
 that an inner step reads.
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Demonstrations
 from gmps.data.augmentation import moved
+from gmps.evaluation.diagnose import Told
 
 #: States of each task that are asked for, and as many that are known.
 STATES = 100
@@ -58,10 +57,10 @@ def _recognised(
     return float(np.mean(of[0][near] == of[1]))
 
 
-def in_words(told: dict[str, Any]) -> list[str]:
+def in_words(told: Told) -> list[str]:
     """The figures as sentences, and what may be tried."""
-    tasks, plain = told["tasks"], told["told_by_state"]
-    moved, nats = told["told_by_moved_state"], told["latent_nats"]
+    tasks, plain = told.tasks, told.told_by_state
+    moved, nats = told.told_by_moved_state, told.latent_nats
     chance = 1 / tasks
     betrays = plain > max(BETRAYS, 2 * chance)
     sentences = [

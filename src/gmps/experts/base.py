@@ -52,7 +52,7 @@ def reporting_faults(expert: Expert | None) -> Iterator[None]:
         yield
     except jax.errors.JaxRuntimeError:
         if expert is not None and expert.faults:
-            raise expert.faults[0] from None
+            raise expert.faults[0] from expert.faults[0].__cause__
         raise
 
 

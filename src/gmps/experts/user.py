@@ -18,7 +18,7 @@ from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float
 
 from gmps.core.types import Task
-from gmps.errors import GmpsError
+from gmps.errors import GmpsError, UserCodeError
 from gmps.experts.base import Expert
 from gmps.tasks.base import TaskFamily
 from gmps.user_code import load_code
@@ -50,9 +50,11 @@ def from_function(function: BatchFunction, family: TaskFamily, name: str | None 
         flat_context = flat_context.reshape(-1, context.shape[-1])
         flat_obs = np.array(obs).reshape(-1, obs.shape[-1])
         try:
-            act = checked_actions(function(flat_context, flat_obs), flat_context, size, called)
-        except ValueError as error:
-            faults.append(GmpsError(str(error)))
+            act = checked_actions(
+                _answer(function, flat_context, flat_obs, called), flat_context, size, called
+            )
+        except GmpsError as error:
+            faults.append(error)
             raise
         return act.reshape(*lead, size)
 
@@ -60,6 +62,17 @@ def from_function(function: BatchFunction, family: TaskFamily, name: str | None 
         return _on_host(ask, size, family.context(task), obs)
 
     return Expert(controller, f"the function {called}", faults=faults)
+
+
+def _answer(function: BatchFunction, context: np.ndarray, obs: np.ndarray, called: str) -> Any:
+    """What the function says, or a UserCodeError, whatever it does instead."""
+    try:
+        return function(context, obs)
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(
+            f"The expert {called} failed when it was asked about {len(obs)} states, the first in "
+            f"{_words(context[0])}: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _on_host(

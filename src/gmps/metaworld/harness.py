@@ -5,8 +5,9 @@ policy, let the method adapt, and count successes of the adapted policy. An epis
 ends with its first success. Nothing here sees a goal: observations and rewards are the harness's.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -19,9 +20,13 @@ from gmps.core.types import Trajectories, stack
 from gmps.errors import GmpsError
 from gmps.metaworld.family import MetaWorld
 from gmps.methods.base import Method, MethodPolicy, MethodState
+from gmps.runs.results import read_result, write_result
+from gmps.runs.run import HARNESS
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.base import Split
 
+#: What judges.
+JUDGE = "metaworld.evaluation.metalearning_evaluation"
 #: What the harness calls our splits.
 _OURS: dict[str, Split] = {"train": "train", "test": "heldout"}
 
@@ -51,6 +56,59 @@ class HarnessConfig(Settings):
     """Which of the benchmark's lists."""
     strategy: Literal["sync", "async"] = "sync"
     """Whether the environments share this process or have one each."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the harness counts of one condition."""
+
+    #: Share of episodes, and mean return.
+    success: float
+    mean_return: float
+    #: Success by kind of task.
+    kinds: dict[str, float]
+    env_steps: int
+
+
+@dataclass(frozen=True)
+class HarnessSplit:
+    """One of the benchmark's lists, before adaptation and after."""
+
+    evals: int
+    before: Counted
+    after: Counted
+
+
+@dataclass(frozen=True)
+class Harness:
+    """The content of `harness.json`."""
+
+    #: The function of Meta-World's that judged.
+    harness: str
+    family: str
+    method: str
+    seed: int
+    checkpoint_round: int
+    settings: HarnessConfig
+    #: Steps of an episode that adaptation learned from.
+    horizon_of_adaptation: int
+    splits: dict[str, HarnessSplit]
+    #: Environment steps of the training, by column.
+    steps: dict[str, int]
+
+
+def write_harness(run: Path, found: Harness) -> Path:
+    """Write `harness.json` into a run's folder, replacing an older one."""
+    return write_result(run / HARNESS, found)
+
+
+def read_harness(run: Path) -> Harness | None:
+    """The figures of the harness in a run's folder, or None where there are none.
+
+    Raises:
+        GmpsError: the file is damaged.
+    """
+    return read_result(run / HARNESS, Harness, f"gmps eval {run} --harness metaworld")
 
 
 class HarnessAgent:
@@ -190,8 +248,8 @@ def _act_together(actor: Actor, policies: MethodPolicy, obs: Any, noise: Any) ->
 
 def run_harness(
     method: Method, state: MethodState, family: MetaWorld, config: HarnessConfig
-) -> dict[str, Any]:
-    """Meta-World's figures of a method: success and return before and after adaptation.
+) -> dict[str, HarnessSplit]:
+    """Meta-World's figures of a method: success and return before and after adaptation, by list.
 
     Raises:
         GmpsError: the harness would test on the goals that were trained on.
@@ -202,7 +260,7 @@ def run_harness(
         )
     import metaworld  # noqa: PLC0415 - an extra
 
-    figures: dict[str, Any] = {}
+    figures = {}
     for split in config.splits:
         kinds = family.env_names(_OURS[split])
         one = len(kinds) == 1
@@ -220,11 +278,7 @@ def run_harness(
             figures[split] = _judge(method, state, family, config, envs, evals)
         finally:
             envs.close()
-    return {
-        "harness": "metaworld.evaluation.metalearning_evaluation",
-        "settings": {**asdict(config), "horizon_of_adaptation": family.horizon},
-        **figures,
-    }
+    return figures
 
 
 def _judge(
@@ -234,7 +288,7 @@ def _judge(
     config: HarnessConfig,
     envs: Any,
     evals: int,
-) -> dict[str, Any]:
+) -> HarnessSplit:
     from metaworld import evaluation  # noqa: PLC0415 - an extra
 
     figures = {}
@@ -255,10 +309,10 @@ def _judge(
             adaptation_episodes=config.adaptation_episodes,
             evaluation_episodes=config.evaluation_episodes,
         )
-        figures[condition] = {
-            "success": success,
-            "return": reward,
-            "kinds": {kind: float(x) for kind, x in sorted(kinds_of.items())},
-            "env_steps": agent.env_steps,
-        }
-    return {"evals": evals, **figures}
+        figures[condition] = Counted(
+            success=float(success),
+            mean_return=float(reward),
+            kinds={kind: float(x) for kind, x in sorted(kinds_of.items())},
+            env_steps=agent.env_steps,
+        )
+    return HarnessSplit(evals, **figures)

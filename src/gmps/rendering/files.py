@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gmps.aside import aside, naming
 from gmps.errors import GmpsError
 from gmps.forks import expected_fork
 from gmps.rendering.episodes import Frames
@@ -69,19 +70,18 @@ def require_writable(path: str | Path) -> Path:
 
 
 def write_frames(path: str | Path, frames: Frames, fps: float) -> None:
-    """Write frames as .gif or .mp4, or the last one as .png. Never overwrites.
+    """Write frames as .gif or .mp4, or the last one as .png: whole or not at all. Never overwrites.
 
     Raises:
         GmpsError: see `require_writable`.
     """
-    path = require_writable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".png":
-        Image.fromarray(frames[-1]).save(path)
-    elif path.suffix == ".gif":
-        _write_gif(path, frames, fps)
-    else:
-        _write_mp4(path, frames, fps)
+    with aside(require_writable(path)) as place, naming(path):
+        if place.suffix == ".png":
+            Image.fromarray(frames[-1]).save(place)
+        elif place.suffix == ".gif":
+            _write_gif(place, frames, fps)
+        else:
+            _write_mp4(place, frames, fps)
 
 
 def _write_gif(path: Path, frames: Frames, fps: float) -> None:

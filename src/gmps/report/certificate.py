@@ -1,12 +1,12 @@
 """The report's section about a certificate: gap, bounds and what they are made of, as HTML."""
 
 import math
-from typing import Any
 
 from gmps.report.runs import RunData
 from gmps.report.tables import facts_table
 from gmps.report.text import details, escape, number, steps
-from gmps.theory.certificate import in_words
+from gmps.theory.certificate import Certificate, in_words
+from gmps.theory.estimate import Figure
 
 #: The picture's rows: name, words, class.
 _BARS = (
@@ -33,15 +33,15 @@ def certificate_section(run: RunData, heading: str) -> str:
     if certificate is None:
         return ""
     text = "".join(f"<p>{escape(sentence)}</p>" for sentence in in_words(certificate))
-    figures = certificate["figures"]
-    rows = [(label, _interval(figures[name])) for name, label, _ in _BARS]
-    rows += [(label, _interval(figures[name])) for name, label in _PARTS.items()]
-    rows.append(("Mean KL before the update", number(certificate["mean_kl_before"])))
-    rows.append(("Environment steps it took", steps(certificate["env_steps"])))
+    figures = certificate.figures
+    rows = [(label, _interval(getattr(figures, name))) for name, label, _ in _BARS]
+    rows += [(label, _interval(getattr(figures, name))) for name, label in _PARTS.items()]
+    rows.append(("Mean KL before the update", number(certificate.mean_kl_before)))
+    rows.append(("Environment steps it took", steps(certificate.env_steps)))
     table = f'<div class="panel">{facts_table(rows)}</div>'
     note = (
-        f"Round {certificate['checkpoint_round']}; expert: {certificate['expert']}. Both act with "
-        f"standard deviation {_std(certificate['std'])}. In units of return, logarithmic; the line "
+        f"Round {certificate.checkpoint_round}; expert: {certificate.expert}. Both act with "
+        f"standard deviation {_std(certificate.std)}. In units of return, logarithmic; the line "
         "is what separates the expert from an untrained policy: a bound beyond it says nothing."
     )
     return (
@@ -51,11 +51,13 @@ def certificate_section(run: RunData, heading: str) -> str:
     )
 
 
-def picture(certificate: dict[str, Any]) -> str:
+def picture(certificate: Certificate) -> str:
     """Gap and bounds with their intervals on one logarithmic axis, as an SVG element."""
-    figures, room = certificate["figures"], certificate["room"]
-    shown = [figures[name] for name, _, _ in _BARS]
-    values = [x for f in shown for x in f.values() if x > 0] + [x for x in (room,) if x > 0]
+    room = certificate.room
+    shown = [getattr(certificate.figures, name) for name, _, _ in _BARS]
+    values = [x for f in shown for x in (f.value, f.low, f.high) if x > 0] + [
+        x for x in (room,) if x > 0
+    ]
     low, high = (min(values), max(values)) if values else (1.0, 10.0)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     last = max(last, first + 1)
@@ -78,16 +80,16 @@ def picture(certificate: dict[str, Any]) -> str:
             f'<line x1="{x(room):.1f}" x2="{x(room):.1f}" y1="0" y2="{bottom}" '
             'stroke="var(--goal)" stroke-width="1.5" stroke-dasharray="4 3"/>'
         )
-    for i, (name, label, kind) in enumerate(_BARS):
-        y, f = _ROW * i + _ROW / 2 + 4, figures[name]
+    for i, (f, (_, label, kind)) in enumerate(zip(shown, _BARS, strict=True)):
+        y = _ROW * i + _ROW / 2 + 4
         parts.append(
             f'<text x="{_WORDS - 12}" y="{y + 4}" text-anchor="end" fill="var(--ink)" '
             f'font-size="13">{escape(label)}</text>'
-            f'<line x1="{x(f["low"]):.1f}" x2="{x(f["high"]):.1f}" y1="{y}" y2="{y}" '
+            f'<line x1="{x(f.low):.1f}" x2="{x(f.high):.1f}" y1="{y}" y2="{y}" '
             f'stroke="var(--{kind})" stroke-width="4" stroke-linecap="round" opacity=".45"/>'
-            f'<circle cx="{x(f["value"]):.1f}" cy="{y}" r="5" fill="var(--{kind})"/>'
+            f'<circle cx="{x(f.value):.1f}" cy="{y}" r="5" fill="var(--{kind})"/>'
         )
-    label = ", ".join(f"{words} {figures[name]['value']:.3g}" for name, words, _ in _BARS)
+    label = ", ".join(f"{w} {f.value:.3g}" for f, (_, w, _) in zip(shown, _BARS, strict=True))
     return (
         f'<svg viewBox="0 0 {_WIDTH} {bottom + 22}" style="max-width:{_WIDTH}px" role="img" '
         f'aria-label="{escape(label)}">'
@@ -95,16 +97,16 @@ def picture(certificate: dict[str, Any]) -> str:
     )
 
 
-def _history(certificate: dict[str, Any]) -> str:
-    if not certificate["history"]:
+def _history(certificate: Certificate) -> str:
+    if not certificate.history:
         return ""
     names = {"gap": "Gap", "sharp": "Sharp bound", "published": "As printed", **_PARTS}
     head = "".join(f"<th>{escape(label)}</th>" for label in names.values())
     body = "".join(
-        f'<tr><th scope="row">round {row["round"]}</th>'
-        + "".join(f"<td>{number(row['figures'][name]['value'])}</td>" for name in names)
+        f'<tr><th scope="row">round {row.round}</th>'
+        + "".join(f"<td>{number(getattr(row.figures, name).value)}</td>" for name in names)
         + "</tr>"
-        for row in certificate["history"]
+        for row in certificate.history
     )
     table = f'<table class="tasks"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody>'
     return details(
@@ -112,15 +114,15 @@ def _history(certificate: dict[str, Any]) -> str:
     )
 
 
-def _interval(figure: dict[str, float]) -> str:
-    low, high = number(figure["low"]), number(figure["high"])
-    return f'<b>{number(figure["value"])}</b> <span class="ci">{low} to {high}</span>'
+def _interval(figure: Figure) -> str:
+    low, high = number(figure.low), number(figure.high)
+    return f'<b>{number(figure.value)}</b> <span class="ci">{low} to {high}</span>'
 
 
 def _power(power: int) -> str:
     return f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
 
 
-def _std(std: list[float]) -> str:
+def _std(std: tuple[float, ...]) -> str:
     low, high = min(std), max(std)
     return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"

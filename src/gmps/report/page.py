@@ -14,6 +14,7 @@ from gmps.report.sections import MODE_TITLES, SPLIT_TITLES, group_section, lead
 from gmps.report.tables import comparison_table, facts_table
 from gmps.report.text import details, escape
 from gmps.runs.run import REPORT
+from gmps.version import __version__
 
 _GENERATOR = '<meta name="generator" content="gmps report">'
 
@@ -29,8 +30,11 @@ def write_report(runs: Sequence[str | Path], out: str | Path | None = None) -> P
         The file written.
 
     Raises:
-        GmpsError: if a folder is no run, its files are damaged, there is no place to write to, or
-            `out` is a file that is no report.
+        GmpsError: if a folder is no run, its settings are damaged, there is no place to write to,
+            or `out` is a file that is no report.
+
+    Warns:
+        UserWarning: for each file that is damaged and left out; the page says so, too.
     """
     if not runs:
         raise GmpsError("A report needs at least one run folder; name one that gmps wrote.")
@@ -51,7 +55,7 @@ def write_report(runs: Sequence[str | Path], out: str | Path | None = None) -> P
 
 def render(groups: Sequence[Group]) -> str:
     """The page as text; a function of the groups alone."""
-    body = [_header(groups)]
+    body = [_header(groups), _problems(groups)]
     if len(groups) > 1:
         body.append(_comparison(groups))
     curves = curves_section(groups)
@@ -86,6 +90,12 @@ def _header(groups: Sequence[Group]) -> str:
         '<header><p class="eyebrow">Guided meta-policy search · report</p>'
         f"<h1>{escape(_title(groups))}</h1>{words}</header>"
     )
+
+
+def _problems(groups: Sequence[Group]) -> str:
+    """What the page leaves out."""
+    found = [problem for group in groups for run in group.runs for problem in run.problems]
+    return "".join(f'<p class="warning">{escape(problem)}</p>' for problem in found)
 
 
 # -- Comparison ------------------------------------------------------------------------------
@@ -132,9 +142,8 @@ def _reading(groups: Sequence[Group]) -> str:
 
 
 def _footer(groups: Sequence[Group]) -> str:
-    version = groups[0].runs[0].versions.get("packages", {}).get("gmps")
     count = sum(len(group.runs) for group in groups)
     return (
-        f"<footer>Written by gmps {escape(version)} from {count} run folder{'s' * (count != 1)}. "
+        f"<footer>Written by gmps {__version__} from {count} run folder{'s' * (count != 1)}. "
         "This page needs no network.</footer>"
     )

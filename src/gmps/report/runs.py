@@ -1,19 +1,24 @@
 """What a report shows: run folders, grouped by their settings."""
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.scores import Scores, read_scores
 from gmps.runs.config_json import flatten_config
 from gmps.runs.run import Run
-from gmps.theory.certificate import read_certificate
+from gmps.runs.versions import Versions
+from gmps.theory.certificate import Certificate, read_certificate
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,14 +27,17 @@ class RunData:
 
     path: Path
     config: dict[str, Any]
-    versions: dict[str, Any]
+    #: None where the file is damaged, as with what follows.
+    versions: Versions | None
     metrics: list[dict[str, Any]]
     timing: list[dict[str, Any]]
     #: None before an evaluation.
     scores: Scores | None
     paths: dict[str, np.ndarray] | None
     #: None without `gmps certify`.
-    certificate: dict[str, Any] | None = None
+    certificate: Certificate | None = None
+    #: What was left out because it is damaged, a sentence each.
+    problems: tuple[str, ...] = ()
 
     @property
     def seed(self) -> Any:
@@ -68,21 +76,34 @@ class Group:
 
 
 def load_run(folder: str | Path) -> RunData:
-    """Read a run folder.
+    """Read a run folder. What is damaged or of another version is left out.
 
     Raises:
-        GmpsError: if it is no run folder, or a file in it is damaged or of another version.
+        GmpsError: it is no run folder, or its settings are damaged.
+
+    Warns:
+        UserWarning: for each file that is left out.
     """
-    run = Run.open(folder)
+    run, problems = Run.open(folder), []
+
+    def sound(read: Callable[[], T], instead: T) -> T:
+        try:
+            return read()
+        except GmpsError as error:
+            problems.append(f"Left out: {error}")
+            warnings.warn(problems[-1], stacklevel=3)
+            return instead
+
     return RunData(
         run.path,
         run.config,
-        run.versions,
-        run.metrics(),
-        run.timing(),
-        read_scores(run.path),
-        run.read_paths(),
-        read_certificate(run.path),
+        sound(lambda: run.versions, None),
+        sound(run.metrics, []),
+        sound(run.timing, []),
+        sound(lambda: read_scores(run.path), None),
+        sound(run.read_paths, None),
+        sound(lambda: read_certificate(run.path), None),
+        tuple(problems),
     )
 
 

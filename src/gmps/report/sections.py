@@ -17,7 +17,7 @@ from gmps.report.text import (
     steps,
     words,
 )
-from gmps.runs.config_json import flatten_config
+from gmps.runs.config_json import encode_config, flatten_config
 from gmps.tasks.base import Split
 
 #: Columns of environment steps, in words.
@@ -279,10 +279,15 @@ def _facts(group: Group, heading: str) -> str:
         for name, value in flatten_config(run.config).items()
     ]
     parts.append(details("Settings", f'<div class="panel">{facts_table(settings)}</div>'))
-    versions = [
-        (name.removeprefix("packages."), f"<code>{escape(value)}</code>")
-        for name, value in flatten_config(run.versions).items()
-    ]
+    versions = (
+        [
+            (name.removeprefix("packages."), f"<code>{escape(value)}</code>")
+            for name, value in flatten_config(encode_config(run.versions)).items()
+            if name != "settings"
+        ]
+        if run.versions is not None
+        else []
+    )
     versions += [("run folder", f"<code>{escape(r.path)}</code>") for r in group.runs]
     parts.append(
         details("Versions and folders", f'<div class="panel">{facts_table(versions)}</div>')
@@ -299,6 +304,8 @@ def _seconds(run: RunData) -> list[tuple[str, str]]:
 
 def _rounds(group: Group) -> str:
     counts = {len(run.metrics) for run in group.runs}
+    if any(run.problems and not run.metrics for run in group.runs):
+        return "a number of rounds that is not known"
     low, high = min(counts), max(counts)
     if low == high:
         return f"{low} round{'s' * (low != 1)}"

@@ -3,7 +3,6 @@
 The file is that of `gmps.tensors`; leaves are named by `jax.tree_util.keystr`.
 """
 
-import contextlib
 import math
 import re
 import warnings
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 
-from gmps.aside import TEMPORARY
 from gmps.errors import GmpsError
 from gmps.tensors import read_metadata, read_tensors, write_tensors
 
@@ -127,6 +125,7 @@ class Checkpoints:
         tree: Any,
         metadata: Mapping[str, Any] | None = None,
         score: float | None = None,
+        log: str | None = None,
     ) -> Path:
         """Save a step, then delete what is neither among the last nor the best.
 
@@ -135,12 +134,12 @@ class Checkpoints:
             tree: see `gmps.runs.checkpoint.save`.
             metadata: see `gmps.runs.checkpoint.save`.
             score: the figure that decides which is best; higher is better. A NaN never wins.
+            log: a digest of the metrics up to this step.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(f"{TEMPORARY}*"):
-            leftover.unlink()
         finite = None if score is None or not math.isfinite(score) else float(score)
         content = {"step": int(step), "score": finite, "metadata": dict(metadata or {})}
+        content |= {} if log is None else {"log": log}
         save(self.path(step), tree, content)
         self._prune()
         return self.path(step)
@@ -167,6 +166,19 @@ class Checkpoints:
         tree, content = load(self.path(step), like)
         return tree, content["metadata"]
 
+    def log_digest(self) -> tuple[int, str] | None:
+        """The last step that has the digest of the metrics up to it, and the digest."""
+        found = ((step, self._header(step).get("log")) for step in reversed(self.steps()))
+        return next(((step, x) for step, x in found if isinstance(x, str)), None)
+
+    def _header(self, step: int) -> dict[str, Any]:
+        """What the file says of itself; empty where it is damaged. Its arrays are not read."""
+        try:
+            content = read_metadata(self.path(step))
+            return content if isinstance(content, dict) else {}
+        except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return {}
+
     def discard_after(self, step: int) -> None:
         """Delete checkpoints of later steps; damaged ones are renamed to `.damaged` instead."""
         for later in self.steps():
@@ -185,20 +197,17 @@ class Checkpoints:
             path = self.path(step)
             try:
                 content = verify(path)
-            except ValueError as error:
+                if content.get("step") != step or not isinstance(content.get("metadata"), dict):
+                    raise GmpsError(f"The file {path} is no checkpoint of step {step}.")
+            except GmpsError as error:
                 warnings.warn(f"Skipped a damaged checkpoint. {error}", stacklevel=3)
                 continue
-            yield Checkpoint(path, content["step"], content["score"], content["metadata"])
+            yield Checkpoint(path, step, content.get("score"), content["metadata"])
 
     def _prune(self) -> None:
         steps = self.steps()
-        scores = {}
-        for step in steps:
-            # Only the header is read here: pruning must stay cheap. A damaged file has no score.
-            with contextlib.suppress(safetensors.SafetensorError, KeyError, TypeError, ValueError):
-                score = read_metadata(self.path(step))["score"]
-                if score is not None:
-                    scores[step] = score
+        # A damaged file has no score.
+        scores = {s: x for s in steps if isinstance(x := self._header(s).get("score"), int | float)}
         kept = set(steps[-self.keep :])
         if scores:
             kept.add(max(scores, key=lambda step: (scores[step], step)))

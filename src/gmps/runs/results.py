@@ -1,27 +1,32 @@
 """Files of results: a frozen dataclass as JSON, checked when it is read.
 
-A result whose field `format` is a `Literal` number is of that format and of no other.
+A file ends with a digest of its content, so that a changed figure is noticed. A result whose field
+`format` is a `Literal` number is of that format and of no other.
 """
 
+import hashlib
 import json
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gmps.aside import write_atomically
 from gmps.errors import GmpsError
+from gmps.plain_json import read_json
 from gmps.runs.config_json import Misfit, decode_config, encode_config
 
 Result = TypeVar("Result")
+DIGEST = "digest"
 
 
 def write_result(path: Path, result: Any) -> Path:
     """Write a result, replacing an older one.
 
     Raises:
-        GmpsError: a number in it is not finite.
+        GmpsError: a number in it is not a number.
     """
-    text = json.dumps(encode_config(result), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(sealed(encode_config(result)), indent=2, allow_nan=False) + "\n"
     write_atomically(path, text.encode())
     return path
 
@@ -39,21 +44,38 @@ def read_result(path: Path, cls: type[Result], command: str) -> Result | None:
     """
     if not path.exists():
         return None
+    remedy = f"write it again with `{command}`"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GmpsError(f"{path} is damaged: {error}; write it again with `{command}`.") from error
-    found = content.get("format") if isinstance(content, dict) else None
+        content = read_json(path)
+    except GmpsError as error:
+        raise GmpsError(f"{str(error).removesuffix('.')}; {remedy}.") from error
+    if not isinstance(content, dict):
+        raise GmpsError(f"{path} is damaged: it holds no result; {remedy}.")
+    found = content.get("format")
     wanted = typing.get_args(typing.get_type_hints(cls).get("format"))
     if wanted and found not in wanted:
         raise GmpsError(
-            f"{path} has format {found}, but this version of gmps reads format {wanted[0]}; write "
-            f"it again with `{command}`."
+            f"{path} has format {json.dumps(found)[:60]}, but this version of gmps reads format "
+            f"{wanted[0]}; {remedy}."
         )
+    digest = content.pop(DIGEST, None)
+    if digest is None:
+        raise GmpsError(f"{path} has no digest, as older versions of gmps wrote it; {remedy}.")
+    if digest != digest_of(content):
+        raise GmpsError(f"{path} is damaged: its content does not match its digest; {remedy}.")
     try:
         return decode_config(cls, content)
     except Misfit as error:
-        raise GmpsError(
-            f"{path} does not hold what it should: {error.problem}; write it again with "
-            f"`{command}`."
-        ) from error
+        problem = f"it does not hold what it should: {error.problem}"
+        raise GmpsError(f"{path} is damaged: {problem}; {remedy}.") from error
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain JSON values with their digest at the end."""
+    return {**content, DIGEST: digest_of(content)}
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """The digest of plain JSON values, whatever their layout in a file."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -10,9 +10,13 @@ checkpoints/     training state: the last few and the best
 scores.json paths.npz report.html        written by evaluation and report
 tracking/        what `--track` keeps: which run of which tracker this is; TensorBoard's events
 harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
+
+
+Files of results end with a digest of their content; `versions.json` holds that of the settings, and
+a checkpoint that of the metrics up to its round. So what was changed since is noticed.
 """
 
-import io
+import hashlib
 import json
 import warnings
 from collections.abc import Collection, Mapping
@@ -24,11 +28,14 @@ from filelock import FileLock, Timeout
 
 from gmps.aside import write_atomically
 from gmps.errors import GmpsError
+from gmps.plain_json import read_json
 from gmps.runs.checkpoint import Checkpoints
 from gmps.runs.config_json import decode_config, encode_config, flatten_config
 from gmps.runs.jsonl import RoundLog
+from gmps.runs.paths import read_arrays, write_arrays
+from gmps.runs.results import read_result, write_result
 from gmps.runs.user_files import kept_spec
-from gmps.runs.versions import collect_versions
+from gmps.runs.versions import Versions, collect_versions
 from gmps.settings import Settings
 
 Config = TypeVar("Config")
@@ -58,7 +65,7 @@ class Run:
         self.path = path
         self.checkpoints = Checkpoints(path / "checkpoints", keep)
         self._metrics = RoundLog(path / METRICS)
-        self._timing = RoundLog(path / TIMING)
+        self._timing = RoundLog(path / TIMING, checked=True)
         self._lock: FileLock | None = None
 
     @classmethod
@@ -79,7 +86,7 @@ class Run:
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, keep)
         run._write_lock()
-        write_atomically(path / VERSIONS, _json(collect_versions()))
+        write_result(path / VERSIONS, Versions(**collect_versions(), settings=_hash(text)))
         # Last, because config.json is what makes the folder a run.
         write_atomically(path / CONFIG, text)
         return run
@@ -104,8 +111,24 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The settings as plain JSON values."""
-        return self._read_json(CONFIG)
+        """The settings as plain JSON values.
+
+        Raises:
+            GmpsError: they are damaged, or not what the run was started with.
+        """
+        path = self.path / CONFIG
+        if not path.is_file():
+            raise GmpsError(f"The run {self.path} lacks its {CONFIG}.")
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise GmpsError(f"{path} is damaged: it holds no settings.")
+        known = self._known_versions()
+        if known is not None and known.settings != _hash(path.read_bytes()):
+            raise GmpsError(
+                f"{path} was changed since the run was started; put it back as it was, or start a "
+                f"new run with --config {path}."
+            )
+        return values
 
     def load_config(self, cls: type[Config]) -> Config:
         """The settings as an instance of the dataclass `cls`; see `decode_config`.
@@ -140,9 +163,26 @@ class Run:
             )
 
     @property
-    def versions(self) -> dict[str, Any]:
-        """What was installed when the run was started."""
-        return self._read_json(VERSIONS)
+    def versions(self) -> Versions:
+        """What was installed when the run was started.
+
+        Raises:
+            GmpsError: the file is gone or damaged.
+        """
+        try:
+            found = read_result(self.path / VERSIONS, Versions, "gmps train")
+        except GmpsError as error:
+            raise GmpsError(str(error).partition("; write it again")[0] + ".") from error
+        if found is None:
+            raise GmpsError(f"The run {self.path} lacks its {VERSIONS}.")
+        return found
+
+    def _known_versions(self) -> Versions | None:
+        """The same, or None where the file is gone or damaged: nothing depends on it."""
+        try:
+            return self.versions
+        except GmpsError:
+            return None
 
     # -- Metrics ----------------------------------------------------------------------------
 
@@ -169,11 +209,23 @@ class Run:
             self._timing.append(step, timing)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All rows of `metrics.jsonl`; a half-written last line is left out."""
-        return self._metrics.rows()
+        """All rows of `metrics.jsonl`; a half-written last line is left out.
+
+        Raises:
+            GmpsError: the file is damaged, or not as it was when the last checkpoint was saved.
+        """
+        rows = self._metrics.rows()
+        fault = self._changed_metrics()
+        if fault is not None:
+            raise GmpsError(fault)
+        return rows
 
     def timing(self) -> list[dict[str, Any]]:
-        """All rows of `timing.jsonl`; a half-written last line is left out."""
+        """All rows of `timing.jsonl`; a half-written last line is left out.
+
+        Raises:
+            GmpsError: the file is damaged.
+        """
         return self._timing.rows()
 
     # -- Checkpoints ------------------------------------------------------------------------
@@ -192,7 +244,7 @@ class Run:
         self._write_lock()
         self._metrics.sync()
         self._timing.sync()
-        self.checkpoints.save(step, tree, metadata, score)
+        self.checkpoints.save(step, tree, metadata, score, self._metrics.digest(step))
 
     def restore(self, like: Any) -> Restored | None:
         """Go back to the last complete checkpoint, to continue from it.
@@ -210,11 +262,14 @@ class Run:
             GmpsError: if `like` does not fit, or another process writes to the run.
 
         Warns:
-            UserWarning: for a damaged checkpoint, and for packages of other versions than the
-                run was started with, which may give other numbers.
+            UserWarning: for a damaged checkpoint or log, which is kept aside, and for packages of
+                other versions than the run was started with, which may give other numbers.
         """
         self._write_lock()
         self._warn_of_versions()
+        lost = self._metrics.mend(self._changed_metrics()), self._timing.mend()
+        for sentence in filter(None, lost):
+            warnings.warn(sentence, stacklevel=2)
         found = self.checkpoints.latest()
         restored = None
         if found is not None:
@@ -224,28 +279,24 @@ class Run:
         self.checkpoints.discard_after(step)
         self._metrics.truncate_after(step)
         self._timing.truncate_after(step)
+        if found is not None and restored is not None and lost[0] is not None:
+            # It knows the metrics as they were.
+            self.save(step, restored.tree, found.score, restored.metadata)
         return restored
 
     # -- Results ----------------------------------------------------------------------------
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
-        """Write a file of results, replacing an older one."""
-        write_atomically(self.path / name, _json(dict(content)))
-        return self.path / name
-
     def write_paths(self, arrays: Mapping[str, np.ndarray]) -> Path:
         """Write `paths.npz`: numeric and string arrays to draw, named with slashes."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_atomically(self.path / PATHS, buffer.getvalue())
-        return self.path / PATHS
+        return write_arrays(self.path / PATHS, arrays)
 
     def read_paths(self) -> dict[str, np.ndarray] | None:
-        """The arrays of `paths.npz`, or None if there is none."""
-        if not (self.path / PATHS).exists():
-            return None
-        with np.load(self.path / PATHS, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        """The arrays of `paths.npz`, or None if there is none.
+
+        Raises:
+            GmpsError: the file is damaged.
+        """
+        return read_arrays(self.path / PATHS, f"gmps eval {self.path}")
 
     def close(self) -> None:
         """Release the folder."""
@@ -275,9 +326,17 @@ class Run:
         self._lock = lock
 
     def _warn_of_versions(self) -> None:
-        old, new = self.versions, collect_versions()
-        pairs = [(name, old["packages"].get(name), now) for name, now in new["packages"].items()]
-        pairs.append(("commit", old["commit"], new["commit"]))
+        try:
+            old, new = self.versions, collect_versions()
+        except GmpsError as error:
+            warnings.warn(
+                f"{str(error).removesuffix('.')}; it is not known whether the run was started with "
+                "other versions.",
+                stacklevel=3,
+            )
+            return
+        pairs = [(name, old.packages.get(name), now) for name, now in new["packages"].items()]
+        pairs.append(("commit", old.commit, new["commit"]))
         changed = [f"{name} {was} -> {now}" for name, was, now in pairs if was != now]
         if changed:
             warnings.warn(
@@ -286,13 +345,15 @@ class Run:
                 stacklevel=3,
             )
 
-    def _read_json(self, name: str) -> Any:
-        try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise GmpsError(f"The run {self.path} lacks its {name}.") from None
-        except ValueError as error:
-            raise GmpsError(f"{self.path / name} is damaged: {error}.") from error
+    def _changed_metrics(self) -> str | None:
+        """What is wrong where the metrics are not those that the last checkpoint knows."""
+        known = self.checkpoints.log_digest()
+        if known is None or self._metrics.digest(known[0]) == known[1]:
+            return None
+        return (
+            f"{self._metrics.path} is damaged: up to round {known[0]} it is not as it was when "
+            "that round's checkpoint was saved"
+        )
 
 
 def refuse_taken(path: str | Path) -> None:
@@ -313,6 +374,10 @@ def _called(config: Any, name: str) -> str:
     """What the user calls a setting."""
     first, dot, rest = name.partition(".")
     return f"{config.called(first) if isinstance(config, Settings) else first}{dot}{rest}"
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,20 @@ PACKAGES = (
     "h5py",
     "safetensors",
 )
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What a run was started with: the content of `versions.json`; see `collect_versions`."""
+
+    packages: dict[str, str | None]
+    python: str
+    platform: str
+    cores: int
+    commit: str | None
+    dirty: bool | None
+    #: SHA-256 of the run's `config.json`.
+    settings: str
 
 
 def collect_versions() -> dict[str, Any]:

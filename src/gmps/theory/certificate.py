@@ -1,89 +1,156 @@
 """What `gmps certify` leaves in a run folder: reading it, and saying what it says."""
 
-import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from gmps.errors import GmpsError
+from gmps.runs.results import read_result, write_result
+from gmps.settings import Settings, seed_setting, setting
+from gmps.theory.estimate import Estimates, Figure, Verdict
+from gmps.theory.sample import SamplingConfig
 
 CERTIFICATE = "certificate.json"
 FORMAT = 1
 
 
-def read_certificate(run: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class CertifyConfig(Settings):
+    """Settings of `gmps certify`."""
+
+    tasks: int | None = setting(None, at_least=1)
+    """Held-out tasks, evenly chosen; all by default."""
+    std: float | None = setting(
+        None, above=0, at_most=100, because="the KL needs policies with noise"
+    )
+    """Standard deviation with which policy and expert act; by default the policy's own."""
+    adaptation_episodes: int = setting(20, at_least=1)
+    """Episodes of own experience for the adaptation step."""
+    history: int = setting(0, at_least=0)
+    """Also certify this many evenly chosen checkpoints of those that the run has kept."""
+    seed: int = seed_setting()
+    """Seed of everything random."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+@dataclass(frozen=True)
+class TaskCertificate:
+    """One task: means over repeats of returns, gap and bound; the largest span."""
+
+    task: str
+    expert: float
+    adapted: float
+    before: float
+    untrained: float
+    quiet_expert: float
+    gap: float
+    sharp: float
+    mean_kl: float
+    delta: float
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The estimates of an earlier checkpoint."""
+
+    round: int
+    figures: Estimates
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The content of `certificate.json`."""
+
+    format: Literal[1]
+    family: str
+    method: str
+    seed: int
+    checkpoint_round: int
+    #: Whose actions are the standard, in words.
+    expert: str
+    horizon: int
+    settings: CertifyConfig
+    #: How many.
+    tasks: int
+    #: Standard deviations of the actions of both.
+    std: tuple[float, ...]
+    figures: Estimates
+    #: Mean returns: `expert` and `adapted`, `before`, `untrained`, and `quiet_expert` without
+    #: action noise.
+    levels: dict[str, Figure]
+    mean_kl_before: float
+    #: What separates the expert from an untrained policy.
+    room: float
+    #: Of `sharp`, `averaged` and `published`.
+    verdicts: dict[str, Verdict]
+    rows: tuple[TaskCertificate, ...]
+    history: tuple[Earlier, ...]
+    env_steps: int
+
+
+def read_certificate(run: Path) -> Certificate | None:
     """The certificate of a run folder, or None if there is none.
 
     Raises:
         GmpsError: it is damaged or of another version.
     """
-    path = run / CERTIFICATE
-    if not path.exists():
-        return None
-    try:
-        certificate = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GmpsError(f"{path} is damaged: {error}.") from error
-    if certificate.get("format") != FORMAT:
-        raise GmpsError(
-            f"{path} has format {certificate.get('format')}, but this version of gmps reads format "
-            f"{FORMAT}; certify again with `gmps certify {run}`."
-        )
-    return certificate
+    return read_result(run / CERTIFICATE, Certificate, f"gmps certify {run}")
 
 
-def in_words(certificate: dict[str, Any]) -> list[str]:
+def write_certificate(run: Path, certificate: Certificate) -> Path:
+    """Write `certificate.json` into a run's folder, replacing an older one."""
+    return write_result(run / CERTIFICATE, certificate)
+
+
+def in_words(certificate: Certificate) -> list[str]:
     """What the certificate says, in sentences."""
-    f, levels = certificate["figures"], certificate["levels"]
-    noise = levels["quiet_expert"]["value"] - levels["expert"]["value"]
-    gap = f["gap"]
+    f, levels = certificate.figures, certificate.levels
+    noise = levels["quiet_expert"].value - levels["expert"].value
+    gap = f.gap
     text = [
-        f"On {certificate['tasks']} held-out tasks the adapted policy lacks {_show(gap)} of the "
-        f"expert's return of {levels['expert']['value']:.4g}, both with action noise: that is what "
+        f"On {certificate.tasks} held-out tasks the adapted policy lacks {_show(gap)} of the "
+        f"expert's return of {levels['expert'].value:.4g}, both with action noise: that is what "
         f"imitation loses. The noise itself costs the expert {noise:.3g}.",
-        f"Measured in the states that the policy visits (mean KL {f['mean_kl']['value']:.3g} nats, "
-        f"actions are worth up to {f['delta']['value']:.3g} more or less), the loss adds up to "
-        f"{_show(f['decomposition'])}; the sharp bound is {_show(f['sharp'])}.",
+        f"Measured in the states that the policy visits (mean KL {f.mean_kl.value:.3g} nats, "
+        f"actions are worth up to {f.delta.value:.3g} more or less), the loss adds up to "
+        f"{_show(f.decomposition)}; the sharp bound is {_show(f.sharp)}.",
     ]
-    if not _overlap(gap, f["decomposition"]):
+    if not _overlap(gap, f.decomposition):
         text.append(
             "These two should agree and do not: compare more states with --sampling.states before "
             "trusting the bounds."
         )
     for name, label in (("sharp", "The sharp bound"), ("published", "The bound as printed")):
-        verdict = certificate["verdicts"][name]
-        text.append(_verdict(label, verdict, certificate))
+        text.append(_verdict(label, certificate.verdicts[name], certificate))
     return text
 
 
-def _overlap(a: dict[str, float], b: dict[str, float]) -> bool:
-    return a["low"] <= b["high"] and b["low"] <= a["high"]
+def _overlap(a: Figure, b: Figure) -> bool:
+    return a.low <= b.high and b.low <= a.high
 
 
-def _verdict(label: str, verdict: dict[str, Any], certificate: dict[str, Any]) -> str:
-    room, f = certificate["room"], certificate["figures"]
+def _verdict(label: str, verdict: Verdict, certificate: Certificate) -> str:
+    room, f = certificate.room, certificate.figures
     if room <= 0:
         return (
             f"{label} cannot say anything: the expert is not better than an untrained policy in "
             "these tasks."
         )
-    share = (
-        f"{100 * verdict['ratio']:,.0f} % of the {_number(room)} that separate the expert from an "
-    )
-    if not verdict["vacuous"]:
+    share = f"{100 * verdict.ratio:,.0f} % of the {_number(room)} that separate the expert from an "
+    if not verdict.vacuous:
         return f"{label} is not vacuous: {share}untrained policy."
-    text = f"{label} is vacuous: {_number(verdict['bound'])} is {share}untrained policy."
-    if verdict["informative_kl"] is not None:
-        error = (2 * f["epsilon"]["value"]) ** 0.5
+    text = f"{label} is vacuous: {_number(verdict.bound)} is {share}untrained policy."
+    if verdict.informative_kl is not None:
+        error = (2 * f.epsilon.value) ** 0.5
         text += (
-            f" With this delta it would speak below a KL of {verdict['informative_kl']:.2g} nats, "
-            f"mean actions {verdict['informative_error']:.2g} standard deviations apart, in every "
-            f"state; the largest found is {f['epsilon']['value']:.3g} nats ({error:.2g})."
+            f" With this delta it would speak below a KL of {verdict.informative_kl:.2g} nats, "
+            f"mean actions {verdict.informative_error:.2g} standard deviations apart, in every "
+            f"state; the largest found is {f.epsilon.value:.3g} nats ({error:.2g})."
         )
     return text
 
 
-def _show(figure: dict[str, float]) -> str:
-    value, low, high = (_number(figure[name]) for name in ("value", "low", "high"))
+def _show(figure: Figure) -> str:
+    value, low, high = (_number(x) for x in (figure.value, figure.low, figure.high))
     return f"{value} [{low}, {high}]"
 
 

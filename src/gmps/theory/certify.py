@@ -5,7 +5,6 @@ figures are those of `gmps.theory.estimate`, in units of undiscounted return.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
@@ -21,33 +20,20 @@ from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import MethodState
 from gmps.runs.run import Run
-from gmps.settings import Settings, seed_setting, setting
-from gmps.theory.certificate import CERTIFICATE, FORMAT
-from gmps.theory.estimate import Estimates, Samples, estimate, judge, unit_figures
-from gmps.theory.sample import SamplingConfig, answers, collect
+from gmps.theory.certificate import (
+    FORMAT,
+    Certificate,
+    CertifyConfig,
+    Earlier,
+    TaskCertificate,
+    write_certificate,
+)
+from gmps.theory.estimate import Estimates, Figure, Samples, estimate, judge, unit_figures
+from gmps.theory.sample import answers, collect
 from gmps.training.clone import CLONE, clone_controller, fit_clone
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe
 from gmps.training.train import restore
-
-
-@dataclass(frozen=True)
-class CertifyConfig(Settings):
-    """Settings of `gmps certify`."""
-
-    tasks: int | None = setting(None, at_least=1)
-    """Held-out tasks, evenly chosen; all by default."""
-    std: float | None = setting(
-        None, above=0, at_most=100, because="the KL needs policies with noise"
-    )
-    """Standard deviation with which policy and expert act; by default the policy's own."""
-    adaptation_episodes: int = setting(20, at_least=1)
-    """Episodes of own experience for the adaptation step."""
-    history: int = setting(0, at_least=0)
-    """Also certify this many evenly chosen checkpoints of those that the run has kept."""
-    seed: int = seed_setting()
-    """Seed of everything random."""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
 def certify_run(
@@ -57,7 +43,7 @@ def certify_run(
     settings: CertifyConfig,
     checkpoint: str = "best",
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Certificate:
     """Certify a run's best or latest checkpoint; writes and returns `certificate.json`.
 
     Raises:
@@ -84,21 +70,21 @@ def certify_run(
         say(f"certifying round {step}")
         earlier, _ = run.checkpoints.load(step, state)
         found = certifier.estimates(earlier)[0]
-        history.append({"round": step, "figures": _figures(found)})
-    certificate = {
-        "format": FORMAT,
-        "family": config.family,
-        "method": config.method,
-        "seed": config.seed,
-        "checkpoint_round": metadata["round"],
-        "expert": source,
-        "horizon": experiment.world.family.spec.horizon,
-        "settings": asdict(settings),
+        history.append(Earlier(step, found))
+    certificate = Certificate(
+        format=FORMAT,
+        family=config.family,
+        method=config.method,
+        seed=config.seed,
+        checkpoint_round=metadata["round"],
+        expert=source,
+        horizon=experiment.world.family.spec.horizon,
+        settings=settings,
         **result,
-        "history": history,
-        "env_steps": certifier.env_steps,
-    }
-    run.write_json(CERTIFICATE, certificate)
+        history=tuple(history),
+        env_steps=certifier.env_steps,
+    )
+    write_certificate(run.path, certificate)
     return certificate
 
 
@@ -164,7 +150,7 @@ class _Certifier:
         return estimate(samples, self.world.family.spec.horizon), samples
 
     def certify(self, state: MethodState, untrained: Policy) -> dict[str, Any]:
-        """Estimates, levels, verdicts and a row for each task."""
+        """Estimates, levels, verdicts and a row for each task: fields of the certificate."""
         found, samples = self.estimates(state)
         before = self.experiment.method.policy(state)
         std, horizon = self.std(before), self.world.family.spec.horizon
@@ -182,15 +168,14 @@ class _Certifier:
             "quiet_expert": quiet,
         }
         room = float(samples.expert_return.mean() - none.mean())
-        verdicts = {k: v._asdict() for k, v in judge(found, room, horizon).items()}
         return {
             "tasks": self.count,
-            "std": [float(x) for x in std],
-            "figures": _figures(found),
+            "std": tuple(float(x) for x in std),
+            "figures": found,
             "levels": {name: _level(x) for name, x in levels.items()},
             "mean_kl_before": kl_before,
             "room": room,
-            "verdicts": verdicts,
+            "verdicts": judge(found, room, horizon),
             "rows": self._rows(samples, levels),
         }
 
@@ -219,29 +204,25 @@ class _Certifier:
         self.env_steps += env_steps(data)
         return np.asarray(data.returns.mean(-1), np.float64).reshape(self.count, -1)
 
-    def _rows(self, samples: Samples, levels: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    def _rows(self, samples: Samples, levels: dict[str, np.ndarray]) -> tuple[TaskCertificate, ...]:
         horizon, parts = self.world.family.spec.horizon, unit_figures(samples)
         words = describe(self.world.family, self.tasks)
-        return [
-            {
-                "task": text,
+        return tuple(
+            TaskCertificate(
+                task=text,
                 **{name: float(x[i].mean()) for name, x in levels.items()},
-                "gap": float(levels["expert"][i].mean() - levels["adapted"][i].mean()),
-                "sharp": horizon * float(parts["weighted_span"][i].mean()),
-                "mean_kl": float(parts["mean_kl"][i].mean()),
-                "delta": float(parts["top_span"][i].max()),
-            }
+                gap=float(levels["expert"][i].mean() - levels["adapted"][i].mean()),
+                sharp=horizon * float(parts["weighted_span"][i].mean()),
+                mean_kl=float(parts["mean_kl"][i].mean()),
+                delta=float(parts["top_span"][i].max()),
+            )
             for i, text in enumerate(words)
-        ]
+        )
 
 
-def _figures(found: Estimates) -> dict[str, dict[str, float]]:
-    return {name: figure._asdict() for name, figure in found._asdict().items()}
-
-
-def _level(returns: Float[np.ndarray, "task repeat"]) -> dict[str, float]:
+def _level(returns: Float[np.ndarray, "task repeat"]) -> Figure:
     low, high = stratified_bootstrap(lambda x: x.mean((-1, -2)), returns)
-    return {"value": float(returns.mean()), "low": low, "high": high}
+    return Figure(float(returns.mean()), low, high)
 
 
 def _spread(steps: list[int], n: int) -> list[int]:

@@ -5,6 +5,7 @@ notation is that of `gmps.theory.bounds`. These are estimates, not guarantees: t
 a sample is at most the true largest, and the noise of `q` widens its span.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ class Samples(NamedTuple):
     q_expert: Float[np.ndarray, "task repeat s n"]
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True)
+class Figure:
     """An estimate with its 95 % interval."""
 
     value: float
@@ -38,7 +40,8 @@ class Figure(NamedTuple):
     high: float
 
 
-class Estimates(NamedTuple):
+@dataclass(frozen=True)
+class Estimates:
     """The gap, its bounds and what they are made of; means over tasks unless said otherwise."""
 
     #: Return of the expert minus that of the policy.
@@ -115,7 +118,8 @@ def _top(x: Float[np.ndarray, "draw task repeat"]) -> Any:
     return x.max((-1, -2))
 
 
-class Verdict(NamedTuple):
+@dataclass(frozen=True)
+class Verdict:
     """Whether a bound says anything about a run, and at what error it would."""
 
     #: The bound, in units of return.

@@ -328,6 +328,11 @@ def train_expert(run: Run, training: ExpertTraining, watch: Watcher | None = Non
             if done > saved:
                 run.save(done, state, None, {"env_steps": steps})
             raise
+        except Exception as error:
+            # A round that broke off has overwritten the state before it.
+            kept = f"The state after round {saved} is" if saved >= 0 else "Nothing yet is"
+            error.add_note(f"{kept} saved in {run.path}; the same command goes on there.")
+            raise
 
 
 def save_experts(

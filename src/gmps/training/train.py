@@ -54,8 +54,9 @@ def train(
     """Train to the last round, from the last checkpoint where there is one.
 
     Every round draws from `fold_in(key, round)`, so that a resumed run repeats an uninterrupted
-    one. Where a callback stops it the run is complete up to there, and may be resumed. Ctrl-C saves
-    the last complete round and is raised again; one from within a callback drops that round.
+    one. Where a callback stops it the run is complete up to there, and may be resumed. Ctrl-C, and
+    any error but of the system, saves the last complete round and is raised again; one from within
+    a callback drops that round. An error has a note that says what is saved.
     """
     if not (run.path / EXPERTS).exists():
         save_expert_data(run.path, experiment.data)
@@ -87,11 +88,21 @@ def train(
                 saved = round_
             if last:
                 break
-    except KeyboardInterrupt:
+    except BaseException as error:
         complete = int(state.round) - 1
-        if complete > saved:
+        # Where the machine failed, writing more may fail as well.
+        if complete > saved and not isinstance(error, OSError):
             run.save(complete, state, score, {"env_steps": steps})
+            saved = complete
+        if not isinstance(error, KeyboardInterrupt):
+            error.add_note(what_is_safe(run, saved))
         raise
+
+
+def what_is_safe(run: Run, saved: int) -> str:
+    """What is left of a training that ended in an error, and how it goes on."""
+    state = f"The state after round {saved} is saved" if saved >= 0 else "No round is saved yet"
+    return f"{state}; mend it, then go on with: gmps resume {run.path}"
 
 
 def _start(config: TrainConfig, experiment: Experiment) -> MethodState:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.actors import Actor, RememberingActor
 from gmps.core.types import Params, Rollout, Shared, Task, tree_index
-from gmps.errors import GmpsError
+from gmps.errors import GmpsError, UserCodeError
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.gymnasium_family import Batch, GymnasiumFamily, Stepped
@@ -109,10 +109,10 @@ class TaskEnv(gymnasium.Env):
     def _shown(self, obs: Any) -> Float[np.ndarray, " obs"]:
         return self.spaces.flat(obs).astype(np.float64)
 
-    def _failed(self, what: str, error: Exception) -> RuntimeError:
-        return RuntimeError(
+    def _failed(self, what: str, error: Exception) -> UserCodeError:
+        return UserCodeError(
             f"{self.family.name}: {what} failed in task {self.task_parameter}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}."
         )
 
 
