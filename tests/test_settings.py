@@ -8,9 +8,25 @@ from typing import Any, Literal
 
 import pytest
 
-from gmps.commands.demo import Demo
-from gmps.commands.expert import Eval
-from gmps.commands.sweep import Sweep
+from gmps.commands import (
+    adapt,
+    certify,
+    demo,
+    demos,
+    diagnose,
+    doctor,
+    eval,
+    expert,
+    explore,
+    export,
+    render,
+    report,
+    resume,
+    sweep,
+    tasks,
+    train,
+)
+from gmps.commands.cli import COMMANDS
 from gmps.core.trust_region import TrustRegionConfig
 from gmps.errors import GmpsError
 from gmps.evaluation.diagnose import DiagnoseConfig
@@ -39,7 +55,12 @@ EXAMPLES: list[Settings] = [
     *(MamlConfig(), MultitaskBcConfig(), MultitaskConfig(), PpoConfig(), PearlConfig()),
     *(PlainConfig(), CertifyConfig(), SamplingConfig()),
     *(preset("point-goal"), ExpertConfig("point-goal", "per-task")),
-    *(Demo(), Eval(), Sweep()),
+    *(adapt.Adapt(), certify.Certify(), demo.Demo(), diagnose.Diagnose(), doctor.Doctor()),
+    *(eval.Eval(), expert.Eval(), expert.Train(ExpertConfig("point-goal")), explore.Explore("x")),
+    *(export.Export(), render.Render((0.0,)), report.Report(["x"]), tasks.Tasks()),
+    *(resume.Resume(preset("point-goal")), sweep.Sweep(), train.Train(preset("point-goal"))),
+    *(demos.Import("x", "point-goal", "y"), demos.Record("x"), demos.Info("x")),
+    *(demos.Export("x", "point-goal", "minari", "y"),),
 ]
 HUGE = 99999999999999999999
 
@@ -84,6 +105,20 @@ def test_every_settings_class_is_here():
     assert ours == {type(example) for example in EXAMPLES}
 
 
+def test_every_command_has_rules():
+    """The options of a command are settings; what else is in its module is no command."""
+    modules = (adapt, certify, demo, demos, diagnose, doctor, eval, expert, explore, export)
+    modules += (render, report, resume, sweep, tasks, train)
+    assert {m.__name__.rpartition(".")[2] for m in modules} == set(COMMANDS)
+    commands = {
+        c
+        for m in modules
+        for c in vars(m).values()
+        if dataclasses.is_dataclass(c) and "example" in str(c.__doc__)
+    }
+    assert commands <= {type(example) for example in EXAMPLES}
+
+
 @pytest.mark.parametrize(("example", "field", "kind"), fields())
 def test_nonsense_is_one_sentence_and_the_rest_keeps_the_rule(example, field, kind):
     kinds, name, rules = numbers_of(kind), field.name, field.metadata
@@ -118,6 +153,7 @@ def test_a_number_without_a_bound_below_is_meant():
     assert unbounded == {
         *(f"{method}Config.bias_init" for method in ("Gmps", "Maml")),
         *("ExpertThreshold.mean_return", "SacConfig.target_entropy"),
+        *("Adapt.task", "Render.task"),
     }
 
 
@@ -133,6 +169,7 @@ class Outer(Settings):
     inner: Inner = field(default_factory=Inner)
     layers: tuple[int, ...] = setting((8,), at_least=1, not_empty="layer")
     pair: tuple[int, float] = (1, 2.0)
+    folder: str | None = None
     limit: float | None = setting(1.0, above=0, infinite=True)
 
     def rules(self):
@@ -160,6 +197,7 @@ class Outer(Settings):
         (lambda: Outer(layers=[8]), "layers is [8]; it must be a tuple."),  # pyright: ignore
         (lambda: Outer(pair=(1,)), "pair is (1,); it must have 2 entries."),  # pyright: ignore
         (lambda: Outer(limit=-math.inf), "limit is -inf; it must be above 0."),
+        (lambda: Outer(folder=""), "folder is empty; leave it out, or name something."),
         (lambda: Outer(inner=3), "inner is 3; it must be a Inner."),  # pyright: ignore
         (lambda: Outer(layers=(1,) * 4), "layers is (1, 1, 1, 1); it must have at most 3 entries."),
     ],

@@ -2,7 +2,6 @@
 allocated, and nothing is ever unpickled."""
 
 import math
-import os
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -36,14 +35,6 @@ def members(archive: zipfile.ZipFile) -> dict[str, str]:
 def unpacked_size(archive: zipfile.ZipFile, names: list[str]) -> int:
     """Bytes that these files of the archive say to hold."""
     return sum(archive.getinfo(name).file_size for name in names)
-
-
-def memory() -> int:
-    """Bytes of memory that this machine has; where it does not say, 8 GB."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30
 
 
 def read_member(

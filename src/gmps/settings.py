@@ -174,6 +174,8 @@ def _broken(kind: Any, value: Any, rules: Any) -> str | None:
     if origin in (typing.Union, types.UnionType):
         if value is None and types.NoneType in arguments:
             return None
+        if value == "" and str in arguments:
+            return "leave it out, or name something"
         found = [_broken(k, value, rules) for k in arguments if k is not types.NoneType]
         return None if None in found else found[0]
     if origin is typing.Literal:

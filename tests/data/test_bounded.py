@@ -113,7 +113,7 @@ def test_archives_that_unpack_to_more_than_memory_holds(tmp_path, monkeypatch):
     ):
         for name in packed.namelist():
             bomb.writestr(name, packed.read(name))
-    monkeypatch.setattr(npz, "_memory", lambda: 1_000_000)
+    monkeypatch.setattr(npz, "usable_memory", lambda: 1_000_000)
     with pytest.raises(ValueError, match=r"bomb\.npz unpacks to 0\.0025 GB, and this machine has"):
         load_demos(tmp_path / "bomb.npz", FAMILY)
 

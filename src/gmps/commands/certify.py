@@ -11,6 +11,7 @@ from gmps.commands.cli import console, leading, parse
 from gmps.experts.base import reporting_faults
 from gmps.report import write_report
 from gmps.runs.run import REPORT, Run
+from gmps.settings import Settings
 from gmps.theory.certificate import CERTIFICATE, Certificate, CertifyConfig, in_words
 from gmps.theory.certify import certify_run
 from gmps.training.config import TrainConfig
@@ -18,7 +19,7 @@ from gmps.training.experiment import load_experiment
 
 
 @dataclass(frozen=True)
-class Certify:
+class Certify(Settings):
     """Bound how far the adapted policies of a run can be from their expert, on held-out tasks.
 
     Estimates what the theorem of GMPS is made of by putting the simulator back into visited states,

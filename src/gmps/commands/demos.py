@@ -23,6 +23,7 @@ from gmps.data.mapping import Mapping, load_mapping
 from gmps.data.minari_io import dataset_id
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor, reporting_faults
+from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
 from gmps.training.expert_sources import find_expert
@@ -30,7 +31,7 @@ from gmps.worlds.factory import make_world
 
 
 @dataclass(frozen=True)
-class Import:
+class Import(Settings):
     """Check recordings of demonstrations and write them as a Minari dataset of a family.
 
     The kind of the source is recognised by its contents: an .npz file, a Minari dataset, a
@@ -57,7 +58,7 @@ class Import:
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Settings):
     """Let an expert show the tasks of a family, and write its episodes.
 
     In a Minari dataset the option `task` of each episode holds the task parameter.
@@ -74,23 +75,16 @@ class Record:
     """scripted, FILE.py:FUNCTION, or folders of `gmps expert train`."""
     split: Literal["train", "heldout"] = "train"
     """Which of the family's lists of tasks."""
-    episodes: int = 20
+    episodes: int = setting(20, at_least=1)
     """Episodes of each task."""
-    std: float = 0.0
+    std: float = setting(0.0, at_least=0, at_most=100)
     """Noise on the expert's actions. The dataset holds the actions as taken."""
-    seed: int = 0
+    seed: int = seed_setting()
     """Seed of everything random."""
-
-    def __post_init__(self):
-        if self.episodes < 1 or not 0 <= self.std < float("inf"):
-            raise GmpsError(
-                f"episodes is {self.episodes} and std {self.std}; record at least 1 episode, with "
-                "a std of 0 or more."
-            )
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Settings):
     """Write demonstrations in the format of another project.
 
     example:
@@ -109,7 +103,7 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Info:
+class Info(Settings):
     """Say what is in a file or dataset of demonstrations; nothing is written.
 
     example:

@@ -28,7 +28,7 @@ from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
-class Diagnose:
+class Diagnose(Settings):
     """Say why adaptation works or fails: does the update tell the tasks apart, and does it help?
 
     Makes several updates of each task, each from episodes of its own, and compares them. Says too

@@ -20,6 +20,7 @@ from gmps.cores import usable_cores
 from gmps.errors import GmpsError
 from gmps.experts.base import ExpertActor
 from gmps.runs.versions import collect_versions, conflicts, installed
+from gmps.settings import Settings
 from gmps.sim.gl import choose_gl
 from gmps.sim.mjx import missing
 from gmps.tasks import make_family
@@ -30,7 +31,7 @@ _VARIABLES = ("GMPS_", "JAX_", "XLA_", "MUJOCO_", "CUDA_VISIBLE", "OMP_NUM", "PY
 
 
 @dataclass(frozen=True)
-class Doctor:
+class Doctor(Settings):
     """Check the installation: versions, devices, simulation, rendering.
 
     examples:

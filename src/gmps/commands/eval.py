@@ -13,14 +13,16 @@ from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import JUDGE, Harness, HarnessConfig, run_harness, write_harness
 from gmps.runs.run import HARNESS, Run
+from gmps.settings import Settings
 from gmps.training.config import TrainConfig
+from gmps.training.cost import require_evaluation_memory
 from gmps.training.experiment import Experiment, load_experiment, run_family
 from gmps.training.judge import with_evaluation
 from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
-class Eval:
+class Eval(Settings):
     """Judge a run on held-out tasks: before and after 1..k steps, controls, expert.
 
     Writes scores.json, paths.npz and report.html into the run, replacing older ones.
@@ -57,6 +59,7 @@ def run(argv: Sequence[str]) -> int:
                 f"--harness metaworld judges Meta-World's benchmarks, but {folder} is a run on "
                 f"{stored.family}."
             )
+        require_evaluation_memory(command.config, family)
         config = with_evaluation(stored, command.config)
         own = command.harness == "own"
         experiment = load_experiment(opened, config, family=command.family, ask=own)

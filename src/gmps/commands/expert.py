@@ -23,6 +23,7 @@ from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import TaskFamily
 from gmps.tracking.follow import Tracker, Tracking, follow, require_trackers
+from gmps.training.cost import require_expert_memory
 from gmps.training.expert_curves import draw_curve
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_apart import train_apart
@@ -43,7 +44,7 @@ PAGE = ("run", "on", "address", "track", "kind", "rounds", "seed", "tasks", "thr
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Settings):
     """Train SAC experts that see the task: one for all tasks, or one for each.
 
     A folder that holds an interrupted training goes on.
@@ -135,6 +136,7 @@ def train_in(
     Trackers call it `name`, by default like the folder.
     """
     family = make_family(config.family)
+    require_expert_memory(config, family)
     n = 1 if config.kind == "contextual" else len(per_task(family, config)[0])
     opened = open_training(folder, config)
     if opened is None:

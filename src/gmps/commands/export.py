@@ -13,6 +13,7 @@ from gmps.evaluation.scores import Scores, read_scores
 from gmps.runs.forms import Form, require_forms, write_forms
 from gmps.runs.policy_file import load_policy
 from gmps.runs.run import Run
+from gmps.settings import Settings
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 from gmps.training.export import export
@@ -20,7 +21,7 @@ from gmps.training.train import restore
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Settings):
     """Write a trained policy for a robot's computer: explore, adapt and act with numpy alone.
 
     The folder holds weights, how to explore and to adapt, and a model card. `gmps.deploy` reads it;

@@ -28,7 +28,9 @@ def in_words(error: BaseException) -> str | None:
     sentence = _sentence(error)
     if sentence is None:
         return None
-    parts = [sentence, *getattr(error, "__notes__", ())]
+    # JAX adds a note about its own frames, which are not shown anyway.
+    notes = (x for x in getattr(error, "__notes__", ()) if not x.startswith("--------"))
+    parts = [sentence, *notes]
     frames = users_frames(error)
     if frames:
         parts.append("In your code:\n" + "".join(frames).rstrip())

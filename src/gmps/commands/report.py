@@ -8,10 +8,11 @@ import tyro
 from gmps.commands.cli import console, parse
 from gmps.errors import GmpsError
 from gmps.report import write_report
+from gmps.settings import Settings
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Settings):
     """Write one self-contained HTML page about one run, or comparing several.
 
     example:

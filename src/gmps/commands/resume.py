@@ -12,6 +12,7 @@ from gmps.commands.session import train_and_judge
 from gmps.commands.train import two_phases
 from gmps.errors import GmpsError
 from gmps.runs.run import Run
+from gmps.settings import Settings
 from gmps.tracking.follow import Tracker, require_trackers
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment, run_family, trains_expert
@@ -22,7 +23,7 @@ FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert", "add
 
 
 @dataclass(frozen=True)
-class Resume:
+class Resume(Settings):
     """Go on with an interrupted run, or with a finished one for more rounds.
 
     Settings that change the outcome must be those the run was started with.

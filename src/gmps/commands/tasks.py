@@ -11,6 +11,7 @@ import tyro
 from gmps.commands.cli import console, parse
 from gmps.core.types import task_count
 from gmps.metaworld.family import METAWORLD
+from gmps.settings import Settings
 from gmps.sim.mjx import missing
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
@@ -20,7 +21,7 @@ from gmps.worlds.mjx_world import refusal
 
 
 @dataclass(frozen=True)
-class Tasks:
+class Tasks(Settings):
     """List the task families: spaces, horizon, rewards, task lists, experts, simulators.
 
     example:

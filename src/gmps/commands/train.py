@@ -15,6 +15,7 @@ from gmps.methods.registry import option_prefix
 from gmps.presets import Preset, preset
 from gmps.presets.files import load_settings
 from gmps.runs.run import Run, refuse_taken
+from gmps.settings import Settings
 from gmps.tasks import family_names, make_family
 from gmps.tracking.follow import Tracker, require_trackers
 from gmps.training.config import TrainConfig
@@ -28,7 +29,7 @@ PAGE = (
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Settings):
     """Meta-train a policy, judge it on held-out tasks beside its controls, and write a report.
 
     example:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gmps.arrays import SHARE, members, memory, open_archive, read_member, unpacked_size
+from gmps.arrays import SHARE, members, open_archive, read_member, unpacked_size
 from gmps.errors import GmpsError
+from gmps.memory import usable_memory
 
 #: How other files start, and what to do with them.
 _STARTS = {
@@ -49,10 +50,11 @@ def read_npz(
                 raise GmpsError(f"{path} lacks the array {name}; it holds {listed}.")
         wanted = [name for name in (*required, *optional) if name in found]
         size = unpacked_size(archive, [found[name] for name in wanted])
-        if size > SHARE * memory():
+        most = usable_memory()
+        if size > SHARE * most:
             raise GmpsError(
                 f"{path} unpacks to {size / 1e9:.3g} GB, and this machine has "
-                f"{memory() / 1e9:.3g} GB of memory; split it, or save it as a Minari dataset."
+                f"{most / 1e9:.3g} GB of memory; split it, or save it as a Minari dataset."
             )
         arrays = {name: read_member(path, archive, name, found[name]) for name in wanted}
     return arrays, tuple(name for name in found if name not in wanted)

@@ -1,7 +1,9 @@
 """Published task lists: the fixed tasks of a split, and even selections of them; single ones."""
 
+import warnings
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -44,6 +46,9 @@ def task_of(family: TaskFamily, numbers: Sequence[float], called: str = "The tas
 
     Raises:
         GmpsError: there are too many or too few, or one is not finite.
+
+    Warns:
+        UserWarning: it lies far outside of the family's own tasks.
     """
     size = family.spec.context_size
     if len(numbers) != size:
@@ -55,4 +60,24 @@ def task_of(family: TaskFamily, numbers: Sequence[float], called: str = "The tas
         raise GmpsError(
             f"{called} is {' '.join(f'{x:g}' for x in numbers)}; every number must be finite."
         )
-    return jnp.asarray([numbers], jnp.float32)
+    task = jnp.asarray([numbers], jnp.float32)
+    _warn_of_strange(family, task, called)
+    return task
+
+
+def _warn_of_strange(family: TaskFamily, task: Task, called: str) -> None:
+    """Warn where a task is outside of the family's lists by more than half of their width."""
+    listed = [jax.vmap(family.context)(family.tasks(split)) for split in ("train", "heldout")]
+    contexts = np.concatenate([np.asarray(x) for x in listed])
+    low, high = contexts.min(0), contexts.max(0)
+    own = np.asarray(jax.vmap(family.context)(task))[0]
+    margin = (high - low) / 2
+    for x, least, most in zip(own, low - margin, high + margin, strict=True):
+        if not least <= x <= most:
+            words = ", ".join(f"{a:.3g} to {b:.3g}" for a, b in zip(low, high, strict=True))
+            warnings.warn(
+                f"{called} has {x:.6g}, far outside of the tasks of {family.name} ({words}); "
+                "nothing was learned there, and it may be out of reach.",
+                stacklevel=4,
+            )
+            return

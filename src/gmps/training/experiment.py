@@ -26,6 +26,7 @@ from gmps.tasks import make_family
 from gmps.tasks.base import Split, TaskFamily
 from gmps.training.clone import CLONE, clone_controller
 from gmps.training.config import TrainConfig
+from gmps.training.cost import require_memory
 from gmps.training.expert_data import ExpertData, KnownLevels, load_expert_data
 from gmps.training.expert_sources import find_expert
 from gmps.training.gather_experts import gather_expert_data
@@ -124,12 +125,13 @@ def trains_expert(config: TrainConfig, family: TaskFamily) -> bool:
 
 
 def require_fit(config: TrainConfig, family: TaskFamily) -> None:
-    """That the method can learn in the family.
+    """That the method can learn in the family, and that there is memory for it.
 
     Raises:
         GmpsError: it cannot, such as a method of states in a family that shows pictures.
     """
     method_class(config.method).require_fit(config.settings, family)
+    require_memory(config, family)
 
 
 def prepare(

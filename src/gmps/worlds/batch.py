@@ -10,13 +10,14 @@ from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
 from gmps.tasks.base import TaskFamily
 from gmps.worlds.base import Draws
+from gmps.worlds.cost import require_room_for
 
 
-def check_batch(params: Params, tasks: Task, episodes: int) -> int:
+def check_batch(family: TaskFamily, params: Params, tasks: Task, episodes: int) -> int:
     """The number of tasks, if parameters and tasks belong together.
 
     Raises:
-        GmpsError: they do not, or `episodes` is below 1.
+        GmpsError: they do not, or `episodes` is below 1, or they would not fit into memory.
     """
     own = () if isinstance(params, Shared) else params
     counts, axes = (
@@ -35,6 +36,7 @@ def check_batch(params: Params, tasks: Task, episodes: int) -> int:
         )
     if episodes < 1:
         raise GmpsError(f"episodes is {episodes}; a rollout needs at least 1.")
+    require_room_for(family, counts[0], episodes)
     return counts[0]
 
 

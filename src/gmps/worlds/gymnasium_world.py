@@ -233,7 +233,7 @@ class GymnasiumWorld:
                 f"{self.family.name}: a Gymnasium environment cannot be started in a given state; "
                 "give a key."
             )
-        batch = check_batch(params, tasks, episodes) * episodes
+        batch = check_batch(self.family, params, tasks, episodes) * episodes
         seed_key, noise_key = jax.random.split(key)
         first = int(jax.random.randint(seed_key, (), 0, 2**30))
         noise = ep.draw_noise(actor, self.family.spec.horizon, batch, episodes, noise_key)

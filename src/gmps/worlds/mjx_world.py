@@ -55,7 +55,7 @@ class MjxWorld:
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
-        count = check_batch(params, tasks, episodes)
+        count = check_batch(self.family, params, tasks, episodes)
         draws = draw(self.family, actor, episodes, tasks, key)
         edits = self._edits(tasks, count)
         with jax.enable_x64(True):

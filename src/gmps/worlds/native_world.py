@@ -51,7 +51,7 @@ class NativeWorld:
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
-        count = check_batch(params, tasks, episodes)
+        count = check_batch(self.family, params, tasks, episodes)
         starts, noise = jax.device_get(draw(self.family, actor, episodes, tasks, key))
         models = None
         if self._mujoco_family.edits_model:

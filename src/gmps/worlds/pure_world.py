@@ -26,7 +26,7 @@ class PureWorld:
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
-        check_batch(params, tasks, episodes)
+        check_batch(self.family, params, tasks, episodes)
         draws = draw(self.family, actor, episodes, tasks, key)
         record = self._record(actor, episodes, params, tasks, *draws)
         return ep.finish(self.family, episodes, tasks, record)

@@ -42,7 +42,7 @@ class RayWorld:
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
-        count = check_batch(params, tasks, episodes)
+        count = check_batch(self.family, params, tasks, episodes)
         if actor not in self._stored:
             self._stored[actor] = self._ray.put((self.family, actor))
         params, tasks = jax.device_get((params, tasks))
