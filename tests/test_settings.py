@@ -127,8 +127,8 @@ def test_nonsense_is_one_sentence_and_the_rest_keeps_the_rule(example, field, ki
         assert refused(example, name, wrap(HUGE)) is not None
         return
     for value in (math.nan, 1e300, -1e300, HUGE, -HUGE, 10**400, "1", True, b"", (None,), object):
-        if float in kinds and value in (HUGE, -HUGE):
-            continue  # a float holds that
+        if (float in kinds and value in (HUGE, -HUGE)) or (value == "1" and "str" in str(kind)):
+            continue  # a float holds that; a file may be called that
         assert refused(example, name, wrap(value)) is not None, value
     infinite = refused(example, name, wrap(math.inf)) is None
     assert infinite == bool(rules.get("infinite"))
