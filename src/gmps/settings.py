@@ -227,7 +227,7 @@ def _out_of_bounds(value: Any, rules: Any, limit: float) -> str | None:
     elif abs(value) > max(limit, bounds.get("at_most", limit)):
         kept, side = False, "at_most" if value > 0 else "at_least"
         if side not in bounds:
-            words = [*words, f"{_BOUNDS[side][1]} {math.copysign(limit, value):.10g}"]
+            words = [*words, f"{_BOUNDS[side][1]} {limit if value > 0 else -limit:.10g}"]
     because = f"{rules['because']}, so " if rules.get("because") else ""
     return None if kept else f"{because}it must be {' and '.join(words)}"
 
