@@ -172,27 +172,28 @@ def _broken(kind: Any, value: Any, rules: Any) -> str | None:
     """The rule that a value breaks, in words."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        if value is None and types.NoneType in arguments:
-            return None
-        if value == "" and str in arguments:
-            return "leave it out, or name something"
-        found = [_broken(k, value, rules) for k in arguments if k is not types.NoneType]
-        return None if None in found else found[0]
+        return _broken_union(arguments, value, rules)
     if origin is typing.Literal:
         return None if value in arguments else f"it must be {_one_of(arguments)}"
-    if origin is tuple:
-        return _broken_tuple(arguments, value, rules)
-    if origin is list:
-        fits = isinstance(value, list)
-        return (
-            _broken_tuple((*arguments, ...), tuple(value), rules) if fits else "it must be a list"
-        )
+    if origin in (tuple, list):
+        if not isinstance(value, origin):
+            return f"it must be a {origin.__name__}"
+        kinds = (*arguments, ...) if origin is list else arguments
+        return _broken_entries(kinds, tuple(value), rules)
     return _broken_plain(kind, value, rules)
 
 
-def _broken_tuple(kinds: tuple[Any, ...], value: Any, rules: Any) -> str | None:
-    if not isinstance(value, tuple):
-        return "it must be a tuple"
+def _broken_union(kinds: tuple[Any, ...], value: Any, rules: Any) -> str | None:
+    """The same where one of several kinds is enough."""
+    if value is None and types.NoneType in kinds:
+        return None
+    if value == "" and str in kinds:
+        return "leave it out, or name something"
+    found = [_broken(k, value, rules) for k in kinds if k is not types.NoneType]
+    return None if None in found else found[0]
+
+
+def _broken_entries(kinds: tuple[Any, ...], value: tuple[Any, ...], rules: Any) -> str | None:
     if not value and rules.get("not_empty"):
         return f"name at least one {rules['not_empty']}"
     if kinds[-1] is Ellipsis:

@@ -17,7 +17,7 @@ from gmps.runs.policy_file import save_policy
 from gmps.runs.run import Run
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.lists import task_of
-from gmps.training.config import TrainConfig
+from gmps.training.config import TrainConfig, with_environments
 from gmps.training.experiment import load_experiment
 from gmps.training.export import spaces
 from gmps.training.train import restore
@@ -50,6 +50,8 @@ class Adapt(Settings):
     """Which checkpoint to adapt."""
     family: str | None = None
     """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
+    environments: int | None = setting(None, at_least=1)
+    """Of Gymnasium environments, at most how many at once; by default as in training."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -73,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
             "--episodes FOLDER."
         )
     run = Run.open(folder)
-    config = run.load_config(TrainConfig)
+    config = with_environments(run.load_config(TrainConfig), command.environments)
     label = "_".join(f"{x:g}" for x in command.task)
     out = require_new_file(command.out or run.path / f"adapted-{label}.safetensors")
     experiment = load_experiment(run, config, family=command.family)

@@ -13,8 +13,8 @@ from gmps.evaluation.evaluate import EvaluationConfig
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import JUDGE, Harness, HarnessConfig, run_harness, write_harness
 from gmps.runs.run import HARNESS, Run
-from gmps.settings import Settings
-from gmps.training.config import TrainConfig
+from gmps.settings import Settings, setting
+from gmps.training.config import TrainConfig, with_environments
 from gmps.training.cost import require_evaluation_memory
 from gmps.training.experiment import Experiment, load_experiment, run_family
 from gmps.training.judge import with_evaluation
@@ -38,6 +38,8 @@ class Eval(Settings):
     """The checkpoint with the best return after the update on training tasks, or the last one."""
     family: str | None = None
     """Another definition of the run's family, as FILE.py:NAME, in place of the run's own."""
+    environments: int | None = setting(None, at_least=1)
+    """Of Gymnasium environments, at most how many at once; by default as in training."""
     harness: Literal["own", "metaworld"] = "own"
     """Who judges; metaworld takes a run on one of its benchmarks."""
     metaworld: HarnessConfig = field(default_factory=HarnessConfig)
@@ -60,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
                 f"{stored.family}."
             )
         require_evaluation_memory(command.config, family)
-        config = with_evaluation(stored, command.config)
+        config = with_environments(with_evaluation(stored, command.config), command.environments)
         own = command.harness == "own"
         experiment = load_experiment(opened, config, family=command.family, ask=own)
         if not own:

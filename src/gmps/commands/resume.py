@@ -19,7 +19,16 @@ from gmps.training.experiment import load_experiment, run_family, trains_expert
 from gmps.training.expert_data import EXPERTS
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
-FREE = ("rounds", "threads", "checkpoint_every", "keep", "demos", "expert", "address")
+FREE = (
+    "rounds",
+    "threads",
+    "environments",
+    "checkpoint_every",
+    "keep",
+    "demos",
+    "expert",
+    "address",
+)
 
 
 @dataclass(frozen=True)

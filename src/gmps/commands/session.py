@@ -125,7 +125,10 @@ def judge(
 
             scores = evaluate_run(run, config, experiment, checkpoint, watch)
     except KeyboardInterrupt:
-        console.print(f"Stopped. What was trained is saved; judge it with: gmps eval {run.path}")
+        console.print(
+            f"Stopped. What was trained is saved, and so is what was judged; go on with: "
+            f"gmps eval {run.path}"
+        )
         raise
     write_report([run.path], run.path / REPORT)
     print_scores(scores)

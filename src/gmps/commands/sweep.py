@@ -14,6 +14,7 @@ from gmps.commands.cli import console, leading, main, parse
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import AdaptationScore, Figure
 from gmps.methods.registry import option_prefix, settings_class
+from gmps.plain_json import read_json
 from gmps.presets import Preset
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
@@ -117,7 +118,9 @@ def claim(folder: Path, common: dict[str, Any]) -> None:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, common)
-    stored = json.loads(path.read_text())
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise GmpsError(f"{path} is damaged: it holds no settings of a sweep.")
     for key, value in common.items():
         if stored.get(key) != value:
             raise GmpsError(

@@ -30,6 +30,11 @@ class PlainControl:
     tuned: Tuned
 
 
+def plain_method(config: PlainConfig, world: World, tasks: Task) -> MultitaskBc:
+    """The method that the control is an instance of."""
+    return MultitaskBc(_as_imitation(config), world, tasks)
+
+
 def fit_plain(
     config: PlainConfig,
     world: World,
@@ -39,7 +44,7 @@ def fit_plain(
     key: Key[Array, ""],
 ) -> PlainControl:
     """Imitate `data`, then choose exploration and step size on the training `tasks`."""
-    method = MultitaskBc(_as_imitation(config), world, tasks)
+    method = plain_method(config, world, tasks)
     key_imitate, *tune_keys = jax.random.split(key, 3)
     state = method.start(untrained, data, key_imitate)
     return _tuned(method, state, method.tune(state.policy, *tune_keys))

@@ -37,7 +37,11 @@ def load_policy(path: str | Path) -> tuple[Policy, dict[str, Any]]:
     facts = verify(path)
     if _SIZES not in facts:
         raise GmpsError(f"{path} holds no policy; `gmps adapt` writes policies.")
-    sizes = {**facts[_SIZES], "hidden": tuple(facts[_SIZES]["hidden"])}
-    like = init_policy(jax.random.key(0), **sizes)
+    try:
+        sizes = {**facts[_SIZES], "hidden": tuple(facts[_SIZES]["hidden"])}
+        # Nothing is allocated for sizes that the file does not hold.
+        like = jax.eval_shape(lambda: init_policy(jax.random.key(0), **sizes))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise GmpsError(f"{path} does not say what its policy's sizes are.") from error
     policy, _ = load(path, like)
     return policy, facts

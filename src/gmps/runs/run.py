@@ -9,6 +9,7 @@ timing.jsonl     wall-clock figures of each round, which never repeat exactly
 checkpoints/     training state: the last few and the best
 scores.json paths.npz report.html        written by evaluation and report
 tracking/        what `--track` keeps: which run of which tracker this is; TensorBoard's events
+evaluation/      what an interrupted evaluation had done; gone when the scores are written
 harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
 
 

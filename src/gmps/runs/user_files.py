@@ -7,17 +7,29 @@ as `family`.
 
 import ast
 import hashlib
-import json
 import shutil
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
-from gmps.aside import write_atomically
 from gmps.errors import GmpsError
+from gmps.runs.results import read_result, write_result
 
 FOLDER, LIST = "code", "files.json"
 #: Larger files beside are not copied, bytes.
 MAX_SIZE = 2**24
+
+
+@dataclass(frozen=True)
+class KeptFiles:
+    """The content of `files.json`."""
+
+    #: What the user named.
+    spec: str
+    #: Where the first file lay.
+    original: Path
+    #: SHA-256 of each file, by its name from the folder of the first.
+    files: dict[str, str]
 
 
 def split_spec(spec: str) -> tuple[Path, str] | None:
@@ -42,8 +54,7 @@ def keep_user_file(run: Path, part: str, spec: str) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)
         files[name] = _hash(file)
-    content = {"spec": spec, "original": str(original), "files": files}
-    write_atomically(folder / LIST, (json.dumps(content, indent=2) + "\n").encode())
+    write_result(folder / LIST, KeptFiles(spec, original, files))
 
 
 def kept_spec(run: Path, part: str, spec: str) -> tuple[str, bool]:
@@ -62,11 +73,19 @@ def kept_spec(run: Path, part: str, spec: str) -> tuple[str, bool]:
     if found is None or not (folder / LIST).is_file():
         return spec, False
     try:
-        kept = json.loads((folder / LIST).read_text(encoding="utf-8"))
-        stored, original, files = kept["spec"], Path(kept["original"]), dict(kept["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise GmpsError(f"{folder / LIST} is damaged: {error!r}.") from error
-    if stored != spec:
+        kept = read_result(folder / LIST, KeptFiles, "gmps train")
+    except GmpsError as error:
+        if found[0].is_file():
+            warnings.warn(
+                f"{str(error).partition('; write it again')[0]}; it is not known whether "
+                f"{found[0]} has changed since the run was made.",
+                stacklevel=3,
+            )
+            return spec, False
+        raise
+    assert kept is not None
+    original, files = kept.original, kept.files
+    if kept.spec != spec:
         return spec, False
     if _same(original.parent, files):
         return f"{original}:{found[1]}", False

@@ -1,7 +1,7 @@
 """Settings of a training run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import tyro
@@ -67,6 +67,9 @@ class TrainConfig(Settings):
     """Checkpoints kept beside the best one."""
     threads: int | None = setting(None, at_least=1)
     """Threads of the simulation; by default all that this process may use."""
+    environments: int | None = setting(None, at_least=1, added=True)
+    """Of a family of Gymnasium environments, at most how many there are at once; by default 64, and
+    never more than episodes. 1 for a robot. Results do not depend on it."""
     on: Executor = "here"
     """Where rollouts run: here, or spread over a Ray cluster, a few tasks to a piece. The episodes
     of the two differ by their random numbers."""
@@ -109,3 +112,8 @@ class TrainConfig(Settings):
             raise GmpsError("--clone makes an expert of --demos; give these, and no --expert.")
         if self.sim == "mjx" and self.on == "ray":
             raise GmpsError("--sim mjx runs on this machine; leave out --on ray.")
+
+
+def with_environments(config: TrainConfig, environments: int | None) -> TrainConfig:
+    """The settings with another number of Gymnasium environments at once, if one is given."""
+    return config if environments is None else replace(config, environments=environments)

@@ -216,7 +216,7 @@ def open_world(config: TrainConfig, family: TaskFamily) -> World:
     """The world of a training."""
     if config.on == "ray":
         return RayWorld(family, config.address)
-    return make_world(family, config.threads, config.sim)
+    return make_world(family, config.threads, config.sim, config.environments)
 
 
 def _assemble(

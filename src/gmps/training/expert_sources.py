@@ -1,6 +1,5 @@
 """From what a user names to an expert: a scripted controller, run folders, or a function."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from gmps.experts.base import Controller, Expert
 from gmps.experts.sac import SacActor, SacActorNet, actor_net, init_sac
 from gmps.experts.user import from_function, load_function
 from gmps.runs.checkpoint import load, verify
-from gmps.runs.config_json import decode_config
 from gmps.runs.run import CONFIG, Run
 from gmps.tasks.base import TaskFamily
 from gmps.training.sac_training import EXPERT_FILE, ExpertConfig, per_task
@@ -94,7 +92,7 @@ def _read(folder: Path, family: TaskFamily) -> tuple[ExpertConfig, SacActorNet]:
         raise GmpsError(
             f"The expert in {folder} is for {metadata.get('family')}, not for {family.name}."
         )
-    config = decode_config(ExpertConfig, json.loads((folder / CONFIG).read_text()))
+    config = Run.open(folder).load_config(ExpertConfig)
     spec, n = family.spec, len(metadata["tasks"])
 
     def like() -> Any:

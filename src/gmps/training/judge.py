@@ -1,5 +1,6 @@
 """Judging a run: its policy before and after adaptation, beside the controls."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from gmps.core.actors import Actor
 from gmps.core.encoders import Convolutions
 from gmps.core.types import Params, Rollout, Task, evenly, task_count, tree_index
 from gmps.data.aggregate import start_aggregate
+from gmps.errors import GmpsError
 from gmps.evaluation.conditions import after
 from gmps.evaluation.evaluate import (
     SHOWN,
@@ -33,13 +35,15 @@ from gmps.evaluation.scores import (
 from gmps.evaluation.summaries import summarise
 from gmps.experts.score import ExpertScore, summary
 from gmps.methods.base import MethodState
-from gmps.methods.plain import PlainControl, fit_plain
+from gmps.methods.plain import PlainControl, fit_plain, plain_method
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
 from gmps.tasks.base import Split, TaskFamily
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe
+from gmps.training.partial import Partial
 from gmps.training.train import initial_key, restore
+from gmps.version import __version__
 from gmps.worlds.base import Draws, World
 
 #: A stream of the run's seed; `gmps.training.train` takes others.
@@ -110,20 +114,27 @@ def evaluate_run(
     """Judge a run by section 5 of the protocol; writes `scores.json` and `paths.npz`.
 
     Returns the scores. `watch` is told how far each stage is: the control is fitted, then the tasks
-    of each split are judged.
+    of each split are judged. Interrupted, the same call goes on with the stage that was not done.
+
+    Raises:
+        GmpsError: the run has no checkpoint yet, or its metrics are damaged.
     """
     state, metadata = restore(run, config, experiment, checkpoint)
+    rows = run.metrics()  # what is damaged is said before the work begins
+    if not rows:
+        raise GmpsError(f"{run.path} has no metrics; train it with `gmps resume {run.path}`.")
+    done = _partial(run, config, experiment, metadata["round"])
     world = _WatchedWorld(experiment.world, watch)
     untrained = experiment.method.untrained(initial_key(config), experiment.demos)
     world.start("plain control", 2 * len(config.plain.stds))
     gathered = experiment.method.aggregate(state)
-    plain = fit_plain(
-        config.plain,
-        world,
-        experiment.tasks["train"],
-        untrained,
-        start_aggregate(experiment.demos, 0) if gathered is None else gathered,
-        plain_key(config),
+    data = start_aggregate(experiment.demos, 0) if gathered is None else gathered
+    key = plain_key(config)
+    method = plain_method(config.plain, world, experiment.tasks["train"])
+    plain = done.plain(
+        method,
+        lambda: method.start(untrained, data, key),
+        lambda: fit_plain(config.plain, world, experiment.tasks["train"], untrained, data, key),
     )
     evaluator, controller = Evaluator(world, config.evaluation), experiment.controller
     results: dict[Split, SplitResult] = {}
@@ -131,7 +142,8 @@ def evaluate_run(
         n = task_count(tasks)
         tasks = tree_index(tasks, evenly(n, config.evaluation.tasks or n))
         world.start(_STAGES[split], evaluator.rollouts(expert=controller is not None))
-        results[split] = evaluator.split(
+        judge = functools.partial(
+            evaluator.split,
             experiment.method,
             state,
             tasks,
@@ -141,12 +153,24 @@ def evaluate_run(
             known=experiment.levels(tasks),
             plain=plain,
         )
-    scores = _scores(
-        config, experiment, results, plain, metadata, run.metrics()[-1], evaluator.env_steps
-    )
+        results[split] = done.split(split, tasks, judge)
+    spent = sum(result.env_steps for result in results.values())
+    scores = _scores(config, experiment, results, plain, metadata, rows[-1], spent)
     write_scores(run.path, scores)
     run.write_paths(_paths(experiment, results["heldout"]) | _seen(experiment, results, state))
+    done.clear()
     return scores
+
+
+def _partial(run: Run, config: TrainConfig, experiment: Experiment, round_: int) -> Partial:
+    """The parts that are done of the evaluation of a round's checkpoint."""
+    what = {
+        "config": encode_config(config),
+        "experts": experiment.data.source,
+        "asked": experiment.controller is not None,
+        "gmps": __version__,
+    }
+    return Partial(run.path, run.checkpoints.path(round_), what)
 
 
 def _scores(

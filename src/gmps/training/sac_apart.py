@@ -4,7 +4,6 @@ The folder of the whole must be seen by all nodes. A piece whose worker died goe
 checkpoint, wherever it is started again, so that every expert equals one that was left alone.
 """
 
-import json
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from gmps.cluster import connect, remote
 from gmps.errors import GmpsError
+from gmps.runs.jsonl import RoundLog
 from gmps.runs.run import CONFIG, METRICS
 from gmps.tasks import make_family
 from gmps.training.expert_sources import PART
@@ -82,9 +82,6 @@ def train_piece(folder: str, config: ExpertConfig) -> None:
 
 def progress(part: Path) -> tuple[int, float | None]:
     """Rounds done and the last measured return of an expert in training."""
-    path = part / METRICS
-    rows = path.read_text().splitlines() if path.is_file() else []
-    # The last line may be half written.
-    complete = [json.loads(line) for line in rows if line.endswith("}")]
+    complete = RoundLog(part / METRICS).rows()
     measured = [r["evaluation/return"] for r in complete if "evaluation/return" in r]
     return (complete[-1]["round"] + 1 if complete else 0), (measured[-1] if measured else None)
