@@ -32,6 +32,9 @@ import tyro
 from matplotlib.figure import Figure
 from reports import write_report
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from damaged_bytes import mutated
 from gmps.commands.cli import main as gmps
 from gmps.errors import GmpsError
 from gmps.runs.versions import collect_versions
@@ -323,33 +326,6 @@ def rivals(command: Rivals) -> dict[str, Any]:
 Outcome = Literal["clean", "accepted-equal", "accepted-different", "traceback", "hang", "memory"]
 #: None of these is to happen.
 BAD: tuple[Outcome, ...] = ("accepted-different", "traceback", "hang", "memory")
-
-
-def mutated(data: bytes, rng: random.Random) -> bytes:
-    """Flip bits, overwrite, cut out, repeat, or put in what parsers fear."""
-    out = bytearray(data)
-    for _ in range(rng.choice([1, 1, 1, 2, 8])):
-        at, size = rng.randrange(len(out) + 1), rng.choice([1, 2, 4, 8])
-        kind = rng.randrange(8)
-        if kind == 0 and at < len(out):
-            out[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            out[at : at + size] = rng.randbytes(size)
-        elif kind == 2:
-            out[at : at + size] = rng.choice([b"\xff", b"\0", b"9", b"\x7f"]) * size
-        elif kind == 3:
-            del out[at : at + rng.choice([size, 1000])]
-        elif kind == 4:
-            out[at:at] = out[at : at + rng.choice([size, 100])]
-        elif kind == 5:
-            out[at:at] = rng.choice([b"[" * 50_000, b'{"a":' * 20_000, b"NaN", b"1e999", b'"\\u'])
-        elif kind == 6:
-            del out[at:]
-        else:
-            digits = [i for i, c in enumerate(out) if 48 <= c < 58]
-            if digits:
-                out[rng.choice(digits)] = rng.choice(b"0123456789")
-    return bytes(out)
 
 
 def sample(place: Path) -> Path:

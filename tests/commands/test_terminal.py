@@ -7,8 +7,8 @@ import pytest
 from rich.table import Table
 
 from gmps.commands.cli import main
-from gmps.commands.printable import printable
 from gmps.commands.terminal import Terminal
+from gmps.printable import printable
 
 #: Markup, an escape sequence, and a change of the direction of writing.
 NASTY = "[/red] [bold]goal[/] \x1b[31mred\x1b]0;title\x07 \u202eflip"

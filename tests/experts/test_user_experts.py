@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmps.experts.base import Expert, ExpertActor, label
+from gmps.errors import UserCodeError
+from gmps.experts.base import Expert, ExpertActor, label, reporting_faults
 from gmps.experts.score import ExpertThreshold, complaints, score_expert
 from gmps.experts.user import from_function, load_function
 from gmps.tasks import make_family
@@ -74,6 +75,21 @@ def test_labels_are_those_of_the_function():
 def test_a_bad_answer_is_one_sentence(function, text):
     with pytest.raises(ValueError, match=text):
         score(function)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("late"), SystemExit("late")])
+def test_a_function_that_fails_is_one_sentence_about_its_task(error):
+    def mine(task, obs):
+        raise error
+
+    expert = from_function(mine, FAMILY)
+    text = (
+        r"^The expert mine failed when it was asked about 6 states, the first in task "
+        rf"\(.*\): {type(error).__name__}: late\.$"
+    )
+    with pytest.raises(UserCodeError, match=text) as caught, reporting_faults(expert):
+        score_expert(WORLD, expert, TASKS, 2, jax.random.key(0))
+    assert caught.value.__cause__ is error
 
 
 def test_a_fault_late_in_an_episode_is_found():

@@ -37,14 +37,14 @@ def lines(run: Run) -> list[str]:
 
 
 class Stop:
-    """Interrupts training after a round, as Ctrl-C does."""
+    """Interrupts training after a round, as Ctrl-C does, or as code of a user's that fails."""
 
-    def __init__(self, after: int):
-        self.after = after
+    def __init__(self, after: int, error: type[BaseException] = KeyboardInterrupt):
+        self.after, self.error = after, error
 
     def __call__(self, progress) -> None:
         if progress.round == self.after:
-            raise KeyboardInterrupt
+            raise self.error
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,27 @@ def test_a_run_logs_every_round_and_counts_steps(whole: Run):
     assert {r["steps/demonstration"] for r in rows} == {0}
 
 
-@pytest.mark.parametrize("after", [0, 2])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whole, after):
+@pytest.mark.parametrize(
+    ("after", "error"),
+    [(0, KeyboardInterrupt), (2, KeyboardInterrupt), (2, ZeroDivisionError), (2, OSError)],
+)
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whole, after, error):
     # Nothing is saved in between: the interruption itself has to save.
     config = replace(SMALL, checkpoint_every=4)
-    with Run.create(tmp_path / "run", config) as run, pytest.raises(KeyboardInterrupt):
-        train(run, config, prepare(config), [Stop(after)])
+    with Run.create(tmp_path / "run", config) as run, pytest.raises(error) as caught:
+        train(run, config, prepare(config), [Stop(after, error)])
+    notes = {
+        KeyboardInterrupt: [],
+        ZeroDivisionError: [
+            f"The state after round 1 is saved; mend it, then go on with: gmps resume {run.path}"
+        ],
+        OSError: [f"No round is saved yet; mend it, then go on with: gmps resume {run.path}"],
+    }
+    assert getattr(caught.value, "__notes__", []) == notes[error]
     with Run.open(tmp_path / "run") as run:
-        assert run.checkpoints.steps() == ([after - 1] if after else [])
+        # Where the system failed, nothing more is written.
+        saved = [after - 1] if after and error is not OSError else []
+        assert run.checkpoints.steps() == saved
         train(run, config, prepare(config))
     assert lines(run) == lines(whole)
     last = [r.checkpoints.load(3, _like(r)) for r in (run, whole)]

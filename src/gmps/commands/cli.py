@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from gmps import __doc__ as about
 from gmps.commands.mishaps import in_words
-from gmps.commands.printable import printable
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
+from gmps.printable import printable
 from gmps.settings import SettingError, check, checks_wait
 from gmps.version import __version__
 

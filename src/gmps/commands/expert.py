@@ -13,11 +13,11 @@ from rich.table import Table
 from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.options import Help, first_stage, second_stage
-from gmps.commands.printable import printable
 from gmps.core.types import Task, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
 from gmps.presets import expert_preset
+from gmps.printable import printable
 from gmps.runs.run import Run
 from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks import family_names, make_family

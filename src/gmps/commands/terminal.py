@@ -3,9 +3,11 @@
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
-from gmps.commands.printable import printable
+from gmps.printable import printable
 
 
 class Terminal(Console):
@@ -14,6 +16,21 @@ class Terminal(Console):
 
     def __init__(self):
         super().__init__(highlight=False, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """A table that is wider than the terminal is printed whole: figures are not cut off."""
+        tables = [x for x in objects if isinstance(x, Table)]
+        unbounded = self.options.update_width(10_000)
+        needed = max((Measurement.get(self, unbounded, x).maximum for x in tables), default=0)
+        width = self.width
+        if needed <= width:
+            super().print(*objects, **options)
+            return
+        self.width = needed
+        try:
+            super().print(*objects, **{"crop": False, **options})
+        finally:
+            self.width = width
 
     def render_str(self, text: str, **options: Any) -> Text:
         """All text comes through here, cells of tables too."""

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from gmps.evaluation.scores import AdaptationScore, Difference, Figure
+from gmps.printable import printable
 
 #: Measures that are no outcome of the family's own.
 _SCALES = ("return", "normalised", "success", "adaptation")
@@ -58,8 +59,8 @@ def duration(seconds: float) -> str:
 
 
 def escape(x: Any) -> str:
-    """Text for HTML."""
-    return html.escape(str(x))
+    """Text for HTML: what controls a terminal or the direction of writing is spelled out."""
+    return html.escape(printable(str(x)))
 
 
 def details(title: str, content: str) -> str:

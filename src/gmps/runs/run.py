@@ -218,7 +218,7 @@ class Run:
         rows = self._metrics.rows()
         fault = self._changed_metrics()
         if fault is not None:
-            raise GmpsError(fault)
+            raise GmpsError(f"{fault}; `gmps resume` keeps it aside and goes on.")
         return rows
 
     def timing(self) -> list[dict[str, Any]]:

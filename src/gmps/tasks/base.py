@@ -193,10 +193,11 @@ class TaskFamily(abc.ABC):
 
     @property
     def summary(self) -> str:
-        """One line about the family: by default the first of its module's or its own words."""
+        """One line about the family: by default the first of its module's or its own words, not of
+        its base's."""
         module = inspect.getmodule(type(self))
-        text = inspect.getdoc(module) or inspect.getdoc(type(self)) or ""
-        return text.partition("\n")[0]
+        text = inspect.getdoc(module) or inspect.cleandoc(type(self).__doc__ or "")
+        return text.partition("\n")[0] or "it has no description"
 
     @property
     def state_sizes(self) -> tuple[int, int, int]:
