@@ -125,7 +125,7 @@ class Checkpoints:
         tree: Any,
         metadata: Mapping[str, Any] | None = None,
         score: float | None = None,
-        log: str | None = None,
+        log: Mapping[str, Any] | None = None,
     ) -> Path:
         """Save a step, then delete what is neither among the last nor the best.
 
@@ -134,12 +134,12 @@ class Checkpoints:
             tree: see `gmps.runs.checkpoint.save`.
             metadata: see `gmps.runs.checkpoint.save`.
             score: the figure that decides which is best; higher is better. A NaN never wins.
-            log: a digest of the metrics up to this step.
+            log: what is known of the logs up to this step, as JSON values.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         finite = None if score is None or not math.isfinite(score) else float(score)
         content = {"step": int(step), "score": finite, "metadata": dict(metadata or {})}
-        content |= {} if log is None else {"log": log}
+        content |= {} if log is None else {"log": dict(log)}
         save(self.path(step), tree, content)
         self._prune()
         return self.path(step)
@@ -166,10 +166,10 @@ class Checkpoints:
         tree, content = load(self.path(step), like)
         return tree, content["metadata"]
 
-    def log_digest(self) -> tuple[int, str] | None:
-        """The last step that has the digest of the metrics up to it, and the digest."""
+    def known_log(self) -> tuple[int, dict[str, Any]] | None:
+        """The last step that knows the logs up to it, and what it knows."""
         found = ((step, self._header(step).get("log")) for step in reversed(self.steps()))
-        return next(((step, x) for step, x in found if isinstance(x, str)), None)
+        return next(((step, x) for step, x in found if isinstance(x, dict)), None)
 
     def _header(self, step: int) -> dict[str, Any]:
         """What the file says of itself; empty where it is damaged. Its arrays are not read."""

@@ -59,6 +59,12 @@ class RoundLog:
             digest.update(line)
         return digest.hexdigest()
 
+    def count(self, step: int) -> int:
+        """How many complete lines of rounds up to `step` there are, damaged ones too."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        rounds = [_round_of(line) for line in _complete_lines(data)]
+        return sum(x is None or x <= step for x in rounds)
+
     def mend(self, fault: str | None = None) -> str | None:
         """Keep a damaged file aside, as `NAME.damaged`, and go on with its rows that can be read.
 

@@ -227,7 +227,11 @@ class Run:
         Raises:
             GmpsError: the file is damaged.
         """
-        return self._timing.rows()
+        rows = self._timing.rows()
+        fault = self._short_timing()
+        if fault is not None:
+            raise GmpsError(f"{fault}; `gmps resume` keeps it aside and goes on.")
+        return rows
 
     # -- Checkpoints ------------------------------------------------------------------------
 
@@ -245,7 +249,8 @@ class Run:
         self._write_lock()
         self._metrics.sync()
         self._timing.sync()
-        self.checkpoints.save(step, tree, metadata, score, self._metrics.digest(step))
+        log = {"metrics": self._metrics.digest(step), "timed": self._timing.count(step)}
+        self.checkpoints.save(step, tree, metadata, score, log)
 
     def restore(self, like: Any) -> Restored | None:
         """Go back to the last complete checkpoint, to continue from it.
@@ -268,7 +273,10 @@ class Run:
         """
         self._write_lock()
         self._warn_of_versions()
-        lost = self._metrics.mend(self._changed_metrics()), self._timing.mend()
+        lost = (
+            self._metrics.mend(self._changed_metrics()),
+            self._timing.mend(self._short_timing()),
+        )
         for sentence in filter(None, lost):
             warnings.warn(sentence, stacklevel=2)
         found = self.checkpoints.latest()
@@ -280,8 +288,8 @@ class Run:
         self.checkpoints.discard_after(step)
         self._metrics.truncate_after(step)
         self._timing.truncate_after(step)
-        if found is not None and restored is not None and lost[0] is not None:
-            # It knows the metrics as they were.
+        if found is not None and restored is not None and any(lost):
+            # It knows the logs as they were.
             self.save(step, restored.tree, found.score, restored.metadata)
         return restored
 
@@ -348,13 +356,20 @@ class Run:
 
     def _changed_metrics(self) -> str | None:
         """What is wrong where the metrics are not those that the last checkpoint knows."""
-        known = self.checkpoints.log_digest()
-        if known is None or self._metrics.digest(known[0]) == known[1]:
+        known = self.checkpoints.known_log()
+        if known is None or self._metrics.digest(known[0]) == known[1].get("metrics"):
             return None
         return (
             f"{self._metrics.path} is damaged: up to round {known[0]} it is not as it was when "
             "that round's checkpoint was saved"
         )
+
+    def _short_timing(self) -> str | None:
+        """What is wrong where fewer rows are timed than the last checkpoint knows."""
+        known = self.checkpoints.known_log()
+        if known is None or self._timing.count(known[0]) == known[1].get("timed"):
+            return None
+        return f"{self._timing.path} is damaged: it was cut short before round {known[0]}"
 
 
 def refuse_taken(path: str | Path) -> None:
