@@ -25,6 +25,7 @@ from gmps.commands import (
     sweep,
     tasks,
     train,
+    view,
 )
 from gmps.commands.cli import COMMANDS
 from gmps.core.trust_region import TrustRegionConfig
@@ -60,7 +61,7 @@ EXAMPLES: list[Settings] = [
     *(export.Export(), render.Render((0.0,)), report.Report(["x"]), tasks.Tasks()),
     *(resume.Resume(preset("point-goal")), sweep.Sweep(), train.Train(preset("point-goal"))),
     *(demos.Import("x", "point-goal", "y"), demos.Record("x"), demos.Info("x")),
-    *(demos.Export("x", "point-goal", "minari", "y"),),
+    *(demos.Export("x", "point-goal", "minari", "y"), view.View()),
 ]
 HUGE = 99999999999999999999
 
@@ -108,7 +109,7 @@ def test_every_settings_class_is_here():
 def test_every_command_has_rules():
     """The options of a command are settings; what else is in its module is no command."""
     modules = (adapt, certify, demo, demos, diagnose, doctor, eval, expert, explore, export)
-    modules += (render, report, resume, sweep, tasks, train)
+    modules += (render, report, resume, sweep, tasks, train, view)
     assert {m.__name__.rpartition(".")[2] for m in modules} == set(COMMANDS)
     commands = {
         c
