@@ -37,7 +37,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "sampling": ("sim", "worlds"),
     "sampling_profile": ("sim", "worlds"),
     "rendering": ("rendering", "sim/cameras.py", "worlds/vision_world.py"),
-    "kill_resume": ("runs", "training"),
+    "torture": ("runs", "training", "aside.py", "commands/mishaps.py"),
     "ray_kill": ("cluster.py", "training"),
     "mjx_throughput": ("sim", "worlds"),
     "deploy_act": ("deploy",),
@@ -51,7 +51,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
 SCRIPTS = {"ant-goal-experts": "sac_experts", "sawyer-push-experts": "sac_experts"}
 #: Those that take a few minutes at most and write their file by `--out`: for `--rerun`, shortest
 #: first.
-SHORT = ("deploy_act", "demos_import", "kill_resume", "sac_speed", "maml_update", "meta_update")
+SHORT = ("deploy_act", "demos_import", "sac_speed", "maml_update", "meta_update")
 
 
 @dataclass(frozen=True)
