@@ -15,7 +15,6 @@ from gmps.metaworld.environments import AnyKind, environments, official_task
 from gmps.metaworld.experts import scripted_actions
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import HarnessAgent, HarnessConfig, run_harness
-from gmps.metaworld.judges import _length
 from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior
 from gmps.tasks import make_family
 from gmps.tasks.check import check_functions
@@ -39,42 +38,13 @@ def family(kind="reach-v3", **options):
 
 
 def official(family, task):
-    env = AnyKind()
+    env = AnyKind(family.reward_version)
     env.choose(*family.row(task))
     return env
 
 
 def scripted(family, tasks, obs):
     return scripted_actions(family._list.env_names, tasks, obs)
-
-
-@pytest.mark.parametrize("axes", [2, 3])
-def test_lengths_are_those_of_single_vectors_to_the_last_bit(axes: int):
-    vectors = np.random.default_rng(0).normal(size=(2000, axes))
-    assert np.array_equal(_length(vectors), [np.linalg.norm(v) for v in vectors])
-
-
-@pytest.mark.parametrize("kind", ["reach-v3", "push-v3", "door-open-v3"])
-def test_stepping_in_batch_is_metaworld_bit_for_bit(kind):
-    fam = family(kind, horizon=500)
-    batch, tasks = fam.make_batch(1), np.asarray(fam.tasks("train", 1))
-    env, rng = official(fam, tasks[0]), np.random.default_rng(0)
-    obs, rewards = batch.start(list(tasks), [0]), []
-    assert np.array_equal(obs[0], env.reset()[0])
-    for t in range(500):
-        # First to the goal, then anywhere.
-        noise = (0.05 if t < 250 else 0.8) * rng.normal(size=(1, 4))
-        act = np.clip(scripted(fam, tasks, obs) + noise, -1, 1).astype(np.float32)
-        obs, reward, ended, success = batch.step(act)
-        seen, earned, *_, info = env.step(act[0])
-        assert np.array_equal(obs[0], seen)
-        assert reward[0] == earned
-        assert success[0] == info["success"]
-        assert not ended[0]
-        rewards.append(reward[0])
-    batch.close()
-    assert min(rewards) < 3
-    assert max(rewards) == 10
 
 
 def test_a_world_may_be_started_anew_and_in_any_order():
@@ -112,7 +82,8 @@ def test_observations_do_not_depend_on_the_goal(kind):
 
 
 def test_every_worker_process_plays_the_task_that_it_was_asked_for():
-    fam = family("drawer-open-v3", horizon=3)
+    # Older rewards are known to Meta-World alone.
+    fam = family("drawer-open-v3", horizon=3, reward_version="v1")
     assert fam.make_batch(1) is None
     tasks, rng = np.asarray(fam.tasks("train", 2)), np.random.default_rng(0)
     workers = GymnasiumWorld(fam, processes=2)._batch

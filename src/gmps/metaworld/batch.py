@@ -1,4 +1,4 @@
-"""Meta-World's tasks stepped by MuJoCo itself, with rewards in batch; see `metaworld_judges`.
+"""Meta-World's tasks stepped by MuJoCo itself, with rewards in batch; see `gmps.metaworld.judges`.
 
 An environment of Meta-World makes each start. From there every world is a MuJoCo state of its own,
 stepped as Meta-World steps it: 5 physics steps and a forward pass, which leaves the solver another
@@ -15,20 +15,20 @@ from typing import Any, NamedTuple
 import gymnasium
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from gmps.metaworld.environments import AnyKind, RewardVersion
-from gmps.metaworld.judges import JUDGES, Constants, Places, observation
+from gmps.metaworld.environments import OBS_SIZE, AnyKind, RewardVersion
+from gmps.metaworld.judges import JUDGES
+from gmps.metaworld.judges.scene import KEPT, Reader
 from gmps.tasks.gymnasium_family import Stepped
 
 _INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION.value
-_BODIES = ("hand", "rightclaw", "leftclaw", "rightpad", "leftpad")
-_SITES = ("rightEndEffector", "leftEndEffector")
+_PADS = ("leftpad_geom", "rightpad_geom")
 
 
-def can_batch(kind: str, version: RewardVersion) -> bool:
-    """Whether this reward of that kind of task is known in batch."""
-    return version == "v2" and kind in JUDGES
+def can_batch(version: RewardVersion) -> bool:
+    """Whether these rewards are known in batch."""
+    return version == "v2"
 
 
 class _Start(NamedTuple):
@@ -36,171 +36,188 @@ class _Start(NamedTuple):
 
     state: Float[np.ndarray, " integration"]
     obs: Float[np.ndarray, " obs"]
-    constants: Constants
-    #: Where the body is that the task moves, m.
-    moved: Float[np.ndarray, " 3"]
+    #: What rewards ask for, by the names of Meta-World's attributes.
+    kept: dict[str, np.ndarray]
+    #: Where the task has put bodies and sites of the model, m.
+    bodies: Float[np.ndarray, "body 3"]
+    sites: Float[np.ndarray, "site 3"]
 
 
-class _World(NamedTuple):
-    """One world of the batch, with views of its numbers: looking them up costs more than a copy."""
+class _Kind:
+    """The worlds of one kind of task."""
 
-    data: mujoco.MjData
-    ctrl: np.ndarray
-    mocap: np.ndarray
-    bodies: np.ndarray
-    sites: np.ndarray
-    object: np.ndarray
-    turn: np.ndarray
-    qpos: np.ndarray
+    def __init__(self, env: Any, kind: str):
+        """No worlds yet."""
+        self._env, self._judge = env, JUDGES[kind]
+        model = copy.copy(env.model)
+        #: As it is compiled, and of each thread that has stepped these worlds a copy of its own.
+        self._model, self._models = model, dict[int, mujoco.MjModel]()
+        self._differs = False
+        self._reader = Reader(self._judge, model)
+        pressed = self._judge.pressed
+        self._pressed = model.geom(pressed).id if pressed else None
+        self._pads = [model.geom(name).id for name in _PADS]
+        self._worlds: list[mujoco.MjData] = []
+        self._mine: list[tuple[np.ndarray, np.ndarray]] = []
+        space = env.sawyer_observation_space
+        self._low, self._high = space.low, space.high
+
+    def start_of(self) -> _Start:
+        """The start of the task that the environment is in, by Meta-World's own reset."""
+        env = self._env
+        obs, _ = env.reset()
+        state = np.empty(mujoco.mj_stateSize(env.model, _INTEGRATION))
+        mujoco.mj_getState(env.model, env.data, state, _INTEGRATION)
+        names = (*KEPT, *self._judge.keeps)
+        kept = {name: np.array(getattr(env, name), float) for name in names}
+        return _Start(
+            state, np.array(obs), kept, env.model.body_pos.copy(), env.model.site_pos.copy()
+        )
+
+    def start(self, starts: Sequence[_Start]) -> Float[np.ndarray, "n obs"]:
+        """Put as many worlds into these starts."""
+        model, n = self._model, len(starts)
+        if n > len(self._worlds):
+            self._worlds += [mujoco.MjData(model) for _ in range(n - len(self._worlds))]
+            self._seen, self._plans = self._reader.rows(self._worlds)
+            self._mine = [(w.ctrl, w.mocap_pos[0]) for w in self._worlds]
+        for world, start in zip(self._worlds, starts, strict=False):
+            mujoco.mj_setState(model, world, start.state, _INTEGRATION)
+        self._count, self._starts = n, starts
+        # Where tasks move nothing in the model, nothing is written into it before each step.
+        self._differs |= any(
+            (s.bodies != model.body_pos).any() or (s.sites != model.site_pos).any() for s in starts
+        )
+        self._kept = {name: np.array([s.kept[name] for s in starts]) for name in starts[0].kept}
+        self._mocap = np.array([mocap for _, mocap in self._mine[:n]])
+        self._object_first: np.ndarray | None = None
+        self._touched = np.zeros(n, bool)
+        obs = np.array([s.obs for s in starts])
+        self._previous = obs[:, :18]
+        return obs
+
+    def act(self, act: Float[np.ndarray, "n 4"]) -> None:
+        """Aim all worlds at where the actions lead."""
+        env = self._env
+        moves = np.clip(act[:, :3], -1, 1) * env.action_scale
+        self._mocap = np.clip(self._mocap + moves, env.mocap_low, env.mocap_high)
+        grip = act[:, 3].astype(float)
+        self._act, self._ctrl = act, np.stack([grip, -grip], 1)
+
+    def advance(self, thread: int, row: int) -> None:
+        """One control step of one world."""
+        model, data = self._models.get(thread), self._worlds[row]
+        if model is None:
+            model = self._models[thread] = copy.copy(self._model)
+        if self._differs:
+            start = self._starts[row]
+            model.body_pos[:] = start.bodies
+            model.site_pos[:] = start.sites
+        ctrl, mocap = self._mine[row]
+        ctrl[:] = self._ctrl[row]
+        mocap[:] = self._mocap[row]
+        mujoco.mj_step(model, data, nstep=self._env.frame_skip)
+        mujoco.mj_forward(model, data)
+        for source, ids, out in self._plans[row]:
+            source.take(ids, 0, out, "clip")
+        if self._pressed is not None:
+            self._touched[row] = all(_presses(data, pad, self._pressed) for pad in self._pads)
+
+    def judged(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Observations, rewards and successes after the step."""
+        seen = self._seen[: self._count]
+        scene = self._reader.scene(seen, {**self._kept, "pressed": self._touched}, self._act)
+        now = self._reader.observation(scene)
+        obs = np.hstack([now, self._previous, np.zeros((len(now), 3))])
+        self._previous = now
+        obs = np.clip(obs, self._low, self._high)
+        scene.hand = obs[:, :3]
+        if self._object_first is None:
+            self._object_first = scene.object.copy()
+        scene.object_first = self._object_first
+        reward, success = self._judge.reward(scene)
+        return obs, reward, success.astype(float)
 
 
 class MetaWorldBatch:
-    """Up to `width` worlds of one kind of task, on CPU threads."""
+    """Up to `width` worlds of any kinds of task, on CPU threads."""
 
     width = 256
 
     def __init__(
         self,
-        kind: str,
         row: Callable[[Any], tuple[str, Float[np.ndarray, " rand"]]],
         threads: int,
     ):
         """Args:
-        kind: a kind of task that `can_batch`.
         row: kind and random vector of a task: see `gmps.metaworld.family.MetaWorld.row`.
         threads: so many step worlds side by side; results do not depend on it.
         """
-        self._row, self._judge = row, JUDGES[kind]
-        self._resets = AnyKind("v2")
+        self._row, self._resets = row, AnyKind("v2")
         self.action_space: gymnasium.Space = self._resets.action_space
         self._starts: dict[int, _Start] = {}
-        self._worlds: list[_World] = []
+        self._kinds: dict[str, _Kind] = {}
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def start(self, tasks: Sequence[Any], seeds: Sequence[int]) -> Float[np.ndarray, "n obs"]:
         """See `gmps.tasks.gymnasium_family.Batch`; starts are the same for every seed."""
         del seeds
-        starts = [self._start_of(task) for task in tasks]
-        self._grow(len(starts))
-        for world, start in zip(self._worlds, starts, strict=False):
-            mujoco.mj_setState(self._models[0], world.data, start.state, _INTEGRATION)
-        self._count = len(starts)
-        self._constants = Constants(
-            *map(np.array, zip(*(s.constants for s in starts), strict=True))
-        )
-        self._moved = np.array([s.moved for s in starts])
-        self._mocap = np.array([w.mocap for w in self._worlds[: self._count]])
-        obs = np.array([s.obs for s in starts])
-        self._previous = obs[:, :18]
+        rows: dict[str, list[int]] = {}
+        starts = []
+        for i, task in enumerate(tasks):
+            kind, start = self._start_of(task)
+            rows.setdefault(kind, []).append(i)
+            starts.append(start)
+        self._rows = {kind: np.array(mine) for kind, mine in rows.items()}
+        self._all = [(self._kinds[k], i) for k, mine in rows.items() for i in range(len(mine))]
+        obs = np.empty((len(tasks), len(starts[0].obs)))
+        for kind, mine in self._rows.items():
+            obs[mine] = self._kinds[kind].start([starts[i] for i in mine])
         return obs
 
     def step(self, act: Float[np.ndarray, "n 4"]) -> Stepped:
         """See `gmps.tasks.gymnasium_family.Batch`."""
-        env = self._env
-        moves = np.clip(act[:, :3], -1, 1) * env.action_scale
-        self._mocap = np.clip(self._mocap + moves, env.mocap_low, env.mocap_high)
-        grip = act[:, 3].astype(float)
-        self._advance(np.stack([grip, -grip], 1))
-        places = self._places()
-        seen = observation(places)
-        obs = np.hstack([seen, self._previous, np.zeros((len(seen), 3))])
-        self._previous = seen
-        space = env.sawyer_observation_space
-        obs = np.clip(obs, space.low, space.high)
-        reward, success = self._judge.reward(places, self._constants, obs[:, :3], act)
-        return Stepped(obs, reward, np.zeros(len(act), bool), success.astype(float))
+        for kind, mine in self._rows.items():
+            self._kinds[kind].act(act[mine])
+        cuts = np.linspace(0, len(act), self._threads + 1).astype(int)
+        parts = [(i, self._all[a:b]) for i, (a, b) in enumerate(itertools.pairwise(cuts))]
+        if self._pool is None:
+            _advance(*parts[0])
+        else:
+            for future in [self._pool.submit(_advance, *part) for part in parts]:
+                future.result()
+        obs = np.empty((len(act), OBS_SIZE))
+        reward, success = np.empty(len(act)), np.empty(len(act))
+        for kind, mine in self._rows.items():
+            obs[mine], reward[mine], success[mine] = self._kinds[kind].judged()
+        return Stepped(obs, reward, np.zeros(len(act), bool), success)
 
     def close(self) -> None:
-        """Stop the threads and close the environment."""
+        """Stop the threads and close the environments."""
         if self._pool:
             self._pool.shutdown()
         self._resets.close()
 
-    @property
-    def _env(self) -> Any:
-        return self._resets.current
-
-    def _start_of(self, task: Any) -> _Start:
-        """The start of a task, by Meta-World's own reset."""
+    def _start_of(self, task: Any) -> tuple[str, _Start]:
+        """Kind and start of a task."""
+        kind, vector = self._row(task)
         row = round(float(task[3]))
         if row not in self._starts:
-            self._resets.choose(*self._row(task))
-            obs, _ = self._resets.reset()
-            env = self._env
-            model = env.model
-            if not self._worlds:
-                self._bind(model)
-            state = np.empty(mujoco.mj_stateSize(model, _INTEGRATION))
-            mujoco.mj_getState(model, env.data, state, _INTEGRATION)
-            constants = (env._target_pos, env.obj_init_pos, env.init_tcp, env.hand_init_pos)
-            self._starts[row] = _Start(
-                state,
-                np.array(obs),
-                Constants(*(np.array(x, float) for x in constants)),
-                model.body_pos[self._moved_id].copy(),
-            )
-        return self._starts[row]
+            self._resets.choose(kind, vector)
+            if kind not in self._kinds:
+                self._kinds[kind] = _Kind(self._resets.current, kind)
+            self._starts[row] = self._kinds[kind].start_of()
+        return kind, self._starts[row]
 
-    def _bind(self, model: mujoco.MjModel) -> None:
-        """Look up what the judge looks at; one copy of the model for each thread."""
-        judge = self._judge
-        self._models = [copy.copy(model) for _ in range(self._threads)]
-        self._bodies = [model.body(name).id for name in _BODIES]
-        self._sites = [model.site(name).id for name in _SITES]
-        self._turn = model.geom(judge.turn).id
-        kind, name = judge.object
-        self._object = mujoco.mj_name2id(model, kind, name)
-        self._joint = model.joint(judge.joint).qposadr[0] if judge.joint else None
-        self._moved_id = model.body(judge.moved).id if judge.moved else 0
-        self._grow(1)
 
-    def _grow(self, count: int) -> None:
-        """Have at least so many worlds, and room for what is read from them."""
-        model, kind = self._models[0], self._judge.object[0]
-        while len(self._worlds) < count:
-            data = mujoco.MjData(model)
-            own = data.geom_xpos if kind == mujoco.mjtObj.mjOBJ_GEOM else data.xpos
-            turn = data.geom_xmat[self._turn]
-            seen = (data.xpos, data.site_xpos, own[self._object], turn, data.qpos)
-            self._worlds.append(_World(data, data.ctrl, data.mocap_pos[0], *seen))
-        n = len(self._worlds)
-        self._seen = np.empty((n, len(_BODIES) + len(_SITES) + 1, 3))
-        self._turns, self._angles = np.empty((n, 9)), np.zeros(n)
+def _advance(thread: int, worlds: Sequence[tuple[_Kind, int]]) -> None:
+    for kind, row in worlds:
+        kind.advance(thread, row)
 
-    def _advance(self, ctrl: Float[np.ndarray, "n 2"]) -> None:
-        """One control step of all worlds, and what is seen after it."""
-        cuts = np.linspace(0, self._count, self._threads + 1).astype(int)
-        parts = [(i, a, b, ctrl) for i, (a, b) in enumerate(itertools.pairwise(cuts))]
-        if self._pool is None:
-            self._step_rows(*parts[0])
-        else:
-            for future in [self._pool.submit(self._step_rows, *part) for part in parts]:
-                future.result()
 
-    def _step_rows(self, thread: int, first: int, last: int, ctrl: np.ndarray) -> None:
-        model, skip, moves = self._models[thread], self._env.frame_skip, self._judge.moved
-        bodies, sites = len(_BODIES), len(_BODIES) + len(_SITES)
-        for i in range(first, last):
-            world = self._worlds[i]
-            if moves:
-                model.body_pos[self._moved_id] = self._moved[i]
-            world.ctrl[:] = ctrl[i]
-            world.mocap[:] = self._mocap[i]
-            mujoco.mj_step(model, world.data, nstep=skip)
-            mujoco.mj_forward(model, world.data)
-            seen = self._seen[i]
-            seen[:bodies] = world.bodies[self._bodies]
-            seen[bodies:sites] = world.sites[self._sites]
-            seen[sites] = world.object
-            self._turns[i] = world.turn
-            if self._joint is not None:
-                self._angles[i] = world.qpos[self._joint]
-
-    def _places(self) -> Places:
-        n = self._count
-        return Places(
-            *self._seen[:n].transpose(1, 0, 2),
-            turn=self._turns[:n].reshape(n, 3, 3),
-            angle=self._angles[:n],
-        )
+def _presses(data: mujoco.MjData, pad: int, geom: int) -> bool:
+    """Whether one geom presses on another."""
+    pairs: Bool[np.ndarray, "contact 2"] = data.contact.geom
+    between = (pairs == pad).any(1) & (pairs == geom).any(1)
+    return bool(data.efc_force[data.contact.efc_address[between]].sum() > 0)
