@@ -15,6 +15,7 @@ from gmps.evaluation.scores import (
     Mode,
     ModeScores,
     Scores,
+    is_rate,
 )
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
@@ -173,8 +174,8 @@ def _print_adaptation(scores: dict[str, AdaptationScore], words: str) -> None:
 def print_mode(level: ModeScores, mode: Mode) -> None:
     """One noise mode's table, at most 80 characters wide."""
     rows = level.conditions
-    figures = [f for f in rows["before"] if f not in ("return", "normalised", "success")]
-    columns = ["return", "normalised", *figures, "success"]
+    figures = [f for f in rows["before"] if f not in ("return", "normalised")]
+    columns = ["return", "normalised", *sorted(figures, key=is_rate)]
     table = Table(box=None, pad_edge=False)
     table.add_column(mode, no_wrap=True)
     for figure in columns:
@@ -189,7 +190,7 @@ def _cell(row: Measures, figure: str) -> str:
         return "-"
     if figure == "return":
         return f"{row[figure].mean:.1f}"
-    if figure == "success":
+    if is_rate(figure):
         return f"{row[figure].mean:.0%}"
     return _interval(row[figure], ".2f" if figure == "normalised" else ".3f")
 

@@ -1,7 +1,8 @@
 """What an evaluation found: the content of `scores.json`.
 
 Figures are in the family's own units. `return` is the undiscounted return, `normalised` is 0 for an
-untrained policy and 1 for the expert, `success` a share, and the others are the family's outcomes.
+untrained policy and 1 for the expert, `success` a share (`success_at_end`, where a family tells it,
+another), and the others are the family's outcomes.
 """
 
 from collections.abc import Iterator
@@ -31,6 +32,11 @@ class Figure:
     ci_high: float
     #: Median over tasks and seeds.
     median: float
+
+
+def is_rate(measure: str) -> bool:
+    """Whether a measure is a share of episodes."""
+    return measure.startswith("success")
 
 
 #: Figures of one condition, by measure.

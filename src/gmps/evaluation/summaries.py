@@ -20,11 +20,10 @@ from gmps.evaluation.scores import (
     ModeScores,
     SplitScores,
     TaskRow,
+    is_rate,
 )
 from gmps.evaluation.stats import difference_interval, rate_interval, seed_task_interval
 
-#: The measure that is a rate.
-SUCCESS = "success"
 #: By condition and measure.
 Table = dict[str, dict[str, Float[np.ndarray, "seed task"]]]
 
@@ -102,7 +101,7 @@ def _table(seeds: Sequence[Sequence[TaskRow]], mode: Mode) -> Table:
 
 def figure(x: Float[np.ndarray, "seed task"], measure: str) -> Figure:
     """The mean over seeds and tasks, with the interval that suits the measure."""
-    low, high = rate_interval(x) if measure == SUCCESS else seed_task_interval(np.mean, x)
+    low, high = rate_interval(x) if is_rate(measure) else seed_task_interval(np.mean, x)
     return Figure(float(x.mean()), low, high, float(np.median(x)))
 
 
@@ -114,7 +113,7 @@ def _differences(
     for measure, x in after.items():
         y = before.get(measure)
         if y is not None:
-            low, high = difference_interval(x, y, rates=measure == SUCCESS)
+            low, high = difference_interval(x, y, rates=is_rate(measure))
             found[measure] = Difference(float((x - y).mean()), low, high)
     return found
 

@@ -1,7 +1,7 @@
 """Sections of the report about one group of seeds, as HTML."""
 
 from gmps.evaluation.conditions import after, condition_label
-from gmps.evaluation.scores import MODES, SPLITS, AdaptationScore, ModeScores, Scores
+from gmps.evaluation.scores import MODES, SPLITS, AdaptationScore, ModeScores, Scores, is_rate
 from gmps.report.certificate import certificate_section
 from gmps.report.curves import curves_section
 from gmps.report.paths import draw_tasks, legend
@@ -64,7 +64,8 @@ def lead(group: Group) -> str:
 def _outcome(level: ModeScores) -> str:
     """The family's own figure, such as the final error, in words; ends the sentence."""
     first, then = level.conditions["before"], level.conditions[after(1)]
-    names = [m for m in first if m not in ("return", "normalised", "success") and m in then]
+    scales = ("return", "normalised")
+    names = [m for m in first if m not in scales and not is_rate(m) and m in then]
     if not names:
         return "."
     return (

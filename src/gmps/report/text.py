@@ -4,7 +4,7 @@ import html
 import math
 from typing import Any
 
-from gmps.evaluation.scores import AdaptationScore, Difference, Figure
+from gmps.evaluation.scores import AdaptationScore, Difference, Figure, is_rate
 from gmps.printable import printable
 
 #: Measures that are no outcome of the family's own.
@@ -18,10 +18,10 @@ def words(name: str) -> str:
 
 
 def number(x: Any, measure: str = "") -> str:
-    """A figure with three significant digits; success rates as per cent; a dash for None."""
+    """A figure with three significant digits; rates as per cent; a dash for None."""
     if x is None or (isinstance(x, float) and not math.isfinite(x)):
         return "–"
-    if measure == "success":
+    if is_rate(measure):
         return f"{100 * x:.0f} %".replace("-", "−")
     if measure in ("normalised", "adaptation"):
         return f"{x:.2f}".replace("-", "−")
@@ -40,7 +40,7 @@ def interval(figure: Figure | Difference | AdaptationScore | None, measure: str 
     low, high = number(figure.ci_low, measure), number(figure.ci_high, measure)
     low = low.removesuffix(" %")
     more = ""
-    if measure not in _SCALES and isinstance(figure, Figure):
+    if not (measure in _SCALES or is_rate(measure)) and isinstance(figure, Figure):
         more = f' <span class="ci">median {number(figure.median, measure)}</span>'
     return f'<b>{text}</b> <span class="ci">{low} to {high}</span>{more}'
 
