@@ -185,6 +185,14 @@ class MetaWorld(GymnasiumFamily):
         """Meta-World's scripted policies, which are shown the goal."""
         return _scripted(self)
 
+    def outcome(
+        self, task: Float[Array, " 4"], states: State, sensors: Float[Array, "t1 2"]
+    ) -> dict[str, Float[Array, ""]]:
+        """`success`, 1 if Meta-World's info ever said so, as its own evaluation counts, and
+        `success_at_end`, what it said after the last step."""
+        at_end = (sensors[-1, 1] > 0.5).astype(jnp.float32)
+        return {**super().outcome(task, states, sensors), "success_at_end": at_end}
+
     def paths(
         self, states: State, sensors: Float[Array, "t1 2"]
     ) -> dict[str, Float[Array, "t1 2"]]:
