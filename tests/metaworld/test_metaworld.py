@@ -144,6 +144,37 @@ def test_benchmarks_of_many_kinds_hold_out_other_kinds(monkeypatch):
     }
 
 
+def test_folds_hold_out_every_training_kind_once_and_none_of_the_others(monkeypatch):
+    monkeypatch.setattr(
+        "gmps.metaworld.goals._draw",
+        lambda names, seed: {n: [np.full(6, len(n) + g) for g in range(FEW)] for n in names},
+    )
+    ml10 = MetaWorld("ml10", goals=2)
+    folds = [make_family(f"ml10-fold{i}") for i in range(1, 6)]
+    held = [kind for fold in folds for kind in fold.env_names("heldout")]
+    assert sorted(held) == sorted(ml10.env_names("train"))
+    assert folds[1].env_names("heldout") == ("push-v3", "peg-insert-side-v3")
+    assert len(folds[1].env_names("train")) == 8
+    listed = MetaWorld("ml10-fold2", goals=2, seed=5)._list
+    assert (listed.train, len(listed.env_names)) == (16, 20)
+    # Its goals are those that ML10 trains on.
+    assert listed.rand_vecs[16][0] == len("push-v3")
+    assert "Fold 2 of its training kinds is held out" in folds[1].summary
+    with pytest.raises(ValueError, match="no task family 'ml10-fold6'"):
+        make_family("ml10-fold6")
+    with pytest.raises(ValueError, match="ml10-fold2 is a part of ML10"):
+        run_harness(Recorder(None, None), None, folds[1], HarnessConfig())
+
+
+def test_success_is_told_ever_and_at_the_end():
+    fam = family(horizon=3)
+    sensors = jnp.array([[0, 0], [1, 0], [1, 1], [1, 0]])
+    told = fam.outcome(fam.tasks("train", 1)[0], None, sensors)
+    assert (float(told["success"]), float(told["success_at_end"])) == (1, 0)
+    told = fam.outcome(fam.tasks("train", 1)[0], None, sensors.at[3, 1].set(1))
+    assert (float(told["success"]), float(told["success_at_end"])) == (1, 1)
+
+
 def test_names_and_their_errors(monkeypatch):
     assert make_family("ml1-reach-v3") == MetaWorld("ml1-reach-v3")
     cut = make_family("ml1-reach-v3@80")

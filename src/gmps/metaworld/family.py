@@ -25,6 +25,7 @@ from gmps.metaworld.batch import MetaWorldBatch, can_batch
 from gmps.metaworld.environments import (
     ACT_SIZE,
     GOAL,
+    NEVER_WITH_V1,
     OBS_SIZE,
     AnyKind,
     RewardVersion,
@@ -47,12 +48,12 @@ FULL_HORIZON = 500
 _GOALS = {"ml10": 10, "ml25": 6, "ml45": 4}
 
 #: The names of these families, in words.
-METAWORLD = "ml1-ENV, ml10, ml25 and ml45"
+METAWORLD = "ml1-ENV, ml10, ml25 and ml45, and folds, as ml10-fold1 to ml10-fold5"
 
 
 def is_metaworld(name: str) -> bool:
-    """Whether `make_family` should look here: `ml1-ENV`, `ml10`, `ml25`, `ml45`, and the same
-    followed by `@STEPS`, the horizon."""
+    """Whether `make_family` should look here: `ml1-ENV`, `ml10`, `ml25`, `ml45`, `ml10-fold1` to
+    `ml10-fold5` and the like, and the same followed by `@STEPS`, the horizon."""
     return METAWORLD_NAME.fullmatch(name) is not None
 
 
@@ -84,7 +85,7 @@ class MetaWorld(GymnasiumFamily):
     `(x, y, z, row)`: goal in m, and the row of its list, which alone decides.
     """
 
-    #: `ml1-ENV`, `ml10`, `ml25` or `ml45`.
+    #: `ml1-ENV`, `ml10`, `ml25`, `ml45`, or one of five folds, as `ml10-fold3`: see `kinds_of`.
     benchmark: str
     #: Steps of an episode; Meta-World's are 500, most tasks are solved in a fifth of it.
     horizon: int = 200
@@ -123,11 +124,17 @@ class MetaWorld(GymnasiumFamily):
         """The benchmark in words."""
         kinds = len(self.env_names("train"))
         what = self.benchmark.removeprefix("ml1-") if kinds == 1 else f"{kinds} kinds of task"
-        return f"Meta-World's {self.benchmark[:4].strip('-').upper()}: {what}, goals hidden."
+        about = f"Meta-World's {self.benchmark[:4].strip('-').upper()}: {what}, goals hidden."
+        _, _, fold = self.benchmark.partition("-fold")
+        if fold:
+            about += f" Fold {fold} of its training kinds is held out."
+        if never := ", ".join(kind for kind in self.env_names() if kind in NEVER_WITH_V1):
+            about += f" With reward v1 no expert succeeds in {never}."
+        return about
 
     @property
     def _list(self) -> GoalList:
-        goals = self.goals or _GOALS.get(self.benchmark, LISTED)
+        goals = self.goals or _GOALS.get(self.benchmark[:4], LISTED)
         return goal_list(self.benchmark, self.seed, goals)
 
     def env_names(self, split: Split | None = None) -> tuple[str, ...]:

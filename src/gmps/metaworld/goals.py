@@ -13,6 +13,8 @@ from gmps.tasks.base import Split
 
 #: Goals of each kind that Meta-World lists.
 LISTED = 50
+#: Parts that the training kinds of a benchmark are dealt into.
+FOLDS = 5
 
 
 class GoalList(NamedTuple):
@@ -29,28 +31,45 @@ class GoalList(NamedTuple):
 @functools.cache
 def goal_list(benchmark: str, seed: int, goals: int) -> GoalList:
     """The first `goals` of each kind of task in both splits, as Meta-World draws them."""
-    kinds = kinds_of(benchmark)
+    kinds, whole = kinds_of(benchmark), kinds_of(_whole(benchmark))
     # ML1 holds out other goals of the same kind, drawn from the next seed; the others other kinds.
     shift = int(benchmark.startswith("ml1-"))
+    train = _draw(whole["train"], seed)
+    # A fold holds out kinds, with their goals, of those that are trained on otherwise.
+    held = train if benchmark != _whole(benchmark) else _draw(whole["heldout"], seed + shift)
     drawn = [
         (name, vector)
-        for names, at in ((kinds["train"], seed), (kinds["heldout"], seed + shift))
-        for name, vectors in _draw(names, at).items()
-        for vector in vectors[:goals]
+        for names, vectors in ((kinds["train"], train), (kinds["heldout"], held))
+        for name in names
+        for vector in vectors[name][:goals]
     ]
     names, vectors = zip(*drawn, strict=True)
     return GoalList(names, vectors, goals * len(kinds["train"]))
 
 
 def kinds_of(benchmark: str) -> dict[Split, tuple[str, ...]]:
-    """The kinds of task of each split."""
+    """The kinds of task of each split.
+
+    `ml10-fold3` holds out the third of five parts of ML10's *training* kinds, every fifth of them,
+    and trains on the others.
+    """
     if benchmark.startswith("ml1-"):
         env = benchmark.removeprefix("ml1-")
         return {"train": (env,), "heldout": (env,)}
     from metaworld import env_dict  # noqa: PLC0415 - an extra
 
-    kinds = getattr(env_dict, f"{benchmark.upper()}_V3")
-    return {"train": tuple(kinds["train"]), "heldout": tuple(kinds["test"])}
+    whole = _whole(benchmark)
+    kinds = getattr(env_dict, f"{whole.upper()}_V3")
+    train, held = tuple(kinds["train"]), tuple(kinds["test"])
+    if benchmark != whole:
+        held = train[int(benchmark[-1]) - 1 :: FOLDS]
+        train = tuple(kind for kind in train if kind not in held)
+    return {"train": train, "heldout": held}
+
+
+def _whole(benchmark: str) -> str:
+    """The benchmark that a fold is of, as `ml10` for `ml10-fold3`; else itself."""
+    return benchmark if benchmark.startswith("ml1-") else benchmark.partition("-")[0]
 
 
 def _draw(names: tuple[str, ...], seed: int) -> OrderedDict[str, list[np.ndarray]]:

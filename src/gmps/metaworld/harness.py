@@ -252,11 +252,17 @@ def run_harness(
     """Meta-World's figures of a method: success and return before and after adaptation, by list.
 
     Raises:
-        GmpsError: the harness would test on the goals that were trained on.
+        GmpsError: the harness would test on the goals that were trained on, or the family is a
+            fold of a benchmark.
     """
     if family.benchmark.startswith("ml1-") and config.seed + 1 == family.seed:
         raise GmpsError(
             f"With seed {config.seed} the harness tests on the goals of training; choose another."
+        )
+    if "-fold" in family.benchmark:
+        raise GmpsError(
+            f"{family.benchmark} is a part of {family.benchmark[:4].upper()}, which Meta-World's "
+            "harness does not know; evaluate it without --harness."
         )
     import metaworld  # noqa: PLC0415 - an extra
 

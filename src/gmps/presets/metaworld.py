@@ -2,6 +2,7 @@
 without chance, and scripted policies that fail in some tasks."""
 
 from gmps.presets.base import FamilyPreset
+from gmps.tasks import METAWORLD_NAME
 
 _TEN = {"episodes": 10, "std": 0.3}
 #: One kind of task.
@@ -48,8 +49,12 @@ _SIZES = {"ml10": (30, 12), "ml25": (50, 8), "ml45": (90, 9)}
 
 def tuned(family: str) -> FamilyPreset:
     """The preset of one of Meta-World's families."""
-    benchmark = family.partition("@")[0]
-    return _many_kinds(*_SIZES[benchmark]) if benchmark in _SIZES else ONE_KIND
+    name = METAWORLD_NAME.fullmatch(family)
+    if name is None or name["many"] is None:
+        return ONE_KIND
+    tasks, rounds = _SIZES[name["many"]]
+    # A fold trains on four fifths of the kinds.
+    return _many_kinds(tasks * 4 // 5 if name["fold"] else tasks, rounds)
 
 
 def _many_kinds(tasks: int, rounds: int) -> FamilyPreset:

@@ -36,8 +36,11 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "sparse-point-wide": ("gmps.tasks.sparse_point:SparsePoint", {"radius": 0.3}),
     "walker-params": ("gmps.tasks.walker_params:WalkerParams", {}),
 }
-#: Benchmark, kind of task, where there is one, and horizon.
-METAWORLD_NAME = re.compile(r"(?P<benchmark>ml1-(?P<env>[^@]+)|ml10|ml25|ml45)(@(?P<horizon>\d+))?")
+#: Benchmark, kind of task or fold, where there is one, and horizon.
+METAWORLD_NAME = re.compile(
+    r"(?P<benchmark>ml1-(?P<env>[^@]+)|(?P<many>ml10|ml25|ml45)(-fold(?P<fold>[1-5]))?)"
+    r"(@(?P<horizon>\d+))?"
+)
 #: Where families live that are too many to list, by what their whole names match: functions that
 #: are called with the name.
 _PATTERNS = {METAWORLD_NAME: "gmps.metaworld.family:metaworld_family"}
