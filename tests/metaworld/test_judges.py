@@ -70,6 +70,45 @@ def test_500_steps_of_every_kind_are_metaworld_bit_for_bit(kind):
     assert earned.max() > 2 * earned.min()
 
 
+def seen_with(kind: str, goals: tuple[int, ...]) -> tuple[list, list]:
+    """Observations of the same actions with the goal moved by so many cm away from the object,
+    and where Meta-World has put the goal."""
+    env, seen, found = AnyKind(), [], []
+    acts = np.random.default_rng(0).uniform(-1, 1, (3, 4)).astype(np.float32)
+    for cm in goals:
+        env.choose(kind, np.zeros(6))
+        space = env.current._random_reset_space
+        # Far enough apart: Meta-World waits for that.
+        vector = np.concatenate([space.low[:3], space.high[3:]])
+        if len(vector) == 6:
+            away = vector[3:5] - vector[:2]
+            vector[3:5] += 0.01 * cm * away / np.linalg.norm(away)
+        env.choose(kind, vector)
+        seen.append([env.reset()[0], *(env.step(act)[0] for act in acts)])
+        found.append(env.current._target_pos.copy())
+    env.close()
+    return seen, found
+
+
+def check_hidden(kind: str) -> bool:
+    """Whether the goal could be moved apart from the object."""
+    seen, goals = seen_with(kind, (0, 2))
+    assert not np.array(seen)[..., 36:].any()
+    assert np.array_equal(*seen)
+    return not np.array_equal(*goals)
+
+
+@pytest.mark.parametrize("kind", ["pick-place", "box-close", "soccer"])
+def test_observations_do_not_tell_the_goal(kind):
+    assert check_hidden(f"{kind}-v3")
+
+
+@pytest.mark.slow
+def test_in_no_kind_observations_tell_the_goal():
+    """Elsewhere the goal follows from where the object is."""
+    assert sum(map(check_hidden, JUDGES)) > 20
+
+
 def test_there_is_a_judge_for_every_kind():
     assert set(JUDGES) == set(environments())
 
