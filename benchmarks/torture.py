@@ -106,6 +106,8 @@ class Damage:
     """Mutations, spread over the files."""
     seed: int = 0
     """Seed of the mutations; the one of number i is (seed, i)."""
+    run: str | None = None
+    """A run that is copied; by default one with every kind of file is made."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def rounds_in(folder: Path) -> int:
 def content(folder: Path) -> dict[str, bytes]:
     """The bytes of all files that a repetition gives again."""
     files = (f for f in folder.rglob("*") if f.is_file() and f.name not in _CLOCK)
-    return {str(f.relative_to(folder)): f.read_bytes() for f in files if f.parent.name != "events"}
+    return {str(f.relative_to(folder)): f.read_bytes() for f in files}
 
 
 def differing(one: Path, other: Path) -> list[str]:
@@ -425,7 +427,11 @@ def damage(command: Damage) -> dict[str, Any]:
     found: dict[str, Counter[str]] = {}
     examples: list[dict[str, Any]] = []
     with scratch() as place:
-        run = sample(place)
+        run = place / "sample"
+        if command.run is None:
+            sample(place)
+        else:
+            shutil.copytree(command.run, run)
         names = sorted(readers_of_files(run))
         pieces = [range(command.count)[i : i + 250] for i in range(0, command.count, 250)]
         for piece in pieces:
@@ -467,7 +473,7 @@ def readers_of_files(run: Path) -> dict[str, str]:
         for f in run.rglob("*")
         if f.is_file() and f.name not in skipped
         for name in [str(f.relative_to(run))]
-        if any(key in name for key in keys) and not name.startswith(("events/", "demos/"))
+        if any(key in name for key in keys) and not name.startswith(("tracking/", "demos/"))
     }
 
 

@@ -1,7 +1,9 @@
 """JSON of files that may be damaged: any fault is one error, in a line."""
 
+import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +38,12 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """The digest of plain JSON values, whatever their layout in a file."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _refuse_number(word: str) -> NoReturn:

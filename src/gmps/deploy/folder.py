@@ -12,9 +12,12 @@ from safetensors.numpy import load_file, save_file
 
 from gmps.aside import aside
 from gmps.errors import GmpsError
+from gmps.plain_json import digest_of, parse_json
 
 FORMAT = 1
 META, WEIGHTS, CARD = "meta.json", "policy.safetensors", "README.md"
+#: The digest of all else in `meta.json`, at its end.
+_SEAL = "seal"
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -30,15 +33,19 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 "wrote."
             )
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = parse_json((folder / META).read_bytes())
         if not isinstance(meta, dict):
             raise ValueError("it holds no object")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise GmpsError(f"{folder / META} is damaged: {error}.") from error
     if meta.get("format") != FORMAT:
         raise GmpsError(
             f"{folder} has format {meta.get('format')!r}, and this version of gmps reads format "
             f"{FORMAT}; export it again, or install the version that wrote it."
+        )
+    if meta.pop(_SEAL, None) != digest_of(meta):
+        raise GmpsError(
+            f"{folder / META} is not as it was written, or is of an older version; export it again."
         )
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     if digest != meta.get("digest"):
@@ -72,7 +79,9 @@ def save(
         save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, staging / WEIGHTS)
         digest = hashlib.sha256((staging / WEIGHTS).read_bytes()).hexdigest()
         content = {"format": FORMAT, **meta, "digest": digest}
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        # What is read again is what is sealed: tuples become lists.
+        content = json.loads(json.dumps(content, allow_nan=False))
+        text = json.dumps({**content, _SEAL: digest_of(content)}, indent=2) + "\n"
         (staging / META).write_text(text, encoding="utf-8")
         (staging / CARD).write_text(card, encoding="utf-8")
         if beside is not None:

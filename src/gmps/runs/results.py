@@ -4,7 +4,6 @@ A file ends with a digest of its content, so that a changed figure is noticed. A
 `format` is a `Literal` number is of that format and of no other.
 """
 
-import hashlib
 import json
 import typing
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 from gmps.aside import write_atomically
 from gmps.errors import GmpsError
-from gmps.plain_json import read_json
+from gmps.plain_json import digest_of, read_json
 from gmps.runs.config_json import Misfit, decode_config, encode_config
 
 Result = TypeVar("Result")
@@ -73,9 +72,3 @@ def read_result(path: Path, cls: type[Result], command: str) -> Result | None:
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Plain JSON values with their digest at the end."""
     return {**content, DIGEST: digest_of(content)}
-
-
-def digest_of(content: Mapping[str, Any]) -> str:
-    """The digest of plain JSON values, whatever their layout in a file."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -20,9 +20,9 @@ from gmps.evaluation.scores import MODES, Mode
 from gmps.methods.fine_tuning import Candidate, FineTunedState, Tuned
 from gmps.methods.multitask_bc import MultitaskBc
 from gmps.methods.plain import PlainControl
+from gmps.plain_json import digest_of
 from gmps.runs.checkpoint import load, save
 from gmps.runs.paths import read_arrays, write_arrays
-from gmps.runs.results import digest_of
 from gmps.tasks.base import Split
 
 FOLDER = "evaluation"
