@@ -199,7 +199,10 @@ def test_a_run_may_be_judged_later_and_is_saved_when_that_is_stopped(
         patch.setattr(session, "evaluate_run", stopped)
         assert main(["eval", str(folder)]) == 130
     said = capsys.readouterr().out.replace("\n", "")
-    assert f"What was trained is saved; judge it with: gmps eval {folder}" in said
+    assert (
+        f"What was trained is saved, and so is what was judged; go on with: gmps eval {folder}"
+        in said
+    )
     assert main(["eval", str(folder)]) == 0
     assert (folder / "scores.json").is_file()
 
