@@ -48,7 +48,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def serve() -> Iterator[Any]:
     """Starts servers of this machine alone; gives their addresses."""
     running = []
@@ -93,7 +93,7 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
             private = asked.get("private") or asked.get("visibility") == "private"
             new = {"private": private, "files": {}}
             self.repositories.setdefault(name, new)
-            self.answer({"url": f"http://127.0.0.1/{name}"})
+            self.answer({"url": f"http://{self.headers['Host']}/{name}"})
         elif self.path == "/api/validate-yaml":
             self.answer({"errors": [], "warnings": []})
         elif found := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/preupload/main", self.path):
@@ -105,7 +105,7 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
                 if line["key"] == "file":
                     data = base64.b64decode(line["value"]["content"])
                     self.repositories[found[1]]["files"][line["value"]["path"]] = data
-            url = f"http://127.0.0.1/{found[1]}/commit/{'0' * 40}"
+            url = f"http://{self.headers['Host']}/{found[1]}/commit/{'0' * 40}"
             self.answer({"success": True, "commitOid": "0" * 40, "commitUrl": url})
         else:
             self.answer({"error": "there is no such request"}, 404)
@@ -142,11 +142,17 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
+@pytest.fixture(scope="module")
+def address(serve) -> str:
+    """Of one server: older releases of the package keep the first one that they see."""
+    return serve(FakeHub)
+
+
 @pytest.fixture
-def hub(serve, monkeypatch) -> type[FakeHub]:
+def hub(address, monkeypatch) -> type[FakeHub]:
     pytest.importorskip("huggingface_hub")
     FakeHub.repositories, FakeHub.tokens = {}, []
-    monkeypatch.setenv("HF_ENDPOINT", serve(FakeHub))
+    monkeypatch.setenv("HF_ENDPOINT", address)
     monkeypatch.setenv("HF_TOKEN", "hf_of_this_test")
     return FakeHub
 

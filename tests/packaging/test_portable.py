@@ -37,10 +37,19 @@ for module in pkgutil.walk_packages(gmps.__path__, "gmps."):
 
 import numpy as np
 from gmps.commands.doctor import facts
+from gmps.hub.places import place
+from gmps.hub.transfer import pull, push
 from gmps.runs.run import Run
+from gmps.tracking.follow import follow
+
+class Done:
+    round, metrics, timing = 1, {"loss": 1.0}, {"seconds": 1.0}
 
 @dataclass(frozen=True)
 class Settings:
+    family: str = "point-goal"
+    method: str = "gmps"
+    seed: int = 0
     rounds: int = 1
 
 with tempfile.TemporaryDirectory() as folder:
@@ -49,6 +58,11 @@ with tempfile.TemporaryDirectory() as folder:
         run.save(0, {"x": np.ones(2, np.float32)})
     with Run.open(Path(folder) / "run") as run:
         assert run.restore({"x": np.zeros(2, np.float32)}).step == 0
+        with follow(run, ("tensorboard",), "meta", "none") as tracking:
+            tracking(Done())
+    assert list((Path(folder) / "run" / "tracking" / "events").iterdir())
+    push(Path(folder) / "run", place(f"{folder}/shelf"))
+    pull(place(f"{folder}/shelf"), Path(folder) / "pulled", 10**6)
 assert facts()["cores"]["usable"] >= 1
 print("fine")
 """
