@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from gmps.deploy import folder as meta_policy
 from gmps.errors import GmpsError
+from gmps.plain_json import parse_json
 from gmps.runs.checkpoint import Checkpoints
 from gmps.runs.run import CONFIG, HARNESS, METRICS, PATHS, SCORES, TIMING, VERSIONS
 from gmps.training.expert_data import EXPERTS
@@ -74,14 +75,14 @@ def decode(data: bytes, place: object) -> Contents:
         GmpsError: it is damaged, or names anything that is not a file of the project's kinds.
     """
     try:
-        content = json.loads(data)
+        content = parse_json(data)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, not {FORMAT}")
         kind, listed = content["kind"], content["files"]
         if kind not in get_args(Kind) or not isinstance(listed, dict) or not listed:
             raise ValueError("it lists nothing that is known")
         files = {name: _entry(value) for name, value in listed.items()}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise GmpsError(f"{LIST} of {place} is damaged: {error}.") from None
     if len(files) > MAX_FILES:
         raise GmpsError(f"{place} lists {len(files)} files; at most {MAX_FILES} are taken.")
@@ -151,12 +152,12 @@ def require_plain(folder: Path, done: str) -> None:
         GmpsError: it does, or its settings are damaged.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = parse_json((folder / CONFIG).read_bytes())
         named = [config["family"], config["method"], *config.get("expert", ())]
         address = config.get("address")
         if not all(isinstance(name, str) for name in named):
             raise ValueError("a name is no word")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise GmpsError(f"{CONFIG} of the run is damaged: {error}.") from None
     for name in named:
         if ":" in name:
