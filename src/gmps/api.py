@@ -28,6 +28,7 @@ from gmps.training.config import TrainConfig
 from gmps.training.experiment import (
     OWN_EXPERT,
     Experiment,
+    expert_settings,
     load_experiment,
     prepare,
     require_fit,
@@ -209,7 +210,7 @@ def _train_experts(
     run: Run, config: TrainConfig, family: TaskFamily, track: Sequence[Tracker]
 ) -> None:
     """Train SAC experts within the run, or go on there."""
-    settings = replace(config.sac, threads=config.threads)
+    settings = expert_settings(config)
     opened = open_training(run.path / OWN_EXPERT, settings)
     if opened is not None:
         with opened:

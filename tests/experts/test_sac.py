@@ -21,6 +21,14 @@ PLAIN = SacConfig(
 def learn(obs, act, reward, terminated, config, steps=1000):
     """A learner after `2 * steps` updates on one batch of episodes, `(ep, t, ...)`, and the figures
     of the later half; `obs` has one step more than the others."""
+    replay = buffer(obs, act, reward, terminated)
+    state = init_sac(jax.random.key(0), config, obs.shape[-1], 0, act.shape[-1])
+    state, _ = update(config, state, replay, steps, jax.random.key(1))
+    return update(config, state, replay, steps, jax.random.key(2))
+
+
+def buffer(obs, act, reward, terminated):
+    """The episodes, stored."""
     obs, act = jnp.asarray(obs, jnp.float32), jnp.asarray(act, jnp.float32)
     reward = jnp.asarray(reward, jnp.float32)
     n, horizon = reward.shape
@@ -35,10 +43,7 @@ def learn(obs, act, reward, terminated, config, steps=1000):
         held=jnp.zeros((1, n, 0)),
     )
     replay = start_replay(n, horizon, obs.shape[-1], act.shape[-1], 0)
-    replay = add(replay, data, data.reward, jnp.zeros((1, 0)))
-    state = init_sac(jax.random.key(0), config, obs.shape[-1], 0, act.shape[-1])
-    state, _ = update(config, state, replay, steps, jax.random.key(1))
-    return update(config, state, replay, steps, jax.random.key(2))
+    return add(replay, data, data.reward, jnp.zeros((1, 0)))
 
 
 def value(state, obs, act):
@@ -99,6 +104,21 @@ def test_the_reward_scale_multiplies_values():
     scaled = replace(PLAIN, reward_scale=10.0, learning_rate=1e-2)
     state, _ = learn(np.zeros((256, 2, 1)), act, np.ones((256, 1)), True, scaled)
     assert value(state, [0.0], [0.3]) == pytest.approx(10.0, abs=0.5)
+
+
+def test_half_of_each_batch_is_demonstrated():
+    """Own episodes are worth 0 and demonstrated ones 1, in the same state: the value is between."""
+    rng = np.random.default_rng(0)
+    act = rng.uniform(-1, 1, (256, 1, 1))
+    own, shown = (
+        buffer(np.zeros((n, 2, 1)), act[:n], np.full((n, 1), x), True)
+        for n, x in ((256, 0.0), (8, 1.0))
+    )
+    state = init_sac(jax.random.key(0), PLAIN, 1, 0, 1)
+    for i in range(2):
+        state, _ = update(PLAIN, state, own, 1000, jax.random.key(i), shown)
+    values = [value(state, [0.0], [a])[0] for a in np.linspace(-0.8, 0.8, 9)]
+    assert np.mean(values) == pytest.approx(0.5, abs=0.15)
 
 
 def test_density_of_squashed_actions_integrates_to_one():

@@ -1,7 +1,7 @@
 """`gmps train FAMILY`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
@@ -19,7 +19,13 @@ from gmps.settings import Settings
 from gmps.tasks import family_names, make_family
 from gmps.tracking.follow import Tracker, require_trackers
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import OWN_EXPERT, prepare, require_fit, trains_expert
+from gmps.training.experiment import (
+    OWN_EXPERT,
+    expert_settings,
+    prepare,
+    require_fit,
+    trains_expert,
+)
 
 #: What most people set: the first page of help. A method that was named adds its settings.
 PAGE = (
@@ -102,8 +108,10 @@ def defaults(family: str, choice: Choice) -> TrainConfig:
 
 def two_phases(run: Run, config: TrainConfig, judged: bool, track: Sequence[Tracker] = ()) -> None:
     """Train experts in the run's folder, or go on there, then the meta-learner; judge it."""
-    console.print("Phase 1 of 2: no demonstrations and no expert are given, so SAC makes experts.")
-    settings = replace(config.sac, threads=config.threads)
+    console.print("Phase 1 of 2: nobody is named who answers, so SAC makes an expert.")
+    if config.demos is not None:
+        console.print(f"  Half of what it learns from are the demonstrations of {config.demos}.")
+    settings = expert_settings(config)
     # Told beside the run itself, as one of its own.
     name = f"{run.path.absolute().name}-{OWN_EXPERT}"
     train_in(run.path / OWN_EXPERT, settings, track=track, name=name)

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from gmps.data.checks import SAME_GOAL
 from gmps.data.demos import DemoSet
 from gmps.errors import GmpsError
 
@@ -63,6 +64,14 @@ def best_episodes(
         f"the mean, of {mean(shown):.4g}"
     )
     return _keep(demos, kept), (note,)
+
+
+def outside(
+    contexts: Float[np.ndarray, "task ctx"], heldout: Float[np.ndarray, "held ctx"]
+) -> Int[np.ndarray, " n"]:
+    """Indices of the tasks that are none of the held-out ones, by their contexts."""
+    gap = np.abs(contexts[:, None] - heldout[None]).max(-1).min(1)
+    return np.flatnonzero(gap > SAME_GOAL)
 
 
 def _keep(demos: DemoSet, kept: Bool[np.ndarray, "task ep"]) -> DemoSet:

@@ -160,19 +160,40 @@ def observe_inputs(moments: Moments, seen: Float[Array, "n in"], valid: Array) -
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def update(
-    config: SacConfig, state: SacState, replay: Replay, steps: int, key: Key[Array, ""]
+    config: SacConfig,
+    state: SacState,
+    replay: Replay,
+    steps: int,
+    key: Key[Array, ""],
+    shown: Replay | None = None,
 ) -> tuple[SacState, dict[str, Float[Array, ""]]]:
-    """`steps` gradient steps; returns the mean of each figure."""
-    ends = jnp.cumsum(replay.length)
+    """`steps` gradient steps; returns the mean of each figure.
+
+    With demonstrations `shown`, half of each batch is theirs (symmetric sampling: Ball et al. 2023,
+    arXiv:2302.02948, section 4.1).
+    """
+    half = 0 if shown is None else config.batch // 2
+    buffers = [(replay, config.batch - half)] + ([] if shown is None else [(shown, half)])
+    ends = [jnp.cumsum(buffer.length) for buffer, _ in buffers]
 
     def chances(key: Key[Array, ""]):
         key_batch, *key_noise = jax.random.split(key, 3)
         noise = [jax.random.normal(k, (config.batch, replay.act.shape[-1])) for k in key_noise]
-        return draw(replay, ends, config.batch, key_batch), *noise
+        keys = [key_batch, jax.random.fold_in(key_batch, 1)]
+        places = [
+            draw(buffer, end, n, k)
+            for (buffer, n), end, k in zip(buffers, ends, keys, strict=False)
+        ]
+        return places, *noise
 
     def one(state: SacState, chance: Any):
-        (row, t), *noise = chance
-        return _step(config, state, take(replay, row, t, config.n_step, config.discount), *noise)
+        places, noise_next, noise_now = chance
+        parts = [
+            take(buffer, row, t, config.n_step, config.discount)
+            for (buffer, _), (row, t) in zip(buffers, places, strict=True)
+        ]
+        batch = jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+        return _step(config, state, batch, noise_next, noise_now)
 
     # All random numbers at once: one by one they take 4 % of a step on a CPU.
     state, figures = jax.lax.scan(one, state, jax.vmap(chances)(jax.random.split(key, steps)))

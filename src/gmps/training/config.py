@@ -39,8 +39,8 @@ class TrainConfig(Settings):
     of highest return."""
     expert: tuple[str, ...] = ()
     """Who labels the states that the learner visits: scripted (the family's controller), sac
-    (trained first, in RUN/expert), FILE.py:FUNCTION, or folders of `gmps expert train`. Without
-    demonstrations: scripted where the family has one, or else sac."""
+    (trained first, in RUN/expert, from --demos too), FILE.py:FUNCTION, or folders of `gmps expert
+    train`. Without demonstrations: scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
     spread: float = setting(1.0, at_least=0)

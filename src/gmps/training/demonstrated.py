@@ -5,16 +5,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from gmps.core.types import Demonstrations, Task, evenly
 from gmps.data.augmentation import task_spread
-from gmps.data.checks import own_ranges, questions, reward_words, summary
+from gmps.data.checks import own_ranges, questions, summary
 from gmps.data.demos import DemoSet, load_demos
-from gmps.data.relabel import own_rewards, same_rewards
-from gmps.data.select import best_episodes, without_failures
+from gmps.data.rewards import KnownRewards, known_rewards
+from gmps.data.select import best_episodes, outside, without_failures
 from gmps.errors import GmpsError
-from gmps.experts.base import SAME_TASK
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
 from gmps.training.expert_data import DEMONSTRATORS, KnownLevels
@@ -52,7 +50,7 @@ def demonstrated(
     """
     assert config.demos is not None
     demos, failures = without_failures(load_demos(config.demos, family))
-    rewards = _rewards(demos, family)
+    rewards = known_rewards(demos, family)
     demos, chosen = best_episodes(demos, rewards.values, config.demos_best)
     part, excluded = _training_part(demos, family, heldout, config.train_tasks)
     used = demos.select(part)
@@ -85,9 +83,7 @@ def _training_part(
     are."""
     context = jax.vmap(family.context)
     known = np.asarray(context(jnp.asarray(demos.tasks)))
-    excluded = np.asarray(context(heldout))
-    gap = np.abs(known[:, None] - excluded[None]).max(-1).min(1)
-    train = np.flatnonzero(gap > SAME_TASK)
+    train = outside(known, np.asarray(context(heldout)))
     excluded = len(known) - len(train)
     if limit is not None and len(train) > limit:
         train = train[evenly(len(train), limit)]
@@ -99,37 +95,7 @@ def _training_part(
     return train.tolist(), excluded
 
 
-class _Rewards(NamedTuple):
-    """What demonstrations earned, as far as it is known."""
-
-    values: Float[np.ndarray, "task ep t"] | None
-    #: Where they come from, for the summary, and whose level they make.
-    words: str
-    whose: str
-    #: What is to be said loudly.
-    warnings: tuple[str, ...] = ()
-
-
-def _rewards(demos: DemoSet, family: TaskFamily) -> _Rewards:
-    """The rewards of the file, or the family's own where the file has none or others and the
-    observations tell them."""
-    own, given = own_rewards(demos, family), demos.reward
-    if own is None:
-        words = "unknown: the file has none" if given is None else "of the file"
-        return _Rewards(given, words, DEMONSTRATORS)
-    if given is not None and same_rewards(given, own):
-        return _Rewards(given, "of the file", DEMONSTRATORS)
-    warnings = ()
-    if given is not None:
-        differ = reward_words(given[demos.alive], own[demos.alive])
-        warnings = (
-            f"The rewards in {demos.report.source} are not those of {family.name}: {differ}; "
-            "the demonstrators' level is computed from the observations.",
-        )
-    return _Rewards(own, "recomputed", f"{DEMONSTRATORS} recomputed", warnings)
-
-
-def _levels(demos: DemoSet, family: TaskFamily, rewards: _Rewards) -> KnownLevels | None:
+def _levels(demos: DemoSet, family: TaskFamily, rewards: KnownRewards) -> KnownLevels | None:
     """The demonstrators' mean return in each task."""
     if rewards.values is None:
         return None
@@ -138,4 +104,5 @@ def _levels(demos: DemoSet, family: TaskFamily, rewards: _Rewards) -> KnownLevel
     shown = demos.alive.any(-1)
     returns = np.where(demos.alive, rewards.values, 0).sum(-1)
     means = returns.mean(-1) if shown.all() else returns.sum(-1) / shown.sum(-1)
-    return KnownLevels(contexts, np.asarray(means, np.float64), rewards.whose)
+    whose = f"{DEMONSTRATORS} recomputed" if rewards.recomputed else DEMONSTRATORS
+    return KnownLevels(contexts, np.asarray(means, np.float64), whose)

@@ -6,6 +6,7 @@ is a checkpoint. A live expert is looked for where one is asked, and nowhere els
 """
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from gmps.training.cost import require_memory
 from gmps.training.expert_data import ExpertData, KnownLevels, load_expert_data
 from gmps.training.expert_sources import find_expert
 from gmps.training.gather_experts import gather_expert_data
+from gmps.training.sac_training import ExpertConfig
 from gmps.worlds.base import World
 from gmps.worlds.factory import make_world
 from gmps.worlds.ray_world import RayWorld
@@ -122,6 +124,13 @@ def expert_sources(config: TrainConfig, folder: Path | None, family: TaskFamily)
 def trains_expert(config: TrainConfig, family: TaskFamily) -> bool:
     """Whether a run starts with training experts of its own."""
     return expert_sources(config, Path(), family) == (OWN_EXPERT,)
+
+
+def expert_settings(config: TrainConfig) -> ExpertConfig:
+    """The settings of the expert that a run trains for itself; one of all tasks learns from the
+    run's demonstrations too."""
+    shared = config.demos if config.sac.kind == "contextual" else None
+    return replace(config.sac, threads=config.threads, demos=shared or config.sac.demos)
 
 
 def require_fit(config: TrainConfig, family: TaskFamily) -> None:

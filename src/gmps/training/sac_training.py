@@ -29,6 +29,7 @@ from gmps.runs.run import CONFIG, Run, refuse_taken
 from gmps.settings import Settings, seed_setting, setting
 from gmps.sim.episodes import reward_terms
 from gmps.tasks.base import TaskFamily
+from gmps.training.shown import shown_episodes
 from gmps.worlds.base import World
 
 Kind = Literal["contextual", "per-task"]
@@ -64,6 +65,9 @@ class ExpertConfig(Settings):
     relabel: int = setting(1, at_least=0)
     """Contextual: store each episode also with the rewards and the parameter of this many other
     tasks. Only where no task changes how the world moves."""
+    demos: str | None = setting(None, added=True)
+    """Contextual: demonstrations (an .npz file or a Minari dataset) that fill half of each batch,
+    with the family's rewards where the file has none."""
     capacity: int = setting(3000, at_least=1)
     """Episodes in each learner's replay buffer; the newest replace the oldest."""
     evaluate_every: int = setting(20, at_least=1)
@@ -80,9 +84,11 @@ class ExpertConfig(Settings):
     """Settings of the learner."""
 
     def rules(self) -> None:
-        """Only per-task experts have tasks of their own."""
+        """Only per-task experts have tasks of their own, and they share no demonstrations."""
         if self.only and self.kind != "per-task":
             raise GmpsError("--only names tasks of per-task experts; add --kind per-task.")
+        if self.demos is not None and self.kind == "per-task":
+            raise GmpsError("One expert of all tasks learns from --demos; leave --kind out.")
 
 
 class TrainingState(NamedTuple):
@@ -131,6 +137,7 @@ class ExpertTraining:
             self.indices, self.own = (0,), None
             lists = [self.family.tasks(split) for split in ("train", "heldout")]
             self.measured = jax.tree.map(lambda *x: jnp.concatenate(x), *lists)
+        self.shown = None if config.demos is None else shown_episodes(config.demos, self.family)
 
     def init(self) -> TrainingState:
         """Before the first round."""
@@ -143,6 +150,8 @@ class ExpertTraining:
         empty = start_replay(
             config.capacity, spec.horizon, spec.obs_size, spec.act_size, spec.context_size
         )
+        if self.shown is not None:
+            states = [_having_seen(state, self.shown) for state in states]
         stacked = lambda *x: jnp.stack(x)  # noqa: E731
         return TrainingState(
             jax.tree.map(stacked, *states),
@@ -175,7 +184,8 @@ class ExpertTraining:
         jax.block_until_ready(replay.added)
         middle = time.perf_counter()
         keys = jnp.stack([jax.random.fold_in(key_learn, i) for i in self.indices])
-        learners, figures = _learn(config.sac, learners, replay, config.gradient_steps, keys)
+        shown = None if self.shown is None else jax.tree.map(lambda x: x[None], self.shown)
+        learners, figures = _learn(config.sac, learners, replay, config.gradient_steps, keys, shown)
         metrics = {name: float(np.mean(x)) for name, x in jax.device_get(figures).items()}
         end = time.perf_counter()
         metrics["return/collected"] = float(roll.trajectories.returns.mean())
@@ -264,11 +274,30 @@ def _store(
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _learn(
-    config: SacConfig, learners: SacState, replay: Replay, steps: int, keys: Key[Array, " learner"]
+    config: SacConfig,
+    learners: SacState,
+    replay: Replay,
+    steps: int,
+    keys: Key[Array, " learner"],
+    shown: Replay | None,
 ) -> tuple[SacState, dict[str, Float[Array, " learner"]]]:
     """Gradient steps of all learners."""
-    one = lambda learner, replay, key: sac.update(config, learner, replay, steps, key)  # noqa: E731
-    return over_tasks(one, learners, replay, keys)
+
+    def one(learner: SacState, replay: Replay, key: Key[Array, ""], shown: Replay | None = None):
+        return sac.update(config, learner, replay, steps, key, shown)
+
+    given = (learners, replay, keys) if shown is None else (learners, replay, keys, shown)
+    return over_tasks(one, *given)
+
+
+def _having_seen(state: SacState, shown: Replay) -> SacState:
+    """The learner with the demonstrations among what its inputs are scaled by."""
+    context = jnp.broadcast_to(
+        shown.context[:, None], (*shown.reward.shape, shown.context.shape[-1])
+    )
+    seen = jnp.concatenate([shown.obs[:, :-1], context], -1).reshape(-1, state.moments.mean.size)
+    alive = jnp.arange(shown.reward.shape[1]) < shown.length[:, None]
+    return state._replace(moments=sac.observe_inputs(state.moments, seen, alive.reshape(-1)))
 
 
 def open_training(folder: Path, config: ExpertConfig) -> Run | None:
