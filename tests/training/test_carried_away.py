@@ -148,6 +148,13 @@ def test_expert_data_are_read_as_they_were_written(tmp_path, source):
         config = replace(config, demos=str(tmp_path / "d"), clone=source == "clone")
     data = prepare(config).data
     assert (data.clone is not None) == (source == "clone")
+    judged = [note for note in data.notes if note.startswith("the clone, which guesses off")]
+    assert len(judged) == (source == "clone")
+    if judged:
+        by_itself = float(judged[0].split("returns ")[1].split()[0])
+        shown = float(judged[0].rsplit(" ", 1)[1])
+        assert by_itself < shown < 0
+        assert data.steps["evaluation"] == 2 * 3 * 4 * 20
     assert (data.demos.spread is not None) == (source == "demonstrations")
     save_expert_data(tmp_path, data)
     family = make_family("point-goal")

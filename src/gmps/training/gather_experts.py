@@ -18,7 +18,7 @@ from gmps.experts.score import (
 )
 from gmps.methods.registry import method_class
 from gmps.tasks.base import TaskFamily
-from gmps.training.clone import CLONE, fit_clone
+from gmps.training.clone import CLONE, fit_clone, judge_clone
 from gmps.training.config import TrainConfig
 from gmps.training.demonstrated import demonstrated
 from gmps.training.expert_data import ExpertData, KnownLevels
@@ -61,6 +61,11 @@ def gather_expert_data(
         if config.clone:
             clone, _ = fit_clone(family, tasks, demos, key_labels)
             source = CLONE
+            contexts = np.asarray(jax.vmap(family.context)(tasks))
+            shown = None if levels is None else float(levels.at(contexts).mean())
+            key_clone = jax.random.fold_in(key, _SCORE)
+            words, spent = judge_clone(world, tasks, clone, config.expert_std, shown, key_clone)
+            notes, steps["evaluation"] = (*notes, words), spent
     knows_heldout = expert is not None and bool(expert.knows(family, heldout).all())
     if expert is not None:
         score = score_expert(
