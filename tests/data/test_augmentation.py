@@ -39,6 +39,22 @@ def test_episodes_of_a_task_count_by_their_mean():
     assert np.abs(task_spread(obs, np.ones((2, 2, 1), bool), 1.0).axes).max() < 1e-6
 
 
+def test_what_varies_within_tasks_moves_less():
+    # Means 0 and 4: 8 between tasks. Episodes at a distance of 1 from them: 2 within tasks, which
+    # leave 2 / 2 of the 8 to chance. So 7 of 9 parts are between tasks, of a deviation of 2.
+    obs = np.array([-1.0, 1.0, 3.0, 5.0]).reshape(2, 2, 1, 1)
+    alive = np.ones((2, 2, 1), bool)
+    np.testing.assert_allclose(
+        np.abs(task_spread(obs, alive, 1.0).axes), [[[2 * 7 / 9]]], rtol=1e-6
+    )
+    # With one episode left of each task, the variance within tasks is that of the moment before.
+    obs, alive = np.repeat(obs, 2, 2), np.repeat(alive, 2, 2)
+    obs[:, 0, 1], alive[:, 1, 1] = [[0.0], [4.0]], False
+    # Of the 8 between tasks chance leaves 2 now, and 6 of 8 parts remain.
+    found = np.abs(task_spread(obs, alive, 1.0).axes[1, 0])
+    np.testing.assert_allclose(found, [2 * 6 / 8], rtol=1e-6)
+
+
 def test_moves_have_the_covariance_between_tasks():
     rng = np.random.default_rng(0)
     demos = rng.normal(size=(4, 1, 2, 3)) * [1.0, 0.1, 3.0]

@@ -9,6 +9,10 @@ states off the demonstrated paths.
 
 The move is Gaussian. Its covariance at a moment is that of the tasks' mean observations there, so
 nothing moves that tasks have in common, and numbers move together as they do between tasks.
+
+A number that differs as much between episodes of one task as between tasks does not tell the task;
+what it tells is needed, such as the phase of a gait. So each number moves by the share of its
+variance that is between tasks. One episode of each task cannot show that: then all of it is.
 """
 
 import jax
@@ -42,7 +46,7 @@ def task_spread(
     centred = np.moveaxis(mean - mean.mean(0), 0, 1) / np.sqrt(n)
     # Of the square roots, the one with the fewest rows.
     _, deviation, directions = np.linalg.svd(centred, full_matrices=False)
-    axes = scale * deviation[..., None] * directions
+    axes = scale * deviation[..., None] * directions * _between(known, alive, mean)[:, None]
     weight = alive[..., None] / alive.sum()
     centre = (known * weight).sum((0, 1, 2))
     std = np.sqrt((np.where(alive[..., None], obs - centre, 0) ** 2 * weight).sum((0, 1, 2)))
@@ -52,6 +56,28 @@ def task_spread(
         jnp.asarray(axes, jnp.float32),
         jnp.asarray(NOISE * std, jnp.float32),
     )
+
+
+def _between(
+    obs: Float[np.ndarray, "task ep t obs"],
+    alive: Bool[np.ndarray, "task ep t"],
+    mean: Float[np.ndarray, "task t obs"],
+) -> Float[np.ndarray, "t obs"]:
+    """The share of each number's variance that is between tasks, at each moment, in [0, 1].
+
+    Variances are unbiased: of the means' variance, what few episodes leave to chance is taken away.
+    """
+    count = alive.sum(1)
+    free = np.maximum(count - 1, 0).sum(0)
+    square = (np.where(alive[..., None], obs - mean[:, None], 0) ** 2).sum((0, 1))
+    # Where no task has two episodes left, the last variance within tasks stands.
+    last = np.maximum.accumulate(np.where(free > 0, np.arange(len(free)), 0))
+    within = (square / np.maximum(free, 1)[:, None])[last]
+    chance = within * (1 / np.maximum(count, 1)).mean(0)[:, None]
+    tasks = len(mean)
+    between = np.maximum(mean.var(0) * tasks / max(tasks - 1, 1) - chance, 0)
+    whole = between + within
+    return np.divide(between, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
 def moved(
