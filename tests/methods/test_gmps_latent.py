@@ -205,6 +205,10 @@ def test_without_an_expert_the_learner_practises_and_the_steps_are_its_own():
         learned[weight] = ravel_pytree(new.params.net)[0]
         assert np.isfinite(metrics["loss/practice"])
     assert np.abs(learned[0.0] - learned[1.0]).max() > 1e-4
+    # With neither, nothing is learned.
+    method = replace(alone, config=replace(config, imitation_weight=0.0, practice=0.0))
+    new, _ = method.update(state, gathered, jax.random.key(2))
+    np.testing.assert_array_equal(ravel_pytree(new.params)[0], ravel_pytree(state.params)[0])
 
 
 def test_practice_makes_better_where_demonstrations_are_poor():

@@ -3,11 +3,12 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from core_problems import array
 from gmps.core.nets import GaussianPolicy, init_head
 from gmps.core.types import Trajectories
-from gmps.methods.practice import CLIP, Practice, practice_loss, practised
+from gmps.methods.practice import CLIP, WORST, Practice, practice_loss, practised
 
 KEY = jax.random.key(0)
 
@@ -90,3 +91,13 @@ def test_likelihoods_that_moved_far_enough_no_longer_pay():
     # Dead steps count for nothing: neither here nor in the mean.
     dead = moved._replace(alive=jnp.zeros((1, 3), bool))
     assert float(practice_loss(net, z, dead, 20, KEY)) == 0
+
+
+@pytest.mark.parametrize(("ratio", "wanted", "slopes"), [(2.0, 2.0, True), (5.0, WORST, False)])
+def test_a_worse_action_that_became_far_likelier_is_bounded(ratio, wanted, slopes):
+    net, z = policy(), array([[0.3, -0.2]])
+    worse = drawn_from(net, z, -jnp.ones((1, 3)))
+    moved = worse._replace(log_prob=worse.log_prob - jnp.log(ratio))
+    loss = lambda z: practice_loss(net, z, moved, 20, KEY)  # noqa: E731
+    np.testing.assert_allclose(loss(z), wanted, rtol=1e-5)
+    assert np.asarray(jax.grad(loss)(z)).any() == slopes

@@ -147,7 +147,7 @@ def outer_steps(
         at_prior = replace(head, bias_transform=jnp.zeros(z.shape[1]))
         before = head_bc_loss(at_prior, shown, config.imitation)
         parts = {"loss/imitation": adapted, "loss/own": own, "loss/blind": before}
-        total = adapted + own + config.blind_weight * before
+        total = config.imitation_weight * (adapted + own + config.blind_weight * before)
         if explored.adapted is not None and explored.own is not None:
             keys = jax.random.split(jax.random.fold_in(key, 1))
             n, latents = PRACTICE_STEPS, params.latents.mean

@@ -3,6 +3,10 @@
 Demonstrations say nothing about states off their paths, and a latent that imitates them well is not
 one that earns well. The episodes that a round plays in the training tasks anyway tell what earns
 more: the clipped surrogate of PPO (Schulman et al. 2017) on them is added to the outer loss.
+
+Imitation moves the policy too, and not by what the surrogate allows: an action that was worse than
+others may have become many times as likely, and would then rule the gradient. So its loss is
+bounded (dual clip: Ye et al. 2020, arXiv:1912.09729, equation 5).
 """
 
 from dataclasses import replace
@@ -18,6 +22,8 @@ from gmps.core.types import Trajectories
 
 #: The policy's likelihood of an action may change by this share before it no longer pays.
 CLIP = 0.2
+#: A worse action that has become more than so many times as likely counts no further.
+WORST = 3.0
 #: Smallest deviation of the returns to come, so that a task with constant ones has none.
 MIN_STD = 1e-6
 
@@ -59,7 +65,8 @@ def practice_loss(
     key: Key[Array, ""],
 ) -> Float[Array, ""]:
     """`-mean min(r A, clip(r) A)` over `n` steps of each task, drawn with replacement; `r` is the
-    likelihood of the action at the task's latent, over that when it was chosen."""
+    likelihood of the action at the task's latent, over that when it was chosen, and at most `WORST`
+    where `A` is below 0."""
     tasks, steps = practice.alive.shape
     row = jax.random.randint(key, (tasks, n), 0, steps)
     drawn = jax.tree.map(lambda x: jax.vmap(lambda x, row: x[row])(x, row), practice)
@@ -68,6 +75,7 @@ def practice_loss(
         return jax.vmap(replace(head, bias_transform=z).log_prob)(steps.obs, steps.act)
 
     ratio = jnp.exp(jax.vmap(density)(z, drawn) - drawn.log_prob)
+    ratio = jnp.where(drawn.advantage < 0, jnp.minimum(ratio, WORST), ratio)
     gain = jnp.minimum(
         ratio * drawn.advantage, jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * drawn.advantage
     )
