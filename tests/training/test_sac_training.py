@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gmps.commands.cli import main
+from gmps.data.demos import load_demos
+from gmps.errors import GmpsError
 from gmps.experts.sac import SacConfig
 from gmps.experts.score import score_expert
 from gmps.presets import expert_preset
@@ -17,6 +19,7 @@ from gmps.tasks import make_family
 from gmps.tasks.point_goal import PointGoal
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertConfig, ExpertTraining, train_expert
+from gmps.training.shown import shown_episodes
 from gmps.worlds.factory import make_world
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
@@ -83,6 +86,48 @@ def test_relabelled_episodes_carry_the_rewards_of_their_new_task():
         np.testing.assert_allclose(replay.reward[i], expected, atol=1e-5)
     contexts = np.asarray(replay.context[:12])
     assert len(np.unique(contexts, axis=0)) == 12
+
+
+def shown_file(path, rewards=True):
+    """Two episodes of three steps in two tasks of point-goal, the second of them held out."""
+    rng = np.random.default_rng(0)
+    goals = np.stack([np.array([0.3, 0.4]), np.asarray(FAMILY.tasks("heldout"))[0]])
+    given = {"rewards": rng.normal(size=(2, 2, 3))} if rewards else {}
+    np.savez(
+        path,
+        observations=rng.uniform(0, 1, (2, 2, 3, 2)),
+        actions=rng.uniform(-1, 1, (2, 2, 3, 2)),
+        goals=goals,
+        **given,
+    )
+    return path
+
+
+def test_demonstrations_are_shown_without_held_out_tasks_and_last_steps(tmp_path):
+    path = shown_file(tmp_path / "a.npz")
+    replay = shown_episodes(str(path), FAMILY)
+    with np.load(path) as file:
+        assert replay.length.tolist() == [2, 2]
+        np.testing.assert_allclose(replay.obs[:, :3], file["observations"][0], rtol=1e-6)
+        np.testing.assert_allclose(replay.act, file["actions"][0], rtol=1e-6)
+        np.testing.assert_allclose(replay.reward[:, :2], file["rewards"][0, :, :2], rtol=1e-6)
+    assert replay.reward[:, 2].tolist() == [0, 0]
+    np.testing.assert_allclose(replay.context, [[0.3, 0.4]] * 2, rtol=1e-6)
+    with pytest.raises(GmpsError, match=r"^SAC needs rewards, and .*b.npz has none and its obser"):
+        shown_episodes(str(shown_file(tmp_path / "b.npz", rewards=False)), FAMILY)
+
+
+def test_an_expert_learns_from_demonstrations_too_and_goes_on(tmp_path):
+    config = replace(SMALL, rounds=2, demos=str(shown_file(tmp_path / "a.npz")))
+    whole = trained(tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "stopped", config, interrupt_after(0))
+    with Run.open(tmp_path / "stopped") as run:
+        train_expert(run, ExpertTraining(config, WORLD))
+    for name in ("metrics.jsonl", "expert.safetensors"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (whole / name).read_bytes(), name
+    with pytest.raises(GmpsError, match=r"^One expert of all tasks learns from --demos; leave"):
+        replace(config, kind="per-task")
 
 
 def test_per_task_learners_do_not_depend_on_each_other_at_the_start():
@@ -166,6 +211,13 @@ def test_commands_train_measure_record_and_imitate(tmp_path, capsys):
     data = str(tmp_path / "shown")
     assert main(["demos", "record", "point-goal", "--expert", expert, "--out", data]) == 0
     assert "16 tasks, 320 episodes" in capsys.readouterr().out
+    drawn = ["--random-tasks", "3", "--episodes", "2", "--out", str(tmp_path / "drawn")]
+    assert main(["demos", "record", "point-goal", "--expert", expert, *drawn]) == 0
+    assert "3 tasks, 6 episodes" in capsys.readouterr().out
+    tasks = load_demos(tmp_path / "drawn", FAMILY).tasks
+    assert len(np.unique(tasks, axis=0)) == 3
+    listed = np.asarray(FAMILY.tasks("train"))
+    assert np.linalg.norm(tasks[:, None] - listed[None], axis=-1).min() > 1e-3
 
     small = [
         f"--{k}={v}"

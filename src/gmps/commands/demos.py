@@ -75,6 +75,8 @@ class Record(Settings):
     """scripted, FILE.py:FUNCTION, or folders of `gmps expert train`."""
     split: Literal["train", "heldout"] = "train"
     """Which of the family's lists of tasks."""
+    random_tasks: int | None = setting(None, at_least=1)
+    """Instead: this many tasks drawn from the family's whole range."""
     episodes: int = setting(20, at_least=1)
     """Episodes of each task."""
     std: float = setting(0.0, at_least=0, at_most=100)
@@ -183,7 +185,12 @@ def _progress() -> Iterator[Read]:
 
 def _record(family: TaskFamily, command: Record) -> None:
     refuse_out(command.format, command.out)
-    expert, tasks = find_expert(command.expert, family), family.tasks(command.split)
+    expert, key = find_expert(command.expert, family), jax.random.key(command.seed)
+    if command.random_tasks is None:
+        tasks = family.tasks(command.split)
+    else:
+        drawn = jax.random.fold_in(key, 1)
+        tasks = family.tasks(command.split, command.random_tasks, drawn)
     tasks = tree_index(tasks, expert.knows(family, tasks))
     n = task_count(tasks)
     if n == 0:
@@ -191,9 +198,7 @@ def _record(family: TaskFamily, command: Record) -> None:
     actor = ExpertActor(expert.controller, family.spec.act_size)
     std = jnp.full(n, command.std, jnp.float32)
     with reporting_faults(expert):
-        rollout = make_world(family).rollout(
-            actor, std, tasks, command.episodes, jax.random.key(command.seed)
-        )
+        rollout = make_world(family).rollout(actor, std, tasks, command.episodes, key)
     data = rollout.trajectories
     obs, act, reward, alive = map(
         np.asarray, (data.obs, jnp.clip(data.act, -1, 1), data.reward, data.alive)
