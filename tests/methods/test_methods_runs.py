@@ -23,11 +23,6 @@ OWN = {
         "--gmps-latent.episodes", "6", "--gmps-latent.hidden", "8",
         "--gmps-latent.pretrain-steps", "20", "--gmps-latent.outer-steps", "5",
     ],
-    "in-context": [
-        "--in-context.episodes", "4", "--in-context.hidden", "8", "--in-context.width", "8",
-        "--in-context.layers", "1", "--in-context.segments", "2",
-        "--in-context.pretrain-steps", "20", "--in-context.outer-steps", "5",
-    ],
     "maml": ["--maml.episodes", "4", "--maml.hidden", "8"],
     "maesn": ["--maesn.episodes", "4", "--maesn.hidden", "8"],
     "multitask": [
@@ -67,16 +62,16 @@ def test_a_run_ends_with_all_controls_and_goes_on(
             "plain", "expert",
         } <= set(scores["heldout"][mode]["conditions"])  # fmt: skip
     # Four tasks, two episodes of 20 steps: learned from, or spent on the evaluation.
-    learns_from_experts = method in ("gmps-latent", "in-context", "multitask-bc")
+    learns_from_experts = method in ("gmps-latent", "multitask-bc")
     assert scores["steps"]["expert"] == (160 if learns_from_experts else 0)
     assert scores["steps"]["meta"] > 0
-    assert (scores["expert_queries"] > 0) == (method in ("gmps-latent", "in-context"))
+    assert (scores["expert_queries"] > 0) == (method == "gmps-latent")
     rows = Run.open(folder).metrics()
     assert rows[0]["steps/evaluation"] >= (0 if learns_from_experts else 160)
-    if method in ("in-context", "maml", "maesn", "pearl", "rl2"):
+    if method in ("maml", "maesn", "pearl", "rl2"):
         assert main(["resume", str(folder), "--rounds", "3"]) == 0
         assert [r["round"] for r in Run.open(folder).metrics()] == [0, 1, 2]
-    if method in ("in-context", "maesn", "pearl", "rl2"):
+    if method in ("maesn", "pearl", "rl2"):
         assert main(["certify", str(folder)]) == 2
         expected = f"The policies of {method} are more than Gaussian policies of observations"
         assert expected in capsys.readouterr().err

@@ -119,7 +119,13 @@ def test_parity_of_the_ant_over_five_control_steps():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sawyer-push", "sawyer-door", "push-dynamics", "ant-gear"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sawyer-push", "sawyer-door", "push-dynamics", "ant-gear",
+        "half-cheetah-dir", "ant-dir", "walker-params", "hopper-params",
+    ],
+)  # fmt: skip
 def test_parity_of_other_families_over_five_control_steps(name):
     assert max(worst(*both(*visited(name)))) < 1e-4
 
