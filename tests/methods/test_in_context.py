@@ -12,6 +12,7 @@ from gmps.core.types import Trajectories, stack
 from gmps.experts.base import ExpertActor, label
 from gmps.methods.in_context import ContextPolicy, InContext, tokens_of
 from gmps.methods.in_context_settings import InContextConfig
+from gmps.methods.latent import LatentPolicy
 from gmps.tasks import make_family
 from gmps.worlds.factory import make_world
 
@@ -69,6 +70,10 @@ def test_what_is_read_does_not_depend_on_the_room_that_is_left(started):
     read = jax.vmap(state.params.advantage)(tokens)
     np.testing.assert_allclose(adapted.latent.mean, read[:, -1], atol=1e-5)
     assert np.abs(read[:, -1] - read[:, 0]).max() > 1e-2
+    # Updates are compared by what acts, not by what was read.
+    acts = method.acting(adapted)
+    assert type(acts) is LatentPolicy
+    np.testing.assert_array_equal(acts.latent.mean, adapted.latent.mean)
 
 
 def test_tokens_by_hand(started):

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from gmps.core.types import Task, env_steps, stack, task_count
 from gmps.errors import GmpsError
 from gmps.methods.adaptation import adaptation
-from gmps.methods.base import Method, MethodPolicy, MethodState
+from gmps.methods.base import Method, MethodState
 from gmps.methods.registry import option_prefix
 from gmps.runs.results import read_result, write_result
 from gmps.settings import Settings, seed_setting, setting
@@ -217,7 +217,7 @@ def _row(
         world, method, state, before, many, episodes=episodes, keys=[gather_key]
     )
     after = after.with_std(method.policy(state).action_std)
-    updates = _flat(after) - _flat(before)
+    updates = _flat(method.acting(after)) - _flat(method.acting(before))
     judge, returns, steps = method.actor(stochastic=False), {}, env_steps(data)
     for name, policies in (("before", before), ("after", after)):
         seen = world.rollout(judge, policies, many, settings.measure_episodes, measure_key)
@@ -227,7 +227,7 @@ def _row(
     return Row(episodes, **figures._asdict(), **returns), steps
 
 
-def _flat(policies: MethodPolicy) -> Float[np.ndarray, "n p"]:
+def _flat(policies: PyTree) -> Float[np.ndarray, "n p"]:
     leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(policies)]
     return np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], -1)
 

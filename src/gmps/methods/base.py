@@ -163,6 +163,11 @@ class Method(abc.ABC, Generic[Config, State, P]):
         default they are `Policy`s."""
         return policy_actor(self.world.family, stochastic)
 
+    def acting(self, policies: P) -> PyTree:
+        """What of adapted policies decides how they act, for those who compare updates: by default
+        all."""
+        return policies
+
     @abc.abstractmethod
     def gather(self, state: State, key: Key[Array, ""]) -> tuple[State, Gathered]:
         """Collect the experience of one round."""

@@ -98,6 +98,10 @@ class InContext(LatentMethod[InContextConfig]):
         assert isinstance(policies, ContextPolicy)
         return _read(state, policies, data, self.config.narrowing)
 
+    def acting(self, policies: LatentPolicy) -> LatentPolicy:
+        """Without the context: it acts through the latent that was read from it."""
+        return LatentPolicy(policies.net, policies.latent)
+
     def deployed(self, state: LatentState) -> Deployed:
         """None.
 
