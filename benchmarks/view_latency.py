@@ -82,7 +82,7 @@ def in_browser(server: Server, presses: int) -> list[float]:
     return found
 
 
-def measure(run: Path, presses: int) -> dict[str, Any]:
+def measure(run: Path, presses: int, browser: bool) -> dict[str, Any]:
     """One run's row."""
     start = time.perf_counter()
     learner = RunLearner(run)
@@ -99,7 +99,7 @@ def measure(run: Path, presses: int) -> dict[str, Any]:
         "in_server": figures(in_server(learner, presses)),
         "load_average": round(os.getloadavg()[0], 1),
     }
-    if shutil.which("chromium") is not None:
+    if browser:
         row["in_browser"] = figures(in_browser(server, presses))
     server.close()
     return row
@@ -119,16 +119,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--presses", type=int, default=10)
+    parser.add_argument("--browser", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     keep_compiled_programs()
     rows = {}
+    machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
     for run in options.runs:
-        row = measure(run, options.presses)
+        row = measure(run, options.presses, options.browser)
         rows[row["family"]] = row
         print(row["family"], row["in_server"]["median"], row.get("in_browser", {}).get("median"))
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
-    write_report({"machine": machine, "families": rows}, options.out)
+        write_report({"machine": machine, "families": rows}, options.out)
 
 
 if __name__ == "__main__":
