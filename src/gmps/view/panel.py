@@ -183,7 +183,8 @@ def title(learners: Sequence[Learner]) -> str:
     """What is shown, as HTML."""
     names = " and ".join(dict.fromkeys(learner.name for learner in learners))
     first = learners[0]
-    rounds = ", ".join(f"round {learner.round}" for learner in learners)
+    numbers = " and ".join(str(learner.round) for learner in learners)
+    rounds = f"round{'s' * (len(learners) > 1)} {numbers}"
     return (
         f'<div style="padding:.6em .9em .2em"><b>{escape(names)}</b><div style="font-size:.8em;'
         f'opacity:.7">{escape(first.family.name)}, {escape(rounds)}. '
