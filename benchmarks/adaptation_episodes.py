@@ -14,7 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import tyro
-from reports import write_report
+from reports import words, write_report
 
 from gmps.commands.cli import main
 from gmps.evaluation.aggregate import combine_scores
@@ -22,7 +22,6 @@ from gmps.evaluation.scores import Scores, read_scores
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import SCORES, Run
 from gmps.training.sweep import judged
-from methods import words
 
 
 @dataclass(frozen=True)

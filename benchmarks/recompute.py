@@ -20,7 +20,7 @@ import tyro
 from reports import write_report
 
 from gmps.evaluation.aggregate import combine_scores
-from gmps.evaluation.scores import FORMAT, MODES, SPLITS, Scores
+from gmps.evaluation.scores import FORMAT, JUDGED, MODES, SPLITS, Judged, Scores
 from gmps.evaluation.summaries import summarise, task_score
 from gmps.runs.config_json import decode_config, encode_config
 
@@ -76,7 +76,8 @@ def from_rows(stored: dict[str, Any]) -> Scores:
     empty = {"conditions": {}, "differences": {}, "adaptation_score": {}, "demonstrator_score": {}}
     content |= {split: dict.fromkeys(MODES, empty) for split in SPLITS}
     scores = decode_config(Scores, content)
-    summaries = {split: summarise([scores.rows(split)]) for split in SPLITS}
+    judged: list[Judged] = [x for x in JUDGED if scores.rows(x)]
+    summaries = {split: summarise([scores.rows(split)]) for split in judged}
     return replace(scores, **summaries)
 
 

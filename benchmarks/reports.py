@@ -5,6 +5,16 @@ from pathlib import Path
 from typing import Any
 
 
+def words(figure: dict[str, Any] | None) -> str:
+    """A stored figure or score with its interval, for a table."""
+    value = None if figure is None else figure.get("mean", figure.get("value"))
+    if figure is None or value is None:
+        return "-"
+    if figure["ci_low"] is None:
+        return f"{value:.2f}"
+    return f"{value:.2f} [{figure['ci_low']:.2f}, {figure['ci_high']:.2f}]"
+
+
 def write_report(report: Any, out: Path | None) -> None:
     """Write a report as JSON and say so; nothing where no file was named."""
     if out is None:

@@ -8,7 +8,8 @@ A table stands between two comments, of which the first says what it shows:
 `FILE` is a result with rows of tasks, without `.json`, or `FILE@train` for its training tasks. A
 row is a condition, or a difference of two (paired by task and seed); a star makes it bold.
 Several `LABEL=FILE` have their columns beside each other. Without rows a row is a file, and a
-column `MEASURE@CONDITION` or `score@CONDITION`, or `steps@COLUMN` in millions. `mode=stochastic`
+column `MEASURE@CONDITION` or `score@CONDITION`, or `steps@COLUMN` in millions, or
+`queries`, the labels asked for. `mode=stochastic`
 has action noise, `titles=A|B` other heads. `methods FILE columns=before,after_1` is a row for
 each method of a methods-FAMILY.json, `harness LABEL=FILE split=test` what Meta-World's harness
 said. One figure in the text: `<!-- figure FILE MEASURE@CONDITION -->7 %<!-- /figure -->`, with
@@ -221,6 +222,8 @@ def cell(name: str, split: str, mode: str, column: str) -> str:
     measure, _, unit = measure.partition(":")
     if measure == "steps":
         return f"{read(name)['over_seeds']['steps'][condition] / 1e6:.2f} M"
+    if measure == "queries":
+        return f"{read(name)['over_seeds']['expert_queries'] / 1e3:.0f} k"
     level = read(name)["over_seeds"][split][mode]
     if measure == "score":
         return worded(level["adaptation_score"].get(condition), measure, unit)

@@ -283,7 +283,7 @@ def test_tasks_and_doctor(capsys):
         "  spaces   observation 6, action 3 in [-1, 1]",
         "  horizon  50 steps of 0.05 s",
         "  reward   progress + reach",
-        "  tasks    20 training, 16 held out, or random",
+        "  tasks    20 training, 16 held out, 12 validation, or random",
         "           --task 0.03 0.01  means: friction 0.03, 10 g",
         "  expert   scripted",
         "  runs on  native: MuJoCo on CPU threads, each task its own model; mjx: in JAX",

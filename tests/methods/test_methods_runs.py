@@ -61,6 +61,9 @@ def test_a_run_ends_with_all_controls_and_goes_on(
             "before", "after_1", "zero_step", "wrong_task", "random_update", "plain_before",
             "plain", "expert",
         } <= set(scores["heldout"][mode]["conditions"])  # fmt: skip
+        conditions = set(scores["heldout"][mode]["conditions"])
+        # One method has a latent that imitation alone gives too.
+        assert ("best_episode" in conditions) == (method == "gmps-latent")
     # Four tasks, two episodes of 20 steps: learned from, or spent on the evaluation.
     learns_from_experts = method in ("gmps-latent", "multitask-bc")
     assert scores["steps"]["expert"] == (160 if learns_from_experts else 0)

@@ -67,7 +67,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, config):
 
 def test_steps_are_counted_in_columns_of_their_own(tmp_path):
     last = Run.open(trained(tmp_path / "run")).metrics()[-1]
-    horizon, lists = FAMILY.spec.horizon, 16 + 8
+    horizon, lists = FAMILY.spec.horizon, 16 + 12
     assert last["steps/expert"] == 5 * 4 * horizon
     assert last["steps/evaluation"] == 3 * lists * 2 * horizon
     expert = find_expert((str(tmp_path / "run"),), FAMILY)

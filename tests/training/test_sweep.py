@@ -69,7 +69,7 @@ def test_grids_that_are_none(capsys):
     assert "Appendix D has no sweep of multitask-bc" in capsys.readouterr().err
 
 
-def test_a_sweep_trains_what_is_missing_and_ranks_by_the_training_tasks(tmp_path: Path, capsys):
+def test_a_sweep_trains_what_is_missing_and_ranks_by_the_validation_tasks(tmp_path: Path, capsys):
     options = " ".join(QUICK)
     words = ["sweep", "point-goal", "--grid", "gmps.std=0.3,0.1", "--seeds", "0"]
     words += ["--runs", str(tmp_path), f"--options={options}"]
@@ -84,7 +84,14 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_training_tasks(tmp_path
     assert first.stat().st_mtime_ns == stamp
     found = json.loads((tmp_path / "sweep.json").read_text())
     assert {row["settings"]["gmps.std"] for row in found} == {"0.3", "0.1"}
-    assert found[0]["train"]["mean"] >= found[1]["train"]["mean"]
+    assert found[0]["validation"]["mean"] >= found[1]["validation"]["mean"]
+    # The choice has a list of its own.
+    rows = json.loads(first.read_text())["tasks"]
+    split = {
+        x: {row["task"] for row in rows if row["split"] == x}
+        for x in ("train", "heldout", "validation")
+    }
+    assert split["validation"] and not split["validation"] & (split["train"] | split["heldout"])
     capsys.readouterr()
     assert main([*words[:-1], "--options=--rounds 3"]) == 2
     assert "holds a sweep with options" in capsys.readouterr().err

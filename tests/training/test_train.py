@@ -27,9 +27,15 @@ SMALL = replace(
     settings=GmpsConfig(
         episodes=6, hidden=(16,), outer_steps=3, labels=20, pretrain_steps=50, capacity=100
     ),
-    evaluation=EvaluationConfig(episodes=6, steps=1, repeats=2, evaluation_episodes=1, tasks=3),
+    evaluation=EvaluationConfig(episodes=6, steps=2, repeats=2, evaluation_episodes=1, tasks=3),
     plain=PlainConfig(steps=50, episodes=6, stds=(0.3,), step_sizes=(0.05, 0.1)),
 )
+
+
+def best_round(run: Run) -> int:
+    scores = read_scores(run.path)
+    assert scores is not None and scores.checkpoint_round is not None
+    return scores.checkpoint_round
 
 
 def lines(run: Run) -> list[str]:
@@ -140,6 +146,10 @@ def test_evaluation_writes_scores_and_paths(whole: Run):
             rows
         )
         assert rows["plain"]["return"].ci_low <= rows["plain"]["return"].ci_high
+        # The control takes as many steps as the method, and imitates as long.
+        assert {"plain", "plain_all"} <= set(scores.heldout[mode].differences["after_2"])
+    assert scores.plain_control is not None
+    assert scores.plain_control.settings["steps"] == max(50, 50 + 3 * (best_round(whole) + 1))
     assert scores.steps["meta"] == whole.metrics()[-1]["steps/meta"]
     assert scores.steps["evaluation"] > 0
     arrays = whole.read_paths()

@@ -10,7 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from gmps.aside import write_atomically
+from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, main, parse
+from gmps.commands.sweep_ray import with_bar
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import AdaptationScore, Figure
 from gmps.methods.registry import option_prefix, settings_class
@@ -20,6 +22,7 @@ from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
 from gmps.settings import SEED_MAX, Settings, setting
 from gmps.tasks import family_names, make_family
+from gmps.tasks.lists import draws_tasks
 from gmps.training.sac_training import EXPERT_FILE
 from gmps.training.sweep import (
     Cell,
@@ -39,7 +42,7 @@ COMMON, RESULTS = "common.json", "sweep.json"
 
 @dataclass(frozen=True)
 class Sweep(Settings):
-    """Train every setting of a grid with several seeds; choose on training tasks, judge on others.
+    """Train every setting of a grid with several seeds; choose by validation tasks.
 
     Finished runs are read, interrupted ones go on: the same command continues a sweep. Machines
     that share the folder each take a part of it.
@@ -47,6 +50,7 @@ class Sweep(Settings):
     example:
       gmps sweep sawyer-push --method maml --dry-run
       gmps sweep sawyer-push --grid gmps.std=0.2,0.3 gmps.step-size=0.05,0.1 --seeds 0 1
+      gmps sweep sawyer-push --method maesn --on ray --address auto
       gmps sweep ant-goal --method gmps --shard 3/40 --options="--expert runs/ant-expert"
     """
 
@@ -65,8 +69,18 @@ class Sweep(Settings):
     """Folder of the runs, by default runs/sweep-FAMILY-METHOD."""
     shard: str = "1/1"
     """Which part of the runs is trained here: 2/8 is the second of eight."""
+    on: Executor = "here"
+    """Where runs are trained: one after the other in this process, or as tasks of a Ray cluster,
+    which needs gmps[ray] and a folder that all its nodes see."""
+    address: str | None = None
+    """Address of the Ray cluster, HOST:PORT or auto; by default a cluster of this machine alone."""
     dry_run: bool = False
     """Print the commands and train nothing."""
+
+    def rules(self) -> None:
+        """A cluster's address needs a cluster."""
+        if self.address is not None and self.on != "ray":
+            self.refuse("address", "it is of a Ray cluster: give --on ray too")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -92,13 +106,12 @@ def run(argv: Sequence[str]) -> int:
         return 0
     shared = {"family": name, "preset": command.preset, "options": extra}
     claim(folder, {"method": command.method, **shared})
-    for i, cell in enumerate(mine, start=1):
-        if _finished(command.method, cell.folder):
-            continue
-        console.rule(f"run {i} of {len(mine)}: {cell.folder.name}")
-        status = main(_command(name, command, cell, extra))
-        if status:
-            return status
+    if command.on == "ray":
+        status = _on_ray(name, command, mine, extra)
+    else:
+        status = _here(name, command, mine, extra)
+    if status:
+        return status
     if command.method == "sac":
         return _report_experts(everything)
     found = standings(everything)
@@ -106,6 +119,28 @@ def run(argv: Sequence[str]) -> int:
     print_standings(found)
     console.print(f"results  {folder / RESULTS}")
     return 0
+
+
+def _here(name: str, command: Sweep, mine: Sequence[Cell], extra: Sequence[str]) -> int:
+    """Train one run after the other; the first that fails ends the sweep."""
+    for i, cell in enumerate(mine, start=1):
+        if _finished(command.method, cell.folder):
+            continue
+        console.rule(f"run {i} of {len(mine)}: {cell.folder.name}")
+        status = main(_command(name, command, cell, extra))
+        if status:
+            return status
+    return 0
+
+
+def _on_ray(name: str, command: Sweep, mine: Sequence[Cell], extra: Sequence[str]) -> int:
+    """Train all runs on a cluster; those that fail are named at the end."""
+    # One core each: a task of the cluster is one.
+    words = [_command(name, command, cell, ["--threads", "1", *extra]) for cell in mine]
+    failed = with_bar(mine, words, command.address)
+    for run, problem in failed.items():
+        console.print(f"{run}: {problem}", markup=False)
+    return 1 if failed else 0
 
 
 def claim(folder: Path, common: dict[str, Any]) -> None:
@@ -138,6 +173,7 @@ def _command(family: str, command: Sweep, cell: Cell, extra: Sequence[str]) -> l
         return ["resume", folder]
     else:
         words = ["train", family, "--method", command.method, "--preset", command.preset]
+        words += ["--evaluation.validation"] * draws_tasks(make_family(family))
     return [*words, "--run", folder, "--seed", str(cell.seed), *cell.options(), *extra]
 
 
@@ -152,19 +188,21 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def print_standings(found: Sequence[Standing]) -> None:
-    """One line a setting, the best on the training tasks first."""
+    """One line a setting, the best on the validation tasks first."""
     table = Table(box=None, pad_edge=False)
-    for title in ("setting", "seeds", "train", "held out", "adaptation score"):
+    for title in ("setting", "seeds", "validation", "train", "held out", "adaptation score"):
         table.add_column(title, justify="left" if title == "setting" else "right")
     for standing in found:
         words = ", ".join(f"{name} {value}" for name, value in standing.settings.items())
-        figures = (standing.train, standing.heldout, standing.adaptation)
+        figures = (standing.validation, standing.train, standing.heldout, standing.adaptation)
         table.add_row(words, str(len(standing.seeds)), *map(_interval, figures))
     console.print("Normalised return after one step, means with 95 % intervals:")
     console.print(table)
 
 
-def _interval(figure: Figure | AdaptationScore) -> str:
+def _interval(figure: Figure | AdaptationScore | None) -> str:
+    if figure is None:
+        return "-"
     value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
     if value is None:
         return "-"

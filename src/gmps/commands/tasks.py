@@ -16,6 +16,7 @@ from gmps.sim.mjx import missing
 from gmps.tasks import family_names, make_family
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.check import reward_names
+from gmps.tasks.lists import VALIDATION, draws_tasks
 from gmps.tasks.pixels import PixelFamily
 from gmps.worlds.mjx_world import refusal
 
@@ -48,6 +49,7 @@ def describe(family: TaskFamily) -> list[str]:
     """What a user needs to know to choose a family, in lines of at most 80 characters or so."""
     spec = family.spec
     counts = {split: task_count(family.tasks(split)) for split in ("train", "heldout")}
+    third = f", {VALIDATION} validation" if draws_tasks(family) else ""
     first = jax.tree.map(lambda x: x[0], family.tasks("heldout"))
     numbers = " ".join(f"{x:.3g}" for leaf in jax.tree.leaves(first) for x in np.ravel(leaf))
     return [
@@ -55,7 +57,7 @@ def describe(family: TaskFamily) -> list[str]:
         f"  spaces   {_shown(family)}, action {spec.act_size} in [-1, 1]",
         f"  horizon  {spec.horizon} steps of {spec.control_dt:g} s",
         f"  reward   {' + '.join(reward_names(family))}",
-        f"  tasks    {counts['train']} training, {counts['heldout']} held out, or random",
+        f"  tasks    {counts['train']} training, {counts['heldout']} held out{third}, or random",
         f"           --task {numbers}  means: {family.describe(first)}",
         f"  expert   {'scripted' if family.expert else 'none scripted: train one, or give demos'}",
         f"  runs on  {_backend(family)}",

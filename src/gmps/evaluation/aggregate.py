@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from gmps.errors import GmpsError
-from gmps.evaluation.scores import MODES, SPLITS, Scores, TaskLevels, TaskRow
+from gmps.evaluation.scores import JUDGED, MODES, SPLITS, Judged, Scores, TaskLevels, TaskRow
 from gmps.evaluation.summaries import summarise
 
 
@@ -38,7 +38,10 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
                     f"{names[0]} and {name} have equal settings but were evaluated on different "
                     "tasks; evaluate them on the same."
                 )
-    rows = zip(*(s.tasks for s in scores), strict=True)
+    common: list[Judged] = [x for x in JUDGED if all(s.rows(x) for s in scores)]
+    common.sort(key=lambda x: first.tasks.index(first.rows(x)[0]))
+    rows = zip(*([r for x in common for r in s.rows(x)] for s in scores), strict=True)
+    listed |= {"validation"}
     return replace(
         first,
         # What belongs to one seed alone.
@@ -47,6 +50,9 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
         plain_control=None,
         heldout=summarise([s.rows("heldout") for s in scores]),
         train=summarise([s.rows("train") for s in scores]),
+        validation=(
+            summarise([s.rows("validation") for s in scores]) if "validation" in common else None
+        ),
         tasks=tuple(_mean_row(same) for same in rows if same[0].split in listed),
         steps={name: float(np.mean([s.steps[name] for s in scores])) for name in first.steps},
     )

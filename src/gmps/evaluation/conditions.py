@@ -61,6 +61,18 @@ CONDITIONS: dict[str, Condition] = {
         "tasks.",
         "plain",
     ),
+    "plain_all": Condition(
+        "  + as many steps",
+        "Plain imitation + all steps",
+        "The same after as many plain steps as the method takes, each from fresh episodes.",
+        "plain",
+    ),
+    "best_episode": Condition(
+        "imitated latent",
+        "Imitated latent, best episode",
+        "The latent imitated without an outer loop, at that of the best of its own episodes.",
+        "plain",
+    ),
     "demonstrators": Condition(
         "demonstrators",
         "Demonstrators",
@@ -72,7 +84,7 @@ CONDITIONS: dict[str, Condition] = {
 #: Conditions that may serve as the control of the adaptation score: the best one does.
 CONTROLS = ("before", "wrong_task", "random_update")
 #: What an adapted policy is compared with, task by task and seed by seed.
-COMPARED = ("before", "wrong_task", "plain")
+COMPARED = ("before", "wrong_task", "plain", "plain_all", "best_episode")
 
 
 def after(steps: int) -> str:

@@ -18,14 +18,14 @@ from gmps.core.policy import Policy
 from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.evaluation.conditions import after
-from gmps.evaluation.scores import MODES, Mode, TaskLevels, TaskRow
+from gmps.evaluation.scores import MODES, Judged, Mode, TaskLevels, TaskRow
 from gmps.evaluation.summaries import task_score
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import Method, MethodPolicy, MethodState, policy_actor
+from gmps.methods.best_episode import ImitatedLatent
 from gmps.methods.plain import PlainControl
 from gmps.settings import Settings, seed_setting, setting
-from gmps.tasks.base import Split
 from gmps.worlds.base import World
 
 #: Conditions whose frames a report shows, where a policy sees.
@@ -48,6 +48,8 @@ class EvaluationConfig(Settings):
         None, at_least=2, because="the wrong-task control takes another task"
     )
     """Tasks of each split, evenly chosen; all by default."""
+    validation: bool = setting(False, added=True)
+    """Judge on the validation tasks too, which settings are chosen by."""
     seed: int = seed_setting()
     """Seed of the evaluation's own randomness."""
 
@@ -93,13 +95,15 @@ class Evaluator:
     config: EvaluationConfig
     env_steps: int = 0
 
-    def rollouts(self, *, plain: bool = True, expert: bool) -> int:
-        """Rollouts that `split` takes, with the plain control or without, with an expert to run or
-        without."""
+    def rollouts(self, *, plain: bool = True, imitated: bool = False, expert: bool) -> int:
+        """Rollouts that `split` takes, with each of its controls or without, with an expert to run
+        or without."""
         steps = self.config.steps
+        several = plain and steps > 1
         # Before, after each step, wrong task, random update, zero step.
-        conditions = steps + 4 + 2 * plain + expert
-        return steps + plain + len(MODES) * conditions + 1
+        conditions = steps + 4 + 2 * plain + several + imitated + expert
+        adapting = steps + (steps if several else plain) + imitated
+        return adapting + len(MODES) * conditions + 1
 
     def split(
         self,
@@ -112,8 +116,11 @@ class Evaluator:
         controller: Controller | None,
         known: Levels | None,
         plain: PlainControl | None,
+        imitated: ImitatedLatent | None = None,
     ) -> SplitResult:
         """Run every condition on the stacked tasks.
+
+        `imitated` is the control without an outer loop: see `gmps.methods.best_episode`.
 
         The expert's level is the controller's own return, or `known` where there is none. The
         demonstrators' is always that of `known`.
@@ -149,10 +156,13 @@ class Evaluator:
         own = {name: p.with_std(std) for name, p in own.items()}
         controls = {}
         if plain is not None:
-            cloned = stack(plain.state.policy, n)
-            *_, adapted = self._adapted(plain.method, plain.state, cloned, tasks, key_plain[None])
-            controls = {"plain_before": self._repeat(cloned), "plain": adapted}
-            controls = {name: p.with_std(std) for name, p in controls.items()}
+            found = self._plain_steps(plain, tasks, key_plain)
+            controls = {name: p.with_std(std) for name, p in found.items()}
+        if imitated is not None:
+            alone = stack(imitated.method.policy(imitated.state), n)
+            key_alone = jax.random.fold_in(key_plain, self.config.steps)
+            *_, best = self._adapted(*imitated, alone, tasks, key_alone[None])
+            own["best_episode"] = best.with_std(std)
         measured: dict[Mode, dict[str, Measured]] = {}
         for i, mode in enumerate(MODES):
             stochastic = mode == "stochastic"
@@ -184,6 +194,16 @@ class Evaluator:
         shown = None if known is None else known.demonstrators
         levels = Levels(zero.figures["return"].mean(1), expert, source, shown)
         return SplitResult(tasks, levels, measured, self.env_steps - start)
+
+    def _plain_steps(self, plain: PlainControl, tasks: Task, key: Key[Array, ""]) -> dict[str, Any]:
+        """The plain control's policies: before, after one step, and after as many as the method
+        takes."""
+        cloned = stack(plain.state.policy, task_count(tasks))
+        # The first key alone is that of one step, however many there are.
+        more = [jax.random.fold_in(key, i) for i in range(1, self.config.steps)]
+        ready = self._adapted(plain.method, plain.state, cloned, tasks, jnp.stack([key, *more]))
+        found = {"plain_before": ready[0], "plain": ready[1]}
+        return found | {"plain_all": ready[-1]} if more else found
 
     def _adapted(
         self,
@@ -267,12 +287,12 @@ def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task r
     return (measured.figures["return"] - levels.untrained[:, None]) / span[:, None]
 
 
-def task_rows(result: SplitResult, split: Split, words: list[str]) -> list[TaskRow]:
+def task_rows(result: SplitResult, split: Judged, words: list[str]) -> list[TaskRow]:
     """The rows of a split's tasks, which are called `words`."""
     return [_task_row(result, split, i, text) for i, text in enumerate(words)]
 
 
-def _task_row(result: SplitResult, split: Split, i: int, text: str) -> TaskRow:
+def _task_row(result: SplitResult, split: Judged, i: int, text: str) -> TaskRow:
     levels = result.levels
     modes, scores = {}, {}
     for mode, conditions in result.conditions.items():

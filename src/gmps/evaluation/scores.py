@@ -6,7 +6,7 @@ another), and the others are the family's outcomes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,9 @@ Mode = Literal["deterministic", "stochastic"]
 #: Actions without noise, and with.
 MODES: tuple[Mode, ...] = ("deterministic", "stochastic")
 SPLITS: tuple[Split, ...] = ("heldout", "train")
+#: What a run may be judged on: beside these, the tasks that settings are chosen by.
+Judged = Literal["heldout", "train", "validation"]
+JUDGED: tuple[Judged, ...] = ("heldout", "train", "validation")
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class TaskLevels:
 class TaskRow:
     """One task: means over repeats, by condition and measure."""
 
-    split: Split
+    split: Judged
     #: Its place in the split.
     index: int
     #: In words.
@@ -171,6 +174,19 @@ class PlainScores:
     #: As they were when it was judged.
     settings: dict[str, Any]
 
+    @property
+    def inside(self) -> bool:
+        """Whether less and more than what was chosen was tried, of whatever had several values."""
+        tried = {(c.std, c.step_size) for c in self.candidates}
+        for values, chosen in zip(
+            zip(*tried, strict=True), (self.std, self.step_size), strict=True
+        ):
+            several = len(set(values)) > 1
+            # Deviations are stored as logarithms in float32.
+            if several and not min(values) * 1.001 < chosen < max(values) * 0.999:
+                return False
+        return True
+
 
 @dataclass(frozen=True)
 class ExpertSummary:
@@ -204,11 +220,13 @@ class Scores:
     #: Labels that the expert gave in states that others visited.
     expert_queries: float
     tasks: tuple[TaskRow, ...]
+    #: On the validation tasks; None where these were not judged.
+    validation: SplitScores | None = field(default=None, metadata={"added": True})
 
     def __getitem__(self, split: Split) -> SplitScores:
         return getattr(self, split)
 
-    def rows(self, split: Split) -> tuple[TaskRow, ...]:
+    def rows(self, split: Judged) -> tuple[TaskRow, ...]:
         """The rows of one split."""
         return tuple(row for row in self.tasks if row.split == split)
 

@@ -192,6 +192,12 @@ class Method(abc.ABC, Generic[Config, State, P]):
         """What experts did in the states that training has gathered; None where it asks nobody."""
         del state
 
+    def imitation_steps(self, rounds: int) -> int:
+        """Steps of imitation that so many rounds take, the start included; 0 where it asks nobody.
+        The evaluation's controls are given as many."""
+        del rounds
+        return 0
+
     def deployed(self, state: State) -> Deployed:
         """What `gmps.deploy` needs to explore, adapt and act without gmps.
 

@@ -5,7 +5,7 @@ on the training tasks.
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -40,6 +40,8 @@ class FineTuningSettings(NetworkSettings, Protocol):
 
 
 Tuning = TypeVar("Tuning", bound=FineTuningSettings)
+#: How often a search goes on beyond the ends of what it was told to try, while the best is there.
+WIDENINGS = 6
 
 
 class FineTunedState(NamedTuple):
@@ -71,6 +73,21 @@ class Tuned(NamedTuple):
     candidates: tuple[Candidate, ...]
     #: Environment steps that the search took.
     env_steps: int
+
+
+def beyond(tried: Sequence[float], best: float) -> float | None:
+    """The value to try next to the best of those that were tried, where that is the least or the
+    largest of several: as far from it as its neighbour, in the ratio. None where it lies inside.
+
+    Example:
+        >>> beyond([0.1, 0.2, 0.4], 0.4)
+        0.8
+    """
+    values = sorted(tried)
+    if len(values) < 2 or best <= 0 or best not in (values[0], values[-1]):
+        return None
+    neighbour = values[1] if best == values[0] else values[-2]
+    return best**2 / neighbour if neighbour > 0 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,35 +122,61 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
         """The best explorer and step size of one plain step, by the mean return after it.
 
         All tasks have the same explorer and step size. All candidates share the keys: of the
-        episodes for the step, and of those that measure it without action noise.
+        episodes for the step, and of those that measure it without action noise. While the best
+        has the least or the largest of several deviations or step sizes, one beyond is tried too,
+        up to `WIDENINGS` times.
         """
-        config, sizes, n = self.config, self.config.step_sizes, task_count(self.tasks)
+        explorers, candidates = dict(self.explorers(policy)), []
+        sizes, steps = list(self.config.step_sizes), 0
+        for std, explorer in explorers.items():
+            found, spent = self._tried(std, explorer, sizes, collect_key, measure_key)
+            candidates, steps = candidates + found, steps + spent
+        for _ in range(WIDENINGS):
+            best = max(candidates, key=lambda c: c.score)
+            size, wider = beyond(sizes, best.step_size), beyond([*explorers], best.std)
+            if size is not None:
+                sizes.append(size)
+                for std, explorer in explorers.items():
+                    found, spent = self._tried(std, explorer, [size], collect_key, measure_key)
+                    candidates, steps = candidates + found, steps + spent
+            if wider is not None:
+                explorers[wider] = policy.with_std(wider)
+                found, spent = self._tried(wider, explorers[wider], sizes, collect_key, measure_key)
+                candidates, steps = candidates + found, steps + spent
+            if size is None and wider is None:
+                break
+        best = max(candidates, key=lambda c: c.score)
+        return Tuned(explorers[best.std], best.step_size, tuple(candidates), steps)
+
+    def _tried(
+        self,
+        std: float,
+        explorer: Policy,
+        sizes: Sequence[float],
+        collect_key: Key[Array, ""],
+        measure_key: Key[Array, ""],
+    ) -> tuple[list[Candidate], int]:
+        """One explorer with each step size, and the environment steps that it took."""
+        config, n = self.config, task_count(self.tasks)
         many_tasks = jax.tree.map(
             lambda x: jnp.tile(x, (len(sizes), *[1] * (x.ndim - 1))), self.tasks
         )
-        explorers = self.explorers(policy)
-        candidates, steps = [], 0
-        for std, explorer in explorers.items():
-            stacked = stack(explorer, n)
-            own = self.world.rollout(
-                self.actor(), stacked, self.tasks, config.episodes, collect_key
-            ).trajectories
-            batch = features(stacked, inner_batch(own, baseline=self.baseline))
-            adapted = [plain_step(stacked, jnp.float32(size), batch) for size in sizes]
-            after = self.world.rollout(
-                self.actor(stochastic=False),
-                jax.tree.map(lambda *x: jnp.concatenate(x), *adapted),
-                many_tasks,
-                config.measure_episodes,
-                measure_key,
-            ).trajectories
-            scores = np.asarray(after.returns).reshape(len(sizes), -1).mean(1)
-            candidates += [
-                Candidate(std, size, float(x)) for size, x in zip(sizes, scores, strict=True)
-            ]
-            steps += env_steps(own) + env_steps(after)
-        best = max(candidates, key=lambda c: c.score)
-        return Tuned(explorers[best.std], best.step_size, tuple(candidates), steps)
+        stacked = stack(explorer, n)
+        own = self.world.rollout(
+            self.actor(), stacked, self.tasks, config.episodes, collect_key
+        ).trajectories
+        batch = features(stacked, inner_batch(own, baseline=self.baseline))
+        adapted = [plain_step(stacked, jnp.float32(size), batch) for size in sizes]
+        after = self.world.rollout(
+            self.actor(stochastic=False),
+            jax.tree.map(lambda *x: jnp.concatenate(x), *adapted),
+            many_tasks,
+            config.measure_episodes,
+            measure_key,
+        ).trajectories
+        scores = np.asarray(after.returns).reshape(len(sizes), -1).mean(1)
+        found = [Candidate(std, size, float(x)) for size, x in zip(sizes, scores, strict=True)]
+        return found, env_steps(own) + env_steps(after)
 
     def tuned(
         self, state: FineTunedState, collect_key: Key[Array, ""], measure_key: Key[Array, ""]

@@ -123,6 +123,10 @@ class Gmps(Method[GmpsConfig, GmpsState, Policy]):
         """The policy before adaptation."""
         return state.params.policy
 
+    def imitation_steps(self, rounds: int) -> int:
+        """Before the first round, and in each block of outer steps at most."""
+        return self.config.pretrain_steps + rounds * self.config.outer_steps
+
     def aggregate(self, state: GmpsState) -> Aggregate:
         """The experts' own trajectories, and the labels of visited states."""
         return state.data

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate, start_aggregate
 from gmps.errors import GmpsError
@@ -85,33 +86,47 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
 
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> LatentState:
         """A policy and latents that imitate `demos`; the inner step has learned nothing."""
-        config, n = self.config, task_count(self.tasks)
-        net_key, latent_key, advantage_key, imitate_key = jax.random.split(key, 4)
-        shape = (n, config.latent)
-        start = Latent(
-            0.1 * jax.random.normal(latent_key, shape, jnp.float32),
-            jnp.full(shape, -1.0, jnp.float32),
-        )
-        segments = min(config.segments, self.world.family.spec.horizon)
-        params = LatentParams(
-            self.untrained(net_key, demos),
-            start,
-            self.untrained_step(segments, advantage_key),
-        )
+        config = self.config
+        net_key, *keys = jax.random.split(key, 4)
         data = start_aggregate(demos, config.capacity if self.controller else 0)
-        params = imitate_own(params, data, imitate_key, config, self._augment)
+        params = self.imitated(self.untrained(net_key, demos), data, *keys)
         if config.normalise:
             params = params._replace(net=renormalised(params.net, demos))
         if self._practises:
             params = params._replace(net=params.net.with_std(config.practice_std))
-        optimiser = optimiser_of(config)
+        return self.start(params, data)
+
+    def imitated(
+        self,
+        untrained: Policy,
+        data: Aggregate,
+        latent_key: Key[Array, ""],
+        advantage_key: Key[Array, ""],
+        imitate_key: Key[Array, ""],
+    ) -> LatentParams:
+        """A policy and latents that imitate `data`; the inner step has learned nothing."""
+        shape = (task_count(self.tasks), self.config.latent)
+        latents = Latent(
+            0.1 * jax.random.normal(latent_key, shape, jnp.float32),
+            jnp.full(shape, -1.0, jnp.float32),
+        )
+        step = self.untrained_step(self._segments, advantage_key)
+        params = LatentParams(untrained, latents, step)
+        return imitate_own(params, data, imitate_key, self.config, self._augment)
+
+    def start(self, params: LatentParams, data: Aggregate) -> LatentState:
+        """The state before the first round, of what was imitated."""
         return LatentState(
             params,
-            optimiser.init(params),  # pyright: ignore[reportArgumentType]
+            optimiser_of(self.config).init(params),  # pyright: ignore[reportArgumentType]
             data,
-            RewardScale.unknown(segments),
+            RewardScale.unknown(self._segments),
             jnp.zeros((), jnp.int32),
         )
+
+    def imitation_steps(self, rounds: int) -> int:
+        """Before the first round, and in each block of outer steps."""
+        return self.config.pretrain_steps + rounds * self.config.outer_steps
 
     def aggregate(self, state: LatentState) -> Aggregate:
         """The experts' own trajectories, and the labels of visited states."""
@@ -190,6 +205,11 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         )
         state = state._replace(params=params, opt_state=opt_state, round=state.round + 1)
         return state, metrics
+
+    @property
+    def _segments(self) -> int:
+        """Parts of an episode whose rewards the inner step is told."""
+        return min(self.config.segments, self.world.family.spec.horizon)
 
     @property
     def _practises(self) -> bool:

@@ -79,6 +79,10 @@ class MultitaskBc(FineTuned[MultitaskBcConfig]):
         """The policy with each standard deviation that is tried: imitation says nothing of it."""
         return {std: policy.with_std(std) for std in self.config.stds}
 
+    def imitation_steps(self, rounds: int) -> int:
+        """Before the first round, and in each."""
+        return self.config.pretrain_steps + rounds * self.config.steps
+
     def aggregate(self, state: FineTunedState) -> Aggregate | None:
         """The experts' own trajectories."""
         return state.data

@@ -11,8 +11,6 @@ PRESET = FamilyPreset(
         "plain": {
             "steps": 1000,
             "labels": 20,
-            "stds": (0.3,),
-            "step_sizes": (0.01, 0.03, 0.1, 0.3),
             "measure_episodes": 1,
             "baseline": "time",
         },
@@ -33,8 +31,6 @@ PRESET = FamilyPreset(
             "pretrain_steps": 1000,
             "steps": 50,
             "labels": 20,
-            "stds": (0.3,),
-            "step_sizes": (0.01, 0.03, 0.1, 0.3),
             "measure_episodes": 1,
             "baseline": "time",
         },

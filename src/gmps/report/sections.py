@@ -192,7 +192,8 @@ def _protocol(scores: Scores) -> str:
     )
     if scores.plain_control is not None:
         size = scores.plain_control.step_size
-        parts.append(f"The plain control's step size, tuned on training tasks, is {size:g}.")
+        edge = "" if scores.plain_control.inside else ", at the edge of what was tried"
+        parts.append(f"The plain control's step size, tuned on training tasks, is {size:g}{edge}.")
     return f'<p class="note">{escape(" ".join(parts))}</p>'
 
 

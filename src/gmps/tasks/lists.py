@@ -1,5 +1,6 @@
 """Published task lists: the fixed tasks of a split, and even selections of them; single ones."""
 
+import functools
 import warnings
 from collections.abc import Sequence
 
@@ -39,6 +40,63 @@ def lattice(n: int, dimensions: int) -> np.ndarray:
         root = (1 + root) ** (1 / (dimensions + 1))
     steps = root ** -np.arange(1.0, dimensions + 1)
     return (0.5 + np.arange(1, n + 1)[:, None] * steps) % 1.0
+
+
+#: Validation tasks of a family, and the seed that they are drawn with.
+VALIDATION, _SEED = 12, 21
+#: Nearer to a listed task than this share of the listed ones' median distance to their nearest
+#: neighbour, a task is taken for the same.
+_APART = 0.25
+
+
+def validation_tasks(family: TaskFamily, n: int = VALIDATION) -> Task:
+    """Tasks to choose settings and checkpoints by: neither trained on nor held out.
+
+    They are the first `n` of the family's random tasks, from a fixed seed, that lie apart from all
+    listed ones. So a held-out task is looked at once, when everything has been chosen.
+
+    Raises:
+        GmpsError: the family draws no tasks but listed ones.
+
+    Example:
+        >>> from gmps.tasks import make_family
+        >>> validation_tasks(make_family("point-goal")).shape
+        (12, 2)
+    """
+    listed = np.concatenate([_contexts(family, family.tasks(x)) for x in ("train", "heldout")])
+    drawn = family.tasks("train", 20 * n, jax.random.key(_SEED))
+    least = _APART * np.median(_nearest(listed, listed, own=True))
+    apart = np.flatnonzero(_nearest(_contexts(family, drawn), listed) > least)[:n]
+    if len(apart) < n:
+        raise GmpsError(
+            f"{family.name} draws no tasks but its listed ones, so there are none to choose "
+            "settings by; choose by the training tasks."
+        )
+    return tree_index(drawn, apart)
+
+
+@functools.cache
+def draws_tasks(family: TaskFamily) -> bool:
+    """Whether a family draws other tasks than its listed ones, so that it has validation tasks."""
+    try:
+        validation_tasks(family)
+    except GmpsError:
+        return False
+    return True
+
+
+def _contexts(family: TaskFamily, tasks: Task) -> np.ndarray:
+    found = np.asarray(jax.vmap(family.context)(tasks), np.float64)
+    return found.reshape(len(found), -1)
+
+
+def _nearest(points: np.ndarray, others: np.ndarray, own: bool = False) -> np.ndarray:
+    """The distance of each point to the nearest of the others, in their deviations."""
+    scale = np.maximum(others.std(0), 1e-9)
+    distance = np.linalg.norm((points[:, None] - others[None]) / scale, axis=-1)
+    if own:
+        np.fill_diagonal(distance, np.inf)
+    return distance.min(1)
 
 
 def task_of(family: TaskFamily, numbers: Sequence[float], called: str = "The task") -> Task:

@@ -26,6 +26,7 @@ from gmps.evaluation.scores import (
     FORMAT,
     EpisodeCounts,
     ExpertSummary,
+    Judged,
     LevelWords,
     PlainCandidate,
     PlainScores,
@@ -35,10 +36,12 @@ from gmps.evaluation.scores import (
 from gmps.evaluation.summaries import summarise
 from gmps.experts.score import ExpertScore, summary
 from gmps.methods.base import MethodState
+from gmps.methods.best_episode import fit_latent
 from gmps.methods.plain import PlainControl, fit_plain, plain_method
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
-from gmps.tasks.base import Split, TaskFamily
+from gmps.tasks.base import TaskFamily
+from gmps.tasks.lists import validation_tasks
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe
 from gmps.training.partial import Partial
@@ -53,7 +56,11 @@ _PICTURES = 6
 #: Frames of each of them, evenly over the episode.
 _FRAMES = 5
 #: What the splits are called while they are judged.
-_STAGES: dict[Split, str] = {"train": "training tasks", "heldout": "held-out tasks"}
+_STAGES: dict[Judged, str] = {
+    "train": "training tasks",
+    "heldout": "held-out tasks",
+    "validation": "validation tasks",
+}
 
 
 class Stage(NamedTuple):
@@ -85,7 +92,9 @@ class _WatchedWorld(World):
     ) -> Rollout:
         """See `gmps.worlds.base.World.rollout`."""
         found = self._world.rollout(actor, params, tasks, episodes, key)
-        self._stage = self._stage._replace(done=self._stage.done + 1)
+        done = self._stage.done + 1
+        # A search may go on beyond what it was told to try.
+        self._stage = self._stage._replace(done=done, total=max(done, self._stage.total))
         self._watch(self._stage)
         return found
 
@@ -128,20 +137,29 @@ def evaluate_run(
     untrained = experiment.method.untrained(initial_key(config), experiment.demos)
     world.start("plain control", 2 * len(config.plain.stds))
     gathered = experiment.method.aggregate(state)
-    data = start_aggregate(experiment.demos, 0) if gathered is None else gathered
-    key = plain_key(config)
-    method = plain_method(config.plain, world, experiment.tasks["train"])
+    labels = start_aggregate(experiment.demos, 0) if gathered is None else gathered
+    budget = max(config.plain.steps, experiment.method.imitation_steps(metadata["round"] + 1))
+    config = replace(config, plain=replace(config.plain, steps=budget))
+    key, train_tasks = plain_key(config), experiment.tasks["train"]
+    method = plain_method(config.plain, world, train_tasks)
     plain = done.plain(
         method,
-        lambda: method.start(untrained, data, key),
-        lambda: fit_plain(config.plain, world, experiment.tasks["train"], untrained, data, key),
+        lambda: method.start(untrained, labels, key),
+        lambda: fit_plain(config.plain, world, train_tasks, untrained, labels, key),
     )
+    imitated = fit_latent(experiment.method, untrained, labels, budget, jax.random.fold_in(key, 1))
     evaluator, controller = Evaluator(world, config.evaluation), experiment.controller
-    results: dict[Split, SplitResult] = {}
-    for i, (split, tasks) in enumerate(experiment.tasks.items()):
+    judged: dict[Judged, Task] = {**experiment.tasks}
+    if config.evaluation.validation:
+        judged["validation"] = validation_tasks(experiment.world.family)
+    results: dict[Judged, SplitResult] = {}
+    for i, (split, tasks) in enumerate(judged.items()):
         n = task_count(tasks)
         tasks = tree_index(tasks, evenly(n, config.evaluation.tasks or n))
-        world.start(_STAGES[split], evaluator.rollouts(expert=controller is not None))
+        world.start(
+            _STAGES[split],
+            evaluator.rollouts(imitated=imitated is not None, expert=controller is not None),
+        )
         judge = functools.partial(
             evaluator.split,
             experiment.method,
@@ -152,6 +170,7 @@ def evaluate_run(
             controller=controller,
             known=experiment.levels(tasks),
             plain=plain,
+            imitated=imitated,
         )
         results[split] = done.split(split, tasks, judge)
     spent = sum(result.env_steps for result in results.values())
@@ -176,7 +195,7 @@ def _partial(run: Run, config: TrainConfig, experiment: Experiment, round_: int)
 def _scores(
     config: TrainConfig,
     experiment: Experiment,
-    results: dict[Split, SplitResult],
+    results: dict[Judged, SplitResult],
     plain: PlainControl,
     metadata: dict[str, Any],
     spent: dict[str, Any],
@@ -205,6 +224,7 @@ def _scores(
         ),
         heldout=summarise([rows["heldout"]]),
         train=summarise([rows["train"]]),
+        validation=summarise([rows["validation"]]) if "validation" in rows else None,
         plain_control=PlainScores(
             std=float(np.exp(plain.tuned.policy.head.log_std[0])),
             step_size=plain.tuned.step_size,
@@ -227,7 +247,7 @@ def _expert_summary(source: str, score: ExpertScore) -> ExpertSummary:
 
 
 def _seen(
-    experiment: Experiment, results: dict[Split, SplitResult], state: MethodState
+    experiment: Experiment, results: dict[Judged, SplitResult], state: MethodState
 ) -> dict[str, np.ndarray]:
     """Frames of a policy that sees and the points that it found in them, for `paths.npz`."""
     method, held = experiment.method, results["heldout"]

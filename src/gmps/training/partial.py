@@ -16,14 +16,13 @@ import numpy as np
 from gmps.core.types import Task
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import Levels, Measured, SplitResult
-from gmps.evaluation.scores import MODES, Mode
+from gmps.evaluation.scores import MODES, Judged, Mode
 from gmps.methods.fine_tuning import Candidate, FineTunedState, Tuned
 from gmps.methods.multitask_bc import MultitaskBc
 from gmps.methods.plain import PlainControl
 from gmps.plain_json import digest_of
 from gmps.runs.checkpoint import load, save
 from gmps.runs.paths import read_arrays, write_arrays
-from gmps.tasks.base import Split
 
 FOLDER = "evaluation"
 #: Arrays that are no condition's.
@@ -73,7 +72,7 @@ class Partial:
         save(path, {"state": control.state, "policy": tuned.policy}, facts)
         return control
 
-    def split(self, split: Split, tasks: Task, judge: Callable[[], SplitResult]) -> SplitResult:
+    def split(self, split: Judged, tasks: Task, judge: Callable[[], SplitResult]) -> SplitResult:
         """The figures of a split: from the file, or judged and kept."""
         path = self.folder / f"{split}-{self._key[:16]}.npz"
         try:

@@ -29,6 +29,7 @@ from gmps.runs.run import CONFIG, Run, refuse_taken
 from gmps.settings import Settings, seed_setting, setting
 from gmps.sim.episodes import reward_terms
 from gmps.tasks.base import TaskFamily
+from gmps.tasks.lists import draws_tasks, validation_tasks
 from gmps.training.shown import shown_episodes
 from gmps.worlds.base import World
 
@@ -135,7 +136,9 @@ class ExpertTraining:
             self.measured: Task = self.own
         else:
             self.indices, self.own = (0,), None
-            lists = [self.family.tasks(split) for split in ("train", "heldout")]
+            # The best measurement chooses the actor, so no held-out task has a part in it.
+            lists = [self.family.tasks("train")]
+            lists += [validation_tasks(self.family)] if draws_tasks(self.family) else []
             self.measured = jax.tree.map(lambda *x: jnp.concatenate(x), *lists)
         self.shown = None if config.demos is None else shown_episodes(config.demos, self.family)
 

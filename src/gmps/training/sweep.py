@@ -148,8 +148,10 @@ class Standing:
 
     settings: dict[str, str]
     seeds: list[int]
-    #: Normalised return after one step, without action noise: on the training tasks, by which a
-    #: cell is chosen, and on held-out tasks, by which it is judged.
+    #: Normalised return after one step, without action noise: on the validation tasks, by which a
+    #: cell is chosen (by the training tasks where there are none), and on held-out tasks, by which
+    #: it is judged.
+    validation: Figure | None
     train: Figure
     heldout: Figure
     #: The adaptation score on held-out tasks.
@@ -159,7 +161,7 @@ class Standing:
 
 
 def standings(runs: Sequence[Cell]) -> list[Standing]:
-    """The finished cells, the best on the training tasks first."""
+    """The finished cells, the best on the validation tasks first."""
     found = []
     for _, members in itertools.groupby(runs, key=lambda run: json.dumps(run.settings)):
         done = [run for run in members if judged(run.folder)]
@@ -169,14 +171,20 @@ def standings(runs: Sequence[Cell]) -> list[Standing]:
             continue
         scores = combine_scores(named)
         train, heldout = scores.train.deterministic, scores.heldout.deterministic
+        chosen = None if scores.validation is None else scores.validation.deterministic
         found.append(
             Standing(
                 done[0].settings,
                 [run.seed for run in done],
+                None if chosen is None else chosen.conditions[after(1)]["normalised"],
                 train.conditions[after(1)]["normalised"],
                 heldout.conditions[after(1)]["normalised"],
                 heldout.adaptation_score[after(1)],
                 scores.steps,
             )
         )
-    return sorted(found, key=lambda standing: -standing.train.mean)
+    # One cell that was judged without them leaves the training tasks to compare all by.
+    by_train = any(standing.validation is None for standing in found)
+    return sorted(
+        found, key=lambda x: -(x.train if by_train or not x.validation else x.validation).mean
+    )

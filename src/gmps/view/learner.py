@@ -3,6 +3,7 @@
 import functools
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -245,7 +246,8 @@ class RunLearner(Learner):
         experiment, found = self.experiment, scores.plain_control
         gathered = experiment.method.aggregate(self.state)
         control = known_plain(
-            self.config.plain,
+            # It imitated as long as the method, which the scores say.
+            replace(self.config.plain, steps=found.settings["steps"]),
             experiment.world,
             experiment.tasks["train"],
             experiment.method.untrained(initial_key(self.config), experiment.demos),
