@@ -50,20 +50,18 @@ class RoundLog:
 
         Lines that are damaged count as they are.
         """
-        data = self.path.read_bytes() if self.path.exists() else b""
-        digest = hashlib.sha256()
-        for line in _complete_lines(data):
-            round_ = _round_of(line)
-            if round_ is not None and round_ > step:
-                break
-            digest.update(line)
-        return digest.hexdigest()
+        return hashlib.sha256(b"".join(self._lines_until(step))).hexdigest()
 
     def count(self, step: int) -> int:
         """How many complete lines of rounds up to `step` there are, damaged ones too."""
-        data = self.path.read_bytes() if self.path.exists() else b""
-        rounds = [_round_of(line) for line in _complete_lines(data)]
-        return sum(x is None or x <= step for x in rounds)
+        return len(self._lines_until(step))
+
+    def _lines_until(self, step: int) -> list[bytes]:
+        lines = _complete_lines(self.path.read_bytes()) if self.path.exists() else []
+        # From the end: rounds rise, and this is asked at every checkpoint.
+        while lines and (_round_of(lines[-1]) or 0) > step:
+            lines.pop()
+        return lines
 
     def mend(self, fault: str | None = None) -> str | None:
         """Keep a damaged file aside, as `NAME.damaged`, and go on with its rows that can be read.
