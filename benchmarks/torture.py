@@ -504,7 +504,10 @@ def _read_all(run: Path, names: list[str], seed: int, todo: list[int], answers: 
         read = readers(own)
         keys = readers_of_files(own)
         key_of = {n: "code/" if n.startswith("code/") else k for n, k in keys.items()}
-        whole = {key: _outcome(read[key], None)[2] for key in set(key_of.values())}
+        whole = {}
+        for key in set(key_of.values()):
+            outcome, words, whole[key] = _outcome(read[key], None)
+            assert outcome.startswith("accepted"), f"{key} of the whole run: {words}"
         with answers.open("w") as out:
             for number in todo:
                 name = names[number % len(names)]
@@ -545,7 +548,7 @@ def _outcome(read: Callable[[], Any], whole: Any) -> tuple[Outcome, str, Any]:
         return "memory", repr(error), None
     except Exception as error:
         return "traceback", repr(error), None
-    if said and whole is not None:
+    if said:
         return "clean", said[0], value
     return ("accepted-equal" if value == whole else "accepted-different"), "", value
 
