@@ -93,20 +93,22 @@ def seen_with(kind: str, goals: tuple[int, ...]) -> tuple[list, list]:
 def check_hidden(kind: str) -> bool:
     """Whether the goal could be moved apart from the object."""
     seen, goals = seen_with(kind, (0, 2))
-    assert not np.array(seen)[..., 36:].any()
-    assert np.array_equal(*seen)
+    assert not np.array(seen)[..., 36:].any(), kind
+    assert np.array_equal(*seen), kind
     return not np.array_equal(*goals)
 
 
-@pytest.mark.parametrize("kind", ["pick-place", "box-close", "soccer"])
+@pytest.mark.parametrize("kind", ["pick-place", "shelf-place", "soccer"])
 def test_observations_do_not_tell_the_goal(kind):
     assert check_hidden(f"{kind}-v3")
 
 
 @pytest.mark.slow
-def test_in_no_kind_observations_tell_the_goal():
-    """Elsewhere the goal follows from where the object is."""
-    assert sum(map(check_hidden, JUDGES)) > 20
+def test_in_one_kind_only_observations_tell_the_goal():
+    """Elsewhere it is moved apart from the object, or follows from where the object is."""
+    assert sum(check_hidden(kind) for kind in JUDGES if kind != "box-close-v3") > 20
+    # Meta-World lets the lid fall on the box, whose place is the goal, before it puts it elsewhere.
+    assert not np.array_equal(*seen_with("box-close-v3", (0, 2))[0])
 
 
 def test_there_is_a_judge_for_every_kind():
