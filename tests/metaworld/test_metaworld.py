@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gmps.core.actors import Actor
 from gmps.core.policy import PolicyActor, init_policy
 from gmps.core.types import Shared
 from gmps.experts.score import ExpertScore, ExpertThreshold, exclusions, meets, only
@@ -288,6 +289,54 @@ def test_metaworlds_harness_judges_unmodified(monkeypatch):
     np.testing.assert_allclose(first.log_prob, log_prob, rtol=1e-4)
     with pytest.raises(ValueError, match="tests on the goals of training"):
         run_harness(method, None, family(seed=1), HarnessConfig())
+
+
+@dataclass(frozen=True)
+class GoTo(Actor):
+    """Brings the hand above a point."""
+
+    noise_size: int = 4
+
+    def __call__(self, params, task, obs, noise):
+        move = jnp.clip(10 * (params - obs[:3]), -1, 1)
+        return jnp.append(move, -1.0), jnp.zeros(())
+
+
+@dataclass(frozen=True)
+class ToOnePoint:
+    """A method that goes to the same point whatever it has seen."""
+
+    point: tuple[float, ...]
+
+    def policy(self, state):
+        return jnp.array(self.point)
+
+    def actor(self, stochastic=True):
+        return GoTo()
+
+    def adapt(self, state, policies, data):
+        return policies
+
+
+def test_of_many_environments_of_a_kind_the_harness_counts_those_that_succeed(monkeypatch):
+    goals = 4
+    monkeypatch.setattr(metaworld, "_N_GOALS", goals)
+    whole = metaworld.make_ml_envs_test
+    monkeypatch.setattr(
+        metaworld, "make_ml_envs_test", lambda *a, **k: whole(*a, **k, max_episode_steps=60)
+    )
+    fam = MetaWorld("ml1-reach-v3", goals=FEW, horizon=60)
+    x, y, z = np.asarray(fam.tasks("heldout"))[0, :3]
+    method = ToOnePoint((x, y, z + 0.045))
+
+    def counted(**options):
+        config = HarnessConfig(goals=goals, adaptation_episodes=1, evaluation_episodes=1, **options)
+        return run_harness(method, None, fam, config)["test"].before.success
+
+    # It reaches one goal of the four. One environment plays each of them once.
+    assert counted(environments=1, evals=goals) == 0.25
+    # Of four side by side the first to end is the one that succeeds, and only that counts.
+    assert counted(environments=goals, evals=1) == 1
 
 
 def test_the_agent_spreads_latents_over_the_episodes():
