@@ -4,8 +4,8 @@ Ours: control steps per second of whole rollouts of `gmps.metaworld.batch` (20 t
 policy of 2 x 100 units each), episodes assembled and rewards included. Meta-World's: its
 `make_ml_envs_train` with 20 environments, each a process, and a NumPy policy of the same size,
 without the time of its resets; in a program of its own, because it forks. That both see the same
-numbers, bit for bit over 500 steps, is a test (tests/test_metaworld.py). Both may use all cores
-that this process may use.
+numbers, bit for bit over 500 steps, is a test (tests/metaworld/test_judges.py). Both may use all
+cores that this process may use.
 
 Example:
     python benchmarks/metaworld_speed.py --out benchmarks/results/metaworld_speed.json
