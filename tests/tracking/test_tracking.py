@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import struct
+import sys
 import threading
 import time
 from pathlib import Path
@@ -79,8 +80,8 @@ def score_of(folder: Path) -> float:
     return scores.heldout.deterministic.conditions["after_1"]["return"].mean
 
 
-def test_tensorboard(run):
-    followed_twice(run, "tensorboard")
+def tensorboard_scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of each scalar."""
     found: dict[str, list[tuple[int, float]]] = {}
     for path in (run / "tracking" / "events").iterdir():
         data = path.read_bytes()
@@ -90,6 +91,12 @@ def test_tensorboard(run):
             for value in event.summary.value:
                 found.setdefault(value.tag, []).append((event.step, value.simple_value))
             data = data[16 + size :]
+    return found
+
+
+def test_tensorboard(run):
+    followed_twice(run, "tensorboard")
+    found = tensorboard_scalars(run)
     assert found["return/after"] == EXPECTED
     assert found["env_steps/all"] == [(x, x + OTHERS) for x, _ in EXPECTED]
     assert [value for _, value in found["round"]] == [0, 1, 2]
@@ -282,6 +289,13 @@ def test_rounds_that_were_missed_are_told_first(run, kinds):
     ]  # fmt: skip
 
 
+def test_a_session_without_rounds_leaves_those_of_earlier_ones(run):
+    session(run, ("tensorboard",), 0, 2, judged=False)
+    session(run, (), 3, 2, judged=True)
+    assert tensorboard_scalars(run)["return/after"] == EXPECTED
+    assert tensorboard_scalars(run)[AFTER][0][1] == pytest.approx(score_of(run))
+
+
 def test_how_it_ended_is_told(run, kinds):
     for error, status in ((KeyboardInterrupt, "stopped"), (GmpsError, "failed")):
         with (
@@ -299,6 +313,14 @@ def test_who_is_not_there_is_said_at_once(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(GmpsError, match=r'^--track wandb takes .*pip install "gmps\[track\]"\.$'):
         require_trackers(["wandb"])
+
+
+def test_one_that_is_not_installed_where_a_run_goes_on_is_a_warning(run, monkeypatch):
+    session(run, ("tensorboard",), 0, 1, judged=False)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.warns(UserWarning, match=r"tensorboard is told no more .*ModuleNotFoundError"):
+        session(run, (), 2, 2, judged=False)
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 def test_scores_are_named(run):
@@ -328,3 +350,7 @@ def test_a_training_is_followed_from_the_command_line(tmp_path, kinds, capsys):
     # It goes on with the trackers that it began with.
     assert main(["resume", str(folder), "--rounds", "2", "--no-eval"]) == 0
     assert Listening.told[7:] == [("begin", "it"), 1, "finished"]
+    Listening.told.clear()
+    assert main(["eval", str(folder)]) == 0
+    shown = [("summary", 2 * own), "scores.json", "report.html", "film.gif"]
+    assert Listening.told == [("begin", "it"), *shown, "finished"]

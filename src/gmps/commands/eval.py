@@ -14,6 +14,8 @@ from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import JUDGE, Harness, HarnessConfig, run_harness, write_harness
 from gmps.runs.run import HARNESS, Run
 from gmps.settings import Settings, setting
+from gmps.tracking.film import write_film
+from gmps.tracking.follow import follow
 from gmps.training.config import TrainConfig, with_environments
 from gmps.training.cost import require_evaluation_memory
 from gmps.training.experiment import Experiment, load_experiment, run_family
@@ -68,7 +70,12 @@ def run(argv: Sequence[str]) -> int:
         if not own:
             _by_metaworld(opened, config, experiment, command)
         else:
-            judge(opened, config, experiment, command.checkpoint)
+            # Whoever was told of the training is told of this, too.
+            with follow(opened, (), "meta", config.family) as tracking:
+                scores = judge(opened, config, experiment, command.checkpoint)
+                if tracking:
+                    write_film(opened, config, experiment, command.checkpoint)
+                    tracking.judged(scores)
     return 0
 
 

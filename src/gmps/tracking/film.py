@@ -21,7 +21,9 @@ from gmps.training.train import restore
 FILM = "film.gif"
 
 
-def write_film(run: Run, config: TrainConfig, experiment: Experiment) -> None:
+def write_film(
+    run: Run, config: TrainConfig, experiment: Experiment, checkpoint: str = "best"
+) -> None:
     """Write `RUN/film.gif`: the first held-out task before and after the update, replacing an
     older one.
 
@@ -33,7 +35,7 @@ def write_film(run: Run, config: TrainConfig, experiment: Experiment) -> None:
     try:
         if isinstance(family, MujocoFamily):
             choose_gl()  # what cannot be drawn is not worth simulating
-        state, _ = restore(run, config, experiment)
+        state, _ = restore(run, config, experiment, checkpoint)
         episodes = config.evaluation.episodes
         shown = before_and_after(experiment, state, tasks, episodes=episodes)
         frames, fps = film(family, tasks, shown)

@@ -44,19 +44,13 @@ class Tracking:
 
     def __call__(self, done: Any) -> None:
         """Tell a round: anything with `round`, `metrics` and `timing`."""
-        if not self._couriers:
-            return
-        if not self._caught_up:
-            # Not before the first round: only then are rounds dropped that are repeated.
-            self._caught_up = True
-            timing = {row["round"]: row for row in self._run.timing()}
-            for row in self._run.metrics():
-                if row["round"] < done.round:
-                    self._tell({**timing.get(row["round"], {}), **row})
-        self._tell({"round": done.round, **done.timing, **done.metrics})
+        if self._couriers:
+            self._catch_up(done.round)
+            self._tell({"round": done.round, **done.timing, **done.metrics})
 
     def judged(self, scores: Scores) -> None:
         """Show what an evaluation found: figures, scores, report, and the film where it is."""
+        self._catch_up()
         figures, own = dict(score_figures(scores)), int(scores.steps[self._own])
         paths = [self._run.path / name for name in (SCORES, REPORT, FILM)]
         for courier in self._couriers:
@@ -67,8 +61,23 @@ class Tracking:
 
     def close(self, status: Status) -> None:
         """Wait until the trackers are told everything, or no longer."""
+        if self._couriers:
+            self._catch_up()
         for courier in self._couriers:
             courier.close(status)
+
+    def _catch_up(self, before: float = math.inf) -> None:
+        """Tell, once, the rounds that were done in earlier sessions.
+
+        Not when a session begins: only its first round drops those that are repeated.
+        """
+        if self._caught_up:
+            return
+        self._caught_up = True
+        timing = {row["round"]: row for row in self._run.timing()}
+        for row in self._run.metrics():
+            if row["round"] < before:
+                self._tell({**timing.get(row["round"], {}), **row})
 
     def _tell(self, figures: Mapping[str, Any]) -> None:
         numbers = {
@@ -100,8 +109,10 @@ def follow(
         UserWarning: a tracker fails, once for each. The training goes on without it.
     """
     folder = run.path / TRACKING
-    chosen = tuple(dict.fromkeys((*followed(folder), *names)))
-    require_trackers(chosen)
+    require_trackers(names)
+    # One that is not installed where the run goes on is a fault like any other.
+    earlier = (name for name in followed(folder) if name in _KINDS)
+    chosen = tuple(dict.fromkeys((*earlier, *names)))
     if chosen:
         folder.mkdir(exist_ok=True)
     name = run.path.absolute().name if name is None else name
