@@ -1,6 +1,7 @@
 """Training SAC experts: kinds, resuming, files, and what learns from them."""
 
 import json
+import re
 from dataclasses import replace
 
 import jax
@@ -21,6 +22,7 @@ from gmps.training.expert_sources import find_expert
 from gmps.training.sac_training import ExpertConfig, ExpertTraining, train_expert
 from gmps.training.shown import shown_episodes
 from gmps.worlds.factory import make_world
+from places import ROOT
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
 FAMILY = make_family("point-goal")
@@ -72,6 +74,17 @@ def test_steps_are_counted_in_columns_of_their_own(tmp_path):
     assert last["steps/evaluation"] == 3 * lists * 2 * horizon
     expert = find_expert((str(tmp_path / "run"),), FAMILY)
     assert (expert.env_steps, expert.measured_steps) == (5 * 4 * horizon, 3 * lists * 2 * horizon)
+
+
+def test_every_column_is_documented(tmp_path):
+    page = (ROOT / "docs" / "experts.md").read_text(encoding="utf-8").splitlines()
+    cells = (row.split("|")[1] for row in page if row.startswith("| `"))
+    documented = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    figures = {f"evaluation/{name}" for name in ("success", "final_error")}
+    names = {name for row in Run.open(trained(tmp_path / "run")).metrics() for name in row}
+    assert figures < names
+    plain = {re.sub(r"task_\d+$", "task_I", name) for name in names - figures - {"round"}}
+    assert plain <= documented
 
 
 def test_relabelled_episodes_carry_the_rewards_of_their_new_task():
