@@ -40,7 +40,7 @@ def exported(name: str, folder: Path) -> gmps.deploy.MetaPolicy:
     zeros = jnp.zeros((2, 4, spec.act_size))
     demos = Demonstrations(obs, zeros, jnp.ones((2, 4), bool), frames)
     facts = {"family": name, "method": "gmps-latent", "seed": 0, "round": 0, "episodes": 20}
-    facts |= {"scores": None, "versions": {}}
+    facts |= {"scores": None, "return": None, "versions": {}}
     state = jax.tree.map(
         lambda x: jnp.zeros(x.shape, x.dtype) if hasattr(x, "shape") else x,
         jax.eval_shape(lambda: method.init(jax.random.key(1), demos)),

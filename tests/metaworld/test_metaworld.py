@@ -252,6 +252,9 @@ class Recorder:
     def actor(self, stochastic=True):
         return PolicyActor(4, stochastic)
 
+    def share(self, step):
+        return 1.0
+
     def adapt(self, state, policies, data):
         self.data = (*self.data, data)
         return jax.tree.map(lambda x: jnp.broadcast_to(x, (2, *x.shape)), self.after)

@@ -58,16 +58,18 @@ def run(argv: Sequence[str]) -> int:
     config = run.load_config(TrainConfig)
     experiment = load_experiment(run, config, family=command.family)
     state, metadata = restore(run, config, experiment, command.checkpoint)
+    rows, data = _rows(run), experiment.data
+    level = None if data.known_levels is None else float(data.known_levels.returns.mean())
     facts = {
         "family": config.family,
         "method": config.method,
         "seed": config.seed,
         "round": metadata["round"],
         "episodes": config.evaluation.episodes,
-        "scores": _rows(run),
+        "scores": rows,
+        "return": level if rows is None else rows["before"]["return"],
         "versions": run.versions.packages,
     }
-    data = experiment.data
     method = experiment.method
     found = export(method, state, data.tasks, data.demos, facts)
 

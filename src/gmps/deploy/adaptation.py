@@ -14,6 +14,9 @@ from gmps.deploy.episodes import Batch
 from gmps.deploy.networks import Arrays, GaussianNetwork, log_prob, step_tree
 from gmps.errors import GmpsError
 
+#: How fast the gradient steps after those of training shrink: the n-th goes 1/(1 + n DECAY) of its
+#: way. Chosen on random tasks of the training range.
+DECAY = 6.0
 #: Where MAESN's inner step leaves the latent's log deviation.
 _LOG_STD_RANGE = (-3.0, 0.7)
 
@@ -46,7 +49,11 @@ class Inner(Protocol):
     least: int
 
     def __call__(self, acting: Acting, batch: Batch) -> Acting:
-        """The policy after a step on the episodes that it collected."""
+        """The policy that a step proposes from the episodes that the present one collected."""
+        ...
+
+    def share(self, step: int) -> float:
+        """How far the `step`-th step (from 1) goes of the way to what it proposes, in (0, 1]."""
         ...
 
 
@@ -59,6 +66,8 @@ class PolicyGradient:
     discount: float
     gae_lambda: float
     baseline: str
+    #: Steps that it was trained to take one after the other.
+    whole: int = 1
     least: int = 1
 
     def __call__(self, acting: Acting, batch: Batch) -> Acting:
@@ -69,6 +78,10 @@ class PolicyGradient:
         return Acting(
             step_tree(acting.network, self.arrays, self._gradient(acting, batch, advantage))
         )
+
+    def share(self, step: int) -> float:
+        """See `Inner`."""
+        return gradient_share(step, self.whole)
 
     def _gradient(self, acting: Acting, batch: Batch, advantage: np.ndarray) -> dict[str, Any]:
         network, alive = acting.network, batch.alive
@@ -118,6 +131,11 @@ class LatentStep:
         narrowed = (log_std + np.log(self.narrowing)).astype(np.float32)
         return replace(acting, latent=(moved, narrowed))
 
+    def share(self, step: int) -> float:
+        """See `Inner`: its steps narrow by themselves."""
+        del step
+        return 1.0
+
 
 @dataclass(frozen=True)
 class LatentGradient:
@@ -153,6 +171,39 @@ class LatentGradient:
                 np.clip(log_std, *_LOG_STD_RANGE).astype(np.float32),
             ),
         )
+
+    def share(self, step: int) -> float:
+        """See `Inner`: whole steps of a latent were found to add up."""
+        del step
+        return 1.0
+
+
+def gradient_share(step: int, whole: int = 1) -> float:
+    """How far gradient step number `step` goes: 1 up to step `whole`, then 1/7, 1/13, 1/19, ...
+
+    A learned step size is that of the first step, and advantages are standardised, so that a step
+    does not shrink where the goal is near: whole further steps leap over it, or follow chance.
+    These shares add up to any way, and their squares do not (Robbins and Monro 1951).
+
+    Args:
+        step: number of the step, from 1.
+        whole: steps that the method was trained to take one after the other.
+    """
+    return 1.0 / (1.0 + DECAY * max(0, step - whole))
+
+
+def part_of_the_way(before: Acting, proposed: Acting, share: float) -> Acting:
+    """`before + share * (proposed - before)`; what is proposed where it is 1."""
+    if share == 1:
+        return proposed
+    part = lambda a, b: (a + np.float32(share) * (b - a)).astype(np.float32)  # noqa: E731
+    old, new = before.network.arrays(""), proposed.network.arrays("")
+    between = {name: part(old[name], new[name]) for name in old}
+    latent = None
+    if before.latent is not None and proposed.latent is not None:
+        mean, log_std = (part(*both) for both in zip(before.latent, proposed.latent, strict=True))
+        latent = (mean, log_std)
+    return Acting(GaussianNetwork.read(between, "", before.network.activation), latent)
 
 
 def inner_of(settings: dict[str, Any], arrays: Arrays) -> Inner:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gmps.deploy.adaptation import Acting, Inner, inner_of
+from gmps.deploy.adaptation import Acting, Inner, inner_of, part_of_the_way
 from gmps.deploy.adapted import AdaptedPolicy
 from gmps.deploy.episode import Episode
 from gmps.deploy.episodes import (
@@ -38,7 +38,9 @@ def load(folder: str | Path) -> "MetaPolicy":
     except GmpsError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise GmpsError(f"{folder} is damaged: {error!r}; copy it again.") from error
+        raise GmpsError(
+            f"{folder} is damaged, or of another version of gmps: {error!r}; export it again."
+        ) from error
 
 
 class MetaPolicy:
@@ -148,7 +150,12 @@ class MetaPolicy:
         return np.stack([half, -half], 1).reshape(2 * pairs, size)[:episodes].astype(np.float32)
 
     def _own(self, path: Path, held: np.ndarray) -> RecordedEpisode:
-        (episode,) = read_episodes(path)
+        try:
+            (episode,) = read_episodes(path)
+        except (GmpsError, ValueError) as error:
+            raise GmpsError(
+                f"{error} Move {path} away, and the same call plays this episode again."
+            ) from error
         self._check(episode, str(path))
         if not np.array_equal(episode.held, held):
             raise GmpsError(
@@ -186,7 +193,8 @@ class MetaPolicy:
         for i, episode in enumerate(data):
             self._check(episode, f"episode {i}")
         batch = pad([self._seen(e) for e in data], self.horizon)
-        adapted = self._inner(self._acting, batch)
+        proposed = self._inner(self._acting, batch)
+        adapted = part_of_the_way(self._acting, proposed, self._inner.share(self.step + 1))
         for name, values in adapted.at_mean.arrays("policy").items():
             if not np.isfinite(values).all():
                 raise GmpsError(
@@ -195,7 +203,7 @@ class MetaPolicy:
                 )
         self.trust = judge(self._inner, self._acting, adapted, batch, self.meta, self._arrays)
         self._acting, self.step, self._recorded = adapted, self.step + 1, []
-        return self._policy()
+        return self.policy
 
     def _check(self, episode: RecordedEpisode, where: str) -> None:
         """Raise GmpsError unless the episode can be this policy's."""
@@ -245,8 +253,10 @@ class MetaPolicy:
         """What the network is given: see `Spaces.given`."""
         return self.spaces.given(self._encoder, obs, frame)
 
-    def _policy(self) -> AdaptedPolicy:
-        """The present policy, which acts at the mean of its latent."""
+    @property
+    def policy(self) -> AdaptedPolicy:
+        """The present policy: before adaptation, or after the steps that were taken. It acts at the
+        mean of its latent, without noise."""
         facts = {name: self.meta[name] for name in ("family", "method") if name in self.meta}
         facts |= {"steps": self.step, "of": self.meta["digest"]}
         return AdaptedPolicy(self._acting.at_mean, self._encoder, self.meta["spaces"], facts)

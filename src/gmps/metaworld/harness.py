@@ -19,6 +19,7 @@ from gmps.core.actors import Actor
 from gmps.core.types import Trajectories, stack
 from gmps.errors import GmpsError
 from gmps.metaworld.family import MetaWorld
+from gmps.methods.adaptation import part_of_the_way
 from gmps.methods.base import Method, MethodPolicy, MethodState
 from gmps.runs.results import read_result, write_result
 from gmps.runs.run import HARNESS
@@ -153,6 +154,7 @@ class HarnessAgent:
     def init(self) -> None:
         """Forget all adaptation."""
         self._policies: MethodPolicy = stack(self._method.policy(self._state), self._n)
+        self._adapted = 0
         self._forget()
 
     def adapt_action(self, observations: Float[np.ndarray, "n obs"]) -> tuple[np.ndarray, dict]:
@@ -189,7 +191,10 @@ class HarnessAgent:
         """One adaptation of each environment's policy to its episodes since the last."""
         data = [self._episode(*episode) for episode in self._episodes]
         together: Any = jax.tree.map(lambda *x: jnp.stack(x, 1), *data)
-        self._policies = self._method.adapt(self._state, self._policies, together)
+        self._adapted += 1
+        proposed = self._method.adapt(self._state, self._policies, together)
+        share = self._method.share(self._adapted)
+        self._policies = part_of_the_way(self._policies, proposed, share)
         self._forget()
 
     def eval_action(self, observations: Float[np.ndarray, "n obs"]) -> np.ndarray:

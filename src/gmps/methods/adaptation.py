@@ -31,7 +31,8 @@ def adaptation(
     episodes: int,
     keys: Iterable[Key[Array, ""]],
 ) -> Iterator[Step[P]]:
-    """Adapt each task's policy from its own episodes, one step after another.
+    """Adapt each task's policy from its own episodes, one step after another. Each goes as far as
+    the method's `share` says.
 
     Args:
         world: where the policies act.
@@ -43,9 +44,10 @@ def adaptation(
         keys: of the episodes of each step, so that there are as many steps. Given as an array, keys
             lie along its leading axis.
     """
-    for key in keys:
+    for number, key in enumerate(keys, start=1):
         data = explore(world, method, state, policies, tasks, episodes=episodes, key=key)
-        policies = method.adapt(state, policies, data)
+        proposed = method.adapt(state, policies, data)
+        policies = part_of_the_way(policies, proposed, method.share(number))
         yield Step(data, policies)
 
 
@@ -69,3 +71,10 @@ def explore(
         played.append(world.rollout(actor, policies, tasks, 1, one).trajectories)
         policies = method.adapt(state, policies, played[-1])
     return jax.tree.map(lambda *x: jnp.concatenate(x, 1), *played)
+
+
+def part_of_the_way(before: P, proposed: P, share: float) -> P:
+    """The policies at `before + share * (proposed - before)`; those proposed where it is 1."""
+    if share == 1:
+        return proposed
+    return jax.tree.map(lambda a, b: a + share * (b - a), before, proposed)

@@ -168,6 +168,13 @@ class Method(abc.ABC, Generic[Config, State, P]):
         all."""
         return policies
 
+    def share(self, step: int) -> float:
+        """How far the `step`-th adaptation step (from 1) goes of the way that `adapt` proposes, in
+        (0, 1]: by default all of it. Steps that do not shrink by themselves would otherwise undo
+        what earlier ones reached; see `gmps.deploy.adaptation.gradient_share`."""
+        del step
+        return 1.0
+
     @abc.abstractmethod
     def gather(self, state: State, key: Key[Array, ""]) -> tuple[State, Gathered]:
         """Collect the experience of one round."""

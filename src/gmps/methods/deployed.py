@@ -35,6 +35,7 @@ def by_gradient(
     step_sizes: StepSizes | Float[Array, ""],
     *,
     subset: Subset,
+    whole: int = 1,
     discount: float = 0.99,
     gae_lambda: float = 1.0,
     baseline: Baseline = "linear",
@@ -47,6 +48,7 @@ def by_gradient(
     settings = {
         "kind": "policy-gradient",
         "subset": subset,
+        "whole": whole,
         "discount": discount,
         "gae_lambda": gae_lambda,
         "baseline": baseline,

@@ -21,6 +21,7 @@ from gmps.core.policy import Policy
 from gmps.core.returns import Baseline
 from gmps.core.types import Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate
+from gmps.deploy.adaptation import gradient_share
 from gmps.methods.base import Method, NetworkSettings
 from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.inner_step import features
@@ -111,6 +112,10 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
         """One plain policy-gradient step of each task's policy on its own trajectories."""
         batch = features(policies, inner_batch(data, baseline=self.baseline))
         return plain_step(policies, state.step_size, batch)
+
+    def share(self, step: int) -> float:
+        """A whole step, then smaller ones."""
+        return gradient_share(step)
 
     def deployed(self, state: FineTunedState) -> Deployed:
         """A plain policy-gradient step of the size that was chosen."""

@@ -39,6 +39,7 @@ from gmps.core.policy import Policy, encoded
 from gmps.core.returns import check_without_state
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
+from gmps.deploy.adaptation import gradient_share
 from gmps.errors import GmpsError
 from gmps.experts.base import MixtureActor
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns
@@ -135,6 +136,10 @@ class Gmps(Method[GmpsConfig, GmpsState, Policy]):
         """One inner step of each task's policy on its own trajectories."""
         return adapt_step(state.params.inner, policies, self._batch(data), self.config.subset)
 
+    def share(self, step: int) -> float:
+        """Whole steps as in training, then smaller ones."""
+        return gradient_share(step, self.config.inner_steps)
+
     def deployed(self, state: GmpsState) -> Deployed:
         """A policy-gradient step with the learned step sizes."""
         config = self.config
@@ -142,6 +147,7 @@ class Gmps(Method[GmpsConfig, GmpsState, Policy]):
             state.params.policy,
             state.params.step_sizes,
             subset=config.subset,
+            whole=config.inner_steps,
             discount=config.discount,
             gae_lambda=config.gae_lambda,
             baseline=config.baseline,

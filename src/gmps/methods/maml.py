@@ -29,6 +29,7 @@ from gmps.core.optimise import over_tasks
 from gmps.core.policy import Policy
 from gmps.core.surrogates import action_distributions, mean_kl, ratio_loss
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
+from gmps.deploy.adaptation import gradient_share
 from gmps.methods.base import Gathered, Method, Metrics
 from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.inner_step import adapt_step, mean_step_size
@@ -72,6 +73,10 @@ class Maml(Method[MamlConfig, MamlState, Policy]):
         """One inner step of each task's policy on its own trajectories."""
         return adapt_step(state.params, policies, self._batch(data), self.config.subset)
 
+    def share(self, step: int) -> float:
+        """Whole steps as in training, then smaller ones."""
+        return gradient_share(step, self.config.inner_steps)
+
     def deployed(self, state: MamlState) -> Deployed:
         """A policy-gradient step with the step sizes."""
         config = self.config
@@ -79,6 +84,7 @@ class Maml(Method[MamlConfig, MamlState, Policy]):
             self.policy(state),
             state.params.step_sizes,
             subset=config.subset,
+            whole=config.inner_steps,
             discount=config.discount,
             gae_lambda=config.gae_lambda,
         )

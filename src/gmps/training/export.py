@@ -42,7 +42,8 @@ def export(
         tasks: the stacked training tasks.
         demos: what experts did there, whose observations tell what is far from training.
         facts: about the run, JSON values: `family`, `method`, `seed`, `round`, `scores` (rows of
-            the held-out table, or None), `versions`, and `episodes` of one adaptation step.
+            the held-out table, or None), `versions`, `episodes` of one adaptation step, and the
+            `return` of an episode in training, or None.
 
     Raises:
         GmpsError: the method's policies cannot be handed on.
@@ -65,8 +66,10 @@ def export(
     words = [
         family.describe(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(task_count(tasks))
     ]
+    usual = facts["return"]
     meta = {
-        **facts,
+        **{name: fact for name, fact in facts.items() if name != "return"},
+        "reward": {"scale": None if usual is None else abs(usual) / family.spec.horizon},
         "horizon": family.spec.horizon,
         "seconds_per_step": family.spec.control_dt,
         "training_tasks": words,
