@@ -73,16 +73,22 @@ class Episode:
             terminated: whether the episode ended for good; a time limit is no such end.
 
         Raises:
-            GmpsError: there is no action without a reward, or the reward is not finite.
+            GmpsError: there is no action without a reward, the reward is not a finite number, or
+                the observation does not fit. Then nothing is recorded; call it again.
         """
         if len(self._reward) == len(self._act):
             raise GmpsError("Every action has its reward; call act before record.")
-        if not np.isfinite(reward):
-            raise GmpsError(f"The reward is {reward}; it must be a finite number.")
-        self._reward.append(float(reward))
+        try:
+            value = float(reward)
+        except (TypeError, ValueError):
+            value = float("nan")
+        if not np.isfinite(value):
+            raise GmpsError(f"The reward is {reward!r}; it must be a finite number.")
+        last = None if obs is None else self._spaces.given(None, obs)
+        self._reward.append(value)
         self._terminated = bool(terminated)
-        if obs is not None:
-            self._last = np.array(obs, np.float32)
+        if last is not None:
+            self._last = last.copy()
 
     def discard(self) -> None:
         """Give this episode up: it is not recorded, and `explore` plays it again."""

@@ -11,6 +11,8 @@ from gmps.deploy.networks import Arrays
 
 #: States further than this from those of training, in deviations, are said.
 FAR = 5.0
+#: Actions further than this from what the policy meant, in its deviations, are not its own.
+STRANGE = 3.0
 #: Below this agreement of the steps from two halves of the episodes, a step is mostly chance.
 DISAGREEING = 0.2
 
@@ -68,6 +70,12 @@ def judge(
             "two halves of the episodes ask for different steps, so this one is mostly chance: "
             "record more episodes, or less noisy rewards."
         )
+    strange = _strangeness(before, batch)
+    if strange > STRANGE:
+        doubts.append(
+            f"the actions lie {strange:.2g} deviations from those that this policy meant: record "
+            "them as drawn, in [-1, 1], or they are another policy's."
+        )
     obs = batch.obs[batch.alive]
     moved = after.at_mean.forward(obs)[0] - before.at_mean.forward(obs)[0]
     size = float(np.sqrt(np.mean(moved**2)))
@@ -84,6 +92,17 @@ def judge(
                 "its unit and sign."
             )
     return Trust(tuple(map(float, returns)), agreement, size, farthest, tuple(doubts))
+
+
+def _strangeness(acting: Acting, batch: Batch) -> float:
+    """Root mean square distance of the actions from their means, in the policy's deviations: 1 or
+    less for its own."""
+    total = 0.0
+    for obs, act, alive, held in zip(batch.obs, batch.act, batch.alive, batch.held, strict=True):
+        network = acting.drawn(held)
+        z = (act[alive] - network.forward(obs[alive])[0]) / network.std
+        total += float((z**2).sum())
+    return float(np.sqrt(total / (batch.alive.sum() * batch.act.shape[-1])))
 
 
 def _reward_doubts(batch: Batch, returns: np.ndarray, meta: dict[str, Any]) -> list[str]:
