@@ -41,7 +41,6 @@ class Train(Settings):
     example:
       gmps train sawyer-push --rounds 30 --seed 0 --run runs/push
       gmps train ant-goal --expert runs/ant-expert
-      gmps train ant-goal --demos ant-goal-demos.npz --gmps-latent.latent 3
       gmps train sawyer-push --method maml --maml.outer ppo
 
     `--method NAME --help` adds the settings of a method, `--help-all` everything.

@@ -27,8 +27,9 @@ class TrainConfig(Settings):
     family: Annotated[str, tyro.conf.Suppress]
     """Task family."""
     method: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """What learns: gmps-latent, gmps (the published step), in-context, maml, maesn, multitask,
-    multitask-bc, pearl, rl2, one that a package brings, or FILE.py:CLASS."""
+    """What learns: gmps-latent, gmps (the published step),
+    in-context, maml, maesn, multitask, multitask-bc, pearl,
+    rl2, one that a package brings, or FILE.py:CLASS."""
     settings: Settings
     """Settings of the method."""
     demos: str | None = None
@@ -38,9 +39,11 @@ class TrainConfig(Settings):
     """With demonstrations of unequal skill: learn from this share of each task's episodes, those
     of highest return."""
     expert: tuple[str, ...] = ()
-    """Who labels the states that the learner visits: scripted (the family's controller), sac
-    (trained first, in RUN/expert, from --demos too), FILE.py:FUNCTION, or folders of `gmps expert
-    train`. Without demonstrations: scripted where the family has one, or else sac."""
+    """Who labels the states that the learner visits: scripted
+    (the family's controller), sac (trained first, in
+    RUN/expert, from --demos too), FILE.py:FUNCTION, or
+    folders of `gmps expert train`. Without demonstrations:
+    scripted where the family has one, or else sac."""
     clone: bool = False
     """With demonstrations: clone them into an expert that sees the task and labels states."""
     spread: float = setting(1.0, at_least=0)
