@@ -144,7 +144,7 @@ def test_a_typo_in_an_option_names_it_and_suggests(tmp_path: Path, capsys):
     ("argv", "text"),
     [
         (["trane"], "There is no command 'trane'. Did you mean 'train'?"),
-        (["train"], "`gmps train` needs FAMILY first. Families: ant-gear, "),
+        (["train"], "`gmps train` needs FAMILY first. Families: ant-dir, "),
         (["train", "ant-gaol"], "There is no task family 'ant-gaol'. Did you mean 'ant-goal'?"),
         (
             ["train", "ant-goal", "--expert", "scripted"],

@@ -51,14 +51,15 @@ def describe(family: TaskFamily) -> list[str]:
     counts = {split: task_count(family.tasks(split)) for split in ("train", "heldout")}
     third = f", {VALIDATION} validation" if draws_tasks(family) else ""
     first = jax.tree.map(lambda x: x[0], family.tasks("heldout"))
-    numbers = " ".join(f"{x:.3g}" for leaf in jax.tree.leaves(first) for x in np.ravel(leaf))
+    numbers = [f"{x:.3g}" for leaf in jax.tree.leaves(first) for x in np.ravel(leaf)]
+    shown = numbers if len(numbers) <= 8 else [*numbers[:4], f"... ({len(numbers)} numbers)"]
     return [
         f"{family.name}: {family.summary}",
         f"  spaces   {_shown(family)}, action {spec.act_size} in [-1, 1]",
         f"  horizon  {spec.horizon} steps of {spec.control_dt:g} s",
         f"  reward   {' + '.join(reward_names(family))}",
         f"  tasks    {counts['train']} training, {counts['heldout']} held out{third}, or random",
-        f"           --task {numbers}  means: {family.describe(first)}",
+        f"           --task {' '.join(shown)}  means: {family.describe(first)}",
         f"  expert   {'scripted' if family.expert else 'none scripted: train one, or give demos'}",
         f"  runs on  {_backend(family)}",
     ]

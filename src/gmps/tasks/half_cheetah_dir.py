@@ -1,4 +1,4 @@
-"""A half-cheetah that must find out which way to run: two tasks, and no policy serves both.
+"""A half-cheetah that must find out which of two ways to run; no policy serves both.
 
 A task is a direction, 1 or -1. Reward: velocity in it, and a control cost.
 
