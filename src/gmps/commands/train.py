@@ -39,9 +39,8 @@ class Train(Settings):
     """Meta-train a policy, judge it on held-out tasks beside its controls, and write a report.
 
     example:
-      gmps train sawyer-push --rounds 30 --seed 0 --run runs/push
+      gmps train sawyer-push --demos my-demos.npz --run runs/push
       gmps train ant-goal --expert runs/ant-expert
-      gmps train sawyer-push --method maml --maml.outer ppo
 
     `--method NAME --help` adds the settings of a method, `--help-all` everything.
     """

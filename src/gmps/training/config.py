@@ -33,8 +33,8 @@ class TrainConfig(Settings):
     settings: Settings
     """Settings of the method."""
     demos: str | None = None
-    """Demonstrations: an .npz file or a Minari dataset. Without --expert beside them nobody labels
-    the states that the learner visits."""
+    """Demonstrations: an .npz file or a Minari dataset. Without
+    --expert nobody labels the states that the learner visits."""
     demos_best: float = setting(1.0, above=0, at_most=1, added=True)
     """With demonstrations of unequal skill: learn from this share of each task's episodes, those
     of highest return."""
@@ -62,8 +62,9 @@ class TrainConfig(Settings):
     train_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
     """Training tasks, evenly chosen from the family's list; all by default."""
     random_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
-    """Train on this many tasks drawn from the family's whole range, in place of `train_tasks` from
-    its list. Held-out tasks stay those of the list."""
+    """Train on this many tasks drawn from the family's whole
+    range, not from its list. Held-out tasks stay those of the
+    list."""
     checkpoint_every: int = setting(1, at_least=1)
     """Rounds between checkpoints."""
     keep: int = setting(3, at_least=1)
