@@ -19,6 +19,8 @@ from gmps.commands import (
     expert,
     explore,
     export,
+    pull,
+    push,
     render,
     report,
     resume,
@@ -37,6 +39,7 @@ from gmps.experts.score import ExpertThreshold
 from gmps.metaworld.harness import HarnessConfig
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
+from gmps.methods.in_context_settings import InContextConfig
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
@@ -44,6 +47,7 @@ from gmps.methods.multitask_settings import MultitaskConfig
 from gmps.methods.outer import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.plain_settings import PlainConfig
+from gmps.methods.rl2_settings import Rl2Config
 from gmps.presets import preset
 from gmps.settings import SettingError, Settings, check, checks_wait, setting
 from gmps.theory.certificate import CertifyConfig
@@ -54,14 +58,14 @@ EXAMPLES: list[Settings] = [
     *(TrustRegionConfig(), DiagnoseConfig(), EvaluationConfig(), SacConfig(), ExpertThreshold()),
     *(HarnessConfig(), GmpsLatentConfig(), GmpsConfig(), MaesnConfig()),
     *(MamlConfig(), MultitaskBcConfig(), MultitaskConfig(), PpoConfig(), PearlConfig()),
-    *(PlainConfig(), CertifyConfig(), SamplingConfig()),
+    *(PlainConfig(), InContextConfig(), Rl2Config(), CertifyConfig(), SamplingConfig()),
     *(preset("point-goal"), ExpertConfig("point-goal", "per-task")),
     *(adapt.Adapt(), certify.Certify(), demo.Demo(), diagnose.Diagnose(), doctor.Doctor()),
     *(eval.Eval(), expert.Eval(), expert.Train(ExpertConfig("point-goal")), explore.Explore("x")),
     *(export.Export(), render.Render((0.0,)), report.Report(["x"]), tasks.Tasks()),
     *(resume.Resume(preset("point-goal")), sweep.Sweep(), train.Train(preset("point-goal"))),
     *(demos.Import("x", "point-goal", "y"), demos.Record("x"), demos.Info("x")),
-    *(demos.Export("x", "point-goal", "minari", "y"), view.View()),
+    *(demos.Export("x", "point-goal", "minari", "y"), view.View(), push.Push(), pull.Pull()),
 ]
 HUGE = 99999999999999999999
 
@@ -111,7 +115,7 @@ def test_every_settings_class_is_here():
 def test_every_command_has_rules():
     """The options of a command are settings; what else is in its module is no command."""
     modules = (adapt, certify, demo, demos, diagnose, doctor, eval, expert, explore, export)
-    modules += (render, report, resume, sweep, tasks, train, view)
+    modules += (pull, push, render, report, resume, sweep, tasks, train, view)
     assert {m.__name__.rpartition(".")[2] for m in modules} == set(COMMANDS)
     commands = {
         c

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cloudpickle
-
 from gmps.errors import GmpsError
 
 
@@ -105,6 +103,9 @@ def _load_file(file: str) -> ModuleType:
         del sys.modules[name]
         raise
     _FILES.append(module)
+    # Help and version must do without it.
+    import cloudpickle  # noqa: PLC0415
+
     cloudpickle.register_pickle_by_value(module)
     return module
 

@@ -94,7 +94,7 @@ def flags(kind: type, prefix: str) -> Iterator[str]:
 
 
 #: Of other programs and benchmarks, and of methods that an example defines.
-OTHERS = {"--no-deps", "--gpus", "--rm", "--logdir", "--reptile.rate", "--side-by-side"}
+OTHERS = {"--no-deps", "--gpus", "--rm", "--logdir", "--reptile.rate", "--side-by-side", "--tune"}
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: p.name)

@@ -7,12 +7,13 @@ from pathlib import Path
 from gmps.commands.cli import console, leading, parse
 from gmps.hub.places import place
 from gmps.hub.transfer import push
+from gmps.settings import Settings
 
 _RULE = "SOURCE is a run or a meta-policy; DEST is hf:OWNER/NAME or a new folder."
 
 
 @dataclass(frozen=True)
-class Push:
+class Push(Settings):
     """Hand a run or a meta-policy on: to a Hugging Face repository, or to a folder.
 
     Neither code nor the report goes with it, and of the checkpoints the last and the best.
