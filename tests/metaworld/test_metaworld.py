@@ -320,6 +320,9 @@ class ToOnePoint:
     def adapt(self, state, policies, data):
         return policies
 
+    def share(self, step):
+        return 1.0
+
 
 def test_of_many_environments_of_a_kind_the_harness_counts_those_that_succeed(monkeypatch):
     goals = 4

@@ -18,7 +18,7 @@ from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
-from gmps.methods.adaptation import adaptation, explore
+from gmps.methods.adaptation import adaptation, explore, part_of_the_way
 from gmps.methods.base import Method
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
@@ -243,9 +243,10 @@ def test_adaptation_takes_a_step_for_each_key(trained: Trained):
     keys = jax.random.split(jax.random.key(4), 2)
     steps = list(adaptation(world, method, state, start, tasks, episodes=6, keys=keys))
     policies = start
-    for key, step in zip(keys, steps, strict=True):
+    for number, (key, step) in enumerate(zip(keys, steps, strict=True), start=1):
         data = explore(world, method, state, policies, tasks, episodes=6, key=key)
-        policies = method.adapt(state, policies, data)
+        proposed = method.adapt(state, policies, data)
+        policies = part_of_the_way(policies, proposed, method.share(number))
         for a, b in zip(jax.tree.leaves(step), jax.tree.leaves((data, policies)), strict=True):
             np.testing.assert_array_equal(a, b)
     assert not list(adaptation(world, method, state, start, tasks, episodes=6, keys=[]))

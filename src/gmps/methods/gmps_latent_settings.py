@@ -58,7 +58,7 @@ class LatentSettings(Settings):
 
     imitation_weight: float = setting(1.0, at_least=0, added=True)
     """Weight of imitation in the outer loss; 0: it makes the start, and practice alone goes on."""
-    practice: float = setting(0.3, at_least=0)
+    practice: float = setting(1.0, at_least=0)
     """Where nobody labels states: weight of what own episodes in the training tasks earn, beside
     imitation; 0: demonstrations alone. Has no effect on pictures."""
     practice_episodes: int = setting(10, at_least=2, because="returns are compared")
