@@ -97,6 +97,12 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, whol
         assert np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
 
 
+def test_a_row_has_one_order_whether_experts_were_asked_or_read(whole: Run):
+    # What a run keeps of its experts comes back sorted, so that a new run has to be sorted, too.
+    steps = [name for name in whole.metrics()[-1] if name.startswith("steps/")]
+    assert len(steps) == 4 and steps == sorted(steps)
+
+
 def test_a_callback_may_stop_and_the_run_goes_on_bit_for_bit(tmp_path, whole):
     config, told = replace(SMALL, checkpoint_every=4), []
 

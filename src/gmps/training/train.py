@@ -64,7 +64,8 @@ def train(
         keep_user_file(run.path, "method", config.method)
         for spec in config.expert[:1]:
             keep_user_file(run.path, "expert", spec)
-    steps, first = dict(experiment.steps), 0
+    # In one order, whether experts were asked now or are read from the run: rows are equal bytes.
+    steps, first = dict(sorted(experiment.steps.items())), 0
     restored = run.restore(_like(config, experiment))
     if restored is None:
         state = _start(config, experiment)
