@@ -17,13 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from reports import write_report
+from reports import over_seeds, write_report
 
 from gmps.compile_cache import keep_compiled_programs
 from gmps.deploy.adaptation import Acting, LatentStep
 from gmps.deploy.episodes import Batch
 from gmps.deploy.networks import GaussianNetwork
-from gmps.evaluation.stats import seed_task_interval
 from gmps.methods.base import policy_actor
 from gmps.methods.deployed import head_arrays
 from gmps.methods.latent import spread_evenly, with_latent
@@ -162,7 +161,7 @@ def study(settings: FewEpisodes) -> None:
         "repeats": settings.repeats,
         "seeds": seeds,
         "rows": [
-            {"noise": noise, "episodes": episodes, "after_steps": over_seeds(levels, count)}
+            {"noise": noise, "episodes": episodes, "after_steps": after_steps(levels, count)}
             for (noise, episodes), levels in found.items()
         ],
         "versions": collect_versions(),
@@ -170,16 +169,14 @@ def study(settings: FewEpisodes) -> None:
     write_report(report, Path(settings.out) / f"few-episodes-{settings.name}.json")
 
 
-def over_seeds(levels: list[list[dict[str, np.ndarray]]], tasks: int) -> list[dict[str, Any]]:
+def after_steps(levels: list[list[dict[str, np.ndarray]]], tasks: int) -> list[dict[str, Any]]:
     """For each number of steps, each figure's mean, 95 % interval and mean of each seed."""
     rows = []
     for same in zip(*levels, strict=True):
         row = {}
         for name in same[0]:
             values = np.stack([level[name].reshape(tasks, -1).mean(1) for level in same])
-            low, high = seed_task_interval(np.mean, values)
-            per_seed = [float(x) for x in values.mean(1)]
-            row[name] = {"mean": float(values.mean()), "interval": [low, high], "seeds": per_seed}
+            row[name] = over_seeds(values)
         rows.append(row)
     return rows
 

@@ -16,11 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from reports import write_report
+from reports import over_seeds, write_report
 
 from gmps.compile_cache import keep_compiled_programs
 from gmps.core.types import stack, task_count
-from gmps.evaluation.stats import seed_task_interval
 from gmps.methods.adaptation import part_of_the_way
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
@@ -91,11 +90,7 @@ def study(settings: FurtherSteps) -> None:
     rows: dict[str, list[Any]] = {}
     for name in seeds[0]:
         for levels in zip(*(seed[name] for seed in seeds), strict=True):
-            values = np.stack(levels)
-            interval = list(seed_task_interval(np.mean, values))
-            per_seed = [float(x) for x in values.mean(1)]
-            row = {"mean": float(values.mean()), "interval": interval, "seeds": per_seed}
-            rows.setdefault(name, []).append(row)
+            rows.setdefault(name, []).append(over_seeds(np.stack(levels)))
     report = {
         "about": __doc__,
         "family": runs[0].config["family"],

@@ -12,6 +12,7 @@ example:
 import json
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,9 +23,8 @@ import jax
 import mujoco
 import numpy as np
 import tyro
-from reports import write_report
+from reports import over_seeds, write_report
 
-from gmps.evaluation.stats import seed_task_interval
 from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family, sawyer
 
@@ -62,7 +62,7 @@ def gaps(noise: float) -> dict[str, Gap]:
     return {**found, "all": Gap(3.0, 0.5, 1, noise, 0.5, 1.4)}
 
 
-class Robot:
+class Robot(ABC):
     """One task of a second simulation. `obs` and `reward` are what its sensors say."""
 
     horizon: int
@@ -106,27 +106,27 @@ class Robot:
         return (obs + self.gap.noise * self.rng.standard_normal(obs.shape)).tolist()
 
     @property
-    def act_size(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def act_size(self) -> int: ...
 
-    def begin(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def begin(self) -> None: ...
 
-    def apply(self, act: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def apply(self, act: np.ndarray) -> None: ...
 
-    def observe(self) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def observe(self) -> np.ndarray: ...
 
-    def reward(self, act: np.ndarray) -> float:
-        raise NotImplementedError
+    @abstractmethod
+    def reward(self, act: np.ndarray) -> float: ...
 
     def fell(self) -> bool:
         return False
 
+    @abstractmethod
     def final(self) -> float:
         """The figure that counts at the end of an episode, m."""
-        raise NotImplementedError
 
 
 class PushRobot(Robot):
@@ -273,11 +273,7 @@ def study(settings: RealityGap) -> None:
         row: dict[str, Any] = {"gap": vars(gap)}
         for phase in found[0]["errors"]:
             values = np.array([seed["errors"][phase] for seed in found])
-            row[phase] = {
-                "mean": float(values.mean()),
-                "interval": list(seed_task_interval(np.mean, values)),
-                "seeds": values.mean(1).tolist(),
-            }
+            row[phase] = over_seeds(values)
         count = sum(bool(doubts) for seed in found for doubts in seed["doubts"])
         row["doubted"] = count / (len(found) * len(goals))
         rows[name] = row

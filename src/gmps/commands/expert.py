@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 import jax
 import tyro
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.options import Help, first_stage, second_stage
+from gmps.commands.progress import counting
 from gmps.core.types import Task, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore, score_expert, summary
@@ -169,14 +169,7 @@ def _report(family: TaskFamily, folder: Path) -> None:
 
 
 def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
-    columns = (
-        TextColumn("round {task.completed:.0f}/{task.total:.0f} of all"),
-        BarColumn(6),
-        TextColumn("{task.fields[figures]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+    with counting("round", " of all") as bars:
         bar = bars.add_task("", total=None, figures="starting")
 
         def watch(parts: dict[int, tuple[int, float | None]]) -> None:
@@ -191,14 +184,7 @@ def _on_ray(folder: Path, config: ExpertConfig, address: str | None) -> None:
 
 
 def _with_progress(run: Run, training: ExpertTraining, tracking: Tracking) -> None:
-    columns = (
-        TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(6),
-        TextColumn("{task.fields[figures]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as progress:
+    with counting("round") as progress:
         bar = progress.add_task("", total=training.config.rounds, figures="setting up")
 
         def watch(done: Any) -> None:

@@ -14,10 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from gmps.cluster import connect, remote
-from gmps.commands.cli import console, main
+from gmps.commands.cli import main
+from gmps.commands.progress import counting
 from gmps.errors import GmpsError
 from gmps.runs.run import CONFIG, METRICS
 from gmps.training.sac_training import EXPERT_FILE
@@ -147,14 +146,7 @@ def with_bar(
     cells: Sequence[Cell], commands: Sequence[Sequence[str]], address: str | None
 ) -> dict[str, str]:
     """`train_cells`, shown as a bar."""
-    columns = (
-        TextColumn("run {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(6),
-        TextColumn("{task.fields[figures]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+    with counting("run") as bars:
         bar = bars.add_task("", total=len(cells), figures="starting")
 
         def watch(state: State) -> None:
