@@ -10,6 +10,7 @@ import numpy as np
 from gmps.arrays import members, open_archive, read_member, unpacked_size
 from gmps.aside import write_atomically
 from gmps.errors import GmpsError
+from gmps.runs.remedy import check_digest, written_again_by
 
 _DIGEST = "digest"
 #: What the arrays may take together, bytes.
@@ -37,16 +38,11 @@ def read_arrays(path: Path, command: str) -> dict[str, np.ndarray] | None:
     """
     if not path.exists():
         return None
-    remedy = f"write it again with `{command}`"
-    try:
+    with written_again_by(command):
         found = _read(path)
-    except GmpsError as error:
-        raise GmpsError(f"{str(error).removesuffix('.')}; {remedy}.") from error
-    digest = found.pop(_DIGEST, None)
-    if digest is None:
-        raise GmpsError(f"{path} has no digest, as older versions of gmps wrote it; {remedy}.")
-    if str(digest) != _digest(found):
-        raise GmpsError(f"{path} is damaged: its arrays do not match their digest; {remedy}.")
+        digest = found.pop(_DIGEST, None)
+        mismatch = "its arrays do not match their digest"
+        check_digest(path, digest, _digest(found), mismatch)
     return found
 
 

@@ -14,6 +14,7 @@ from gmps.aside import write_atomically
 from gmps.errors import GmpsError
 from gmps.plain_json import digest_of, read_json
 from gmps.runs.config_json import Misfit, decode_config, encode_config
+from gmps.runs.remedy import check_digest, written_again_by
 
 Result = TypeVar("Result")
 DIGEST = "digest"
@@ -43,30 +44,25 @@ def read_result(path: Path, cls: type[Result], command: str) -> Result | None:
     """
     if not path.exists():
         return None
-    remedy = f"write it again with `{command}`"
-    try:
+    with written_again_by(command):
         content = read_json(path)
-    except GmpsError as error:
-        raise GmpsError(f"{str(error).removesuffix('.')}; {remedy}.") from error
-    if not isinstance(content, dict):
-        raise GmpsError(f"{path} is damaged: it holds no result; {remedy}.")
-    found = content.get("format")
-    wanted = typing.get_args(typing.get_type_hints(cls).get("format"))
-    if wanted and found not in wanted:
-        raise GmpsError(
-            f"{path} has format {json.dumps(found)[:60]}, but this version of gmps reads format "
-            f"{wanted[0]}; {remedy}."
-        )
-    digest = content.pop(DIGEST, None)
-    if digest is None:
-        raise GmpsError(f"{path} has no digest, as older versions of gmps wrote it; {remedy}.")
-    if digest != digest_of(content):
-        raise GmpsError(f"{path} is damaged: its content does not match its digest; {remedy}.")
-    try:
-        return decode_config(cls, content)
-    except Misfit as error:
-        problem = f"it does not hold what it should: {error.problem}"
-        raise GmpsError(f"{path} is damaged: {problem}; {remedy}.") from error
+        if not isinstance(content, dict):
+            raise GmpsError(f"{path} is damaged: it holds no result.")
+        found = content.get("format")
+        wanted = typing.get_args(typing.get_type_hints(cls).get("format"))
+        if wanted and found not in wanted:
+            raise GmpsError(
+                f"{path} has format {json.dumps(found)[:60]}, but this version of gmps reads "
+                f"format {wanted[0]}."
+            )
+        digest = content.pop(DIGEST, None)
+        mismatch = "its content does not match its digest"
+        check_digest(path, digest, digest_of(content), mismatch)
+        try:
+            return decode_config(cls, content)
+        except Misfit as error:
+            problem = f"it does not hold what it should: {error.problem}"
+            raise GmpsError(f"{path} is damaged: {problem}.") from error
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
