@@ -29,8 +29,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
+from model_xml import model_xml
 from reports import write_report
 from sampling import environment
 
@@ -163,18 +163,7 @@ def ray_traced(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def scene_xml(family: PixelFamily, height: int, width: int) -> str:
     """The family's scene with its camera, for programs that read MuJoCo's XML."""
-    written, compiled = [], mujoco.MjSpec.compile
-
-    def noted(spec: mujoco.MjSpec, *rest: Any) -> mujoco.MjModel:
-        model = compiled(spec, *rest)
-        written.append(spec.to_xml())
-        return model
-
-    mujoco.MjSpec.compile = noted
-    try:
-        model = family.model()
-    finally:
-        mujoco.MjSpec.compile = compiled
+    model = family.model()
     camera = free_camera(model, family.view.camera)
     azimuth, elevation = np.deg2rad([camera.azimuth, camera.elevation])
     level = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
@@ -185,7 +174,7 @@ def scene_xml(family: PixelFamily, height: int, width: int) -> str:
     numbers = {"pos": position, "xyaxes": axes, "fovy": [model.vis.global_.fovy]}
     fields = " ".join(f'{k}="{" ".join(map(str, v))}"' for k, v in numbers.items())
     view = f'<camera name="view" {fields} resolution="{width} {height}"/>'
-    return written[-1].replace("</worldbody>", f"{view}</worldbody>")
+    return model_xml(family).replace("</worldbody>", f"{view}</worldbody>")
 
 
 def resident_mb() -> float:

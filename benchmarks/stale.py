@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "torture": ("runs", "training", "aside.py", "commands/mishaps.py"),
     "ray_kill": ("cluster.py", "training"),
     "mjx_throughput": ("sim", "worlds"),
+    "warp_throughput": ("tasks/ant.py", "tasks/sawyer.py", "tasks/sawyer_push.py"),
     "deploy_act": ("deploy",),
     "demos_import": ("data",),
     "metaworld_speed": ("metaworld",),

@@ -62,19 +62,24 @@ def serve(description, make_update):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("inputs")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with np.load(args.inputs, allow_pickle=False) as file:
-        update = make_update({name: torch.from_numpy(file[name]) for name in file.files})
+        arrays = {name: torch.from_numpy(file[name]).to(args.device) for name in file.files}
+    update = make_update(arrays)
     update()
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
         command, *rest = line.split()
         start = time.perf_counter()
         results = update()
+        if args.device != "cpu":
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         if command == "save":
-            np.savez(rest[0], **{name: np.asarray(x) for name, x in results.items()})
+            results = {name: torch.as_tensor(x).detach().cpu() for name, x in results.items()}
+            np.savez(rest[0], **{name: x.numpy() for name, x in results.items()})
         print(seconds, flush=True)
 
 
