@@ -33,7 +33,7 @@ from gmps.commands.cli import COMMANDS
 from gmps.core.trust_region import TrustRegionConfig
 from gmps.errors import GmpsError
 from gmps.evaluation.diagnose import DiagnoseConfig
-from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.experts.sac import SacConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.metaworld.harness import HarnessConfig

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from gmps.core.policy import init_policy
-from gmps.evaluation import evaluate
-from gmps.evaluation.evaluate import EvaluationConfig, Evaluator, Levels, Measured, SplitResult
+from gmps.evaluation import evaluate, repeats
+from gmps.evaluation.evaluate import Evaluator, Levels, SplitResult
+from gmps.evaluation.repeats import EvaluationConfig, Measured, Repeats
 from gmps.evaluation.summaries import summarise
 from gmps.methods.base import policy_actor
 from gmps.tasks import make_family
@@ -87,15 +89,15 @@ def test_all_conditions_act_with_the_noise_before_the_update(monkeypatch):
     # The method's update quietens its policies by ten nats.
     world, stds = make_world(make_family("point-goal")), []
     policy = init_policy(jax.random.key(0), 2, 2, std=0.3)
-    run = Evaluator._run
+    run = Repeats.run
 
     def note(self, actor, params, *rest):
         if not isinstance(params, jax.Array):
             stds.append(np.asarray(params.action_std))
         return run(self, actor, params, *rest)
 
-    monkeypatch.setattr(Evaluator, "_run", note)
-    Evaluator(world, CONFIG).split(
+    monkeypatch.setattr(Repeats, "run", note)
+    Evaluator(world, replace(CONFIG, repeats=2)).split(
         Knows(world),  # pyright: ignore[reportArgumentType]
         policy,
         world.family.tasks("heldout", 2),
@@ -109,10 +111,47 @@ def test_all_conditions_act_with_the_noise_before_the_update(monkeypatch):
     np.testing.assert_allclose(np.stack(stds), 0.3, rtol=1e-6)
 
 
+def test_repeats_end_where_more_would_narrow_no_interval(result, monkeypatch):
+    split, _ = result
+    assert not evaluate.enough(split.conditions, split.levels, 100)
+    monkeypatch.setattr(evaluate, "PRECISION", np.inf)
+    world = make_world(make_family("point-goal"))
+    policy = init_policy(jax.random.key(0), 2, 2, std=0.3)
+    evaluator = Evaluator(world, CONFIG)
+    early = evaluator.split(
+        Knows(world),  # pyright: ignore[reportArgumentType]
+        policy,
+        world.family.tasks("heldout", 4),
+        jax.random.key(1),
+        untrained=policy,
+        controller=world.family.expert,
+        known=None,
+        plain=None,
+    )
+    assert evaluator.env_steps == early.env_steps == split.env_steps * 2 // 3
+    # The first two are those that come first where there are more.
+    for mode, rows in early.conditions.items():
+        for name, found in rows.items():
+            whole = split.conditions[mode][name].figures["return"]
+            np.testing.assert_array_equal(found.figures["return"], whole[:, :2])
+    rows = evaluate.task_rows(early, "heldout", list("abcd"))
+    assert [row.repeats for row in rows] == [2] * 4
+
+
+def test_what_more_repeats_narrow_by_hand():
+    # Means 1, 2, 3: variance 1, over three tasks 1/3. Within a task the variance is 0.08, over the
+    # mean of 3 x 2 numbers 0.04/3; four repeats would halve that.
+    x = np.array([[0.8, 1.2], [1.8, 2.2], [2.8, 3.2]])
+    expected = 4.302652729911275 * (np.sqrt(1 / 3) - np.sqrt(1 / 3 - 0.02 / 3))
+    assert evaluate.narrowing(x, 4) == pytest.approx(expected)
+    assert evaluate.narrowing(x, 2) == 0
+    assert evaluate.narrowing(x[:, :1], 2) == np.inf
+
+
 def test_a_derangement_moves_every_task():
     for seed in range(20):
         for n in (2, 3, 7):
-            moved = np.asarray(evaluate._derangement(jax.random.key(seed), n))
+            moved = np.asarray(repeats._derangement(jax.random.key(seed), n))
             assert sorted(moved) == list(range(n))
             assert (moved != np.arange(n)).all()
 
@@ -124,7 +163,7 @@ def test_a_random_update_has_the_norm_of_the_real_one_in_each_leaf():
         "b": jnp.asarray([[2.0] * 4, [1.5] * 4]),
         "fixed": jnp.ones((2, 3)),
     }
-    moved = evaluate.random_update(before, after, jax.random.key(0))
+    moved = repeats.random_update(before, after, jax.random.key(0))
     for name, start in before.items():
         real = jnp.linalg.norm((after[name] - start).reshape(2, -1), axis=1)
         random = jnp.linalg.norm((moved[name] - start).reshape(2, -1), axis=1)

@@ -15,7 +15,8 @@ import pytest
 from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, stack
 from gmps.errors import GmpsError
-from gmps.evaluation.evaluate import EvaluationConfig, Evaluator
+from gmps.evaluation.evaluate import Evaluator
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.experts.base import ExpertActor, label
 from gmps.experts.sac import SacConfig
 from gmps.methods.adaptation import adaptation, explore, part_of_the_way

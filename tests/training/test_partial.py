@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gmps.evaluation.evaluate import Levels, Measured, SplitResult
+from gmps.evaluation.evaluate import Levels, SplitResult
+from gmps.evaluation.repeats import Measured
 from gmps.training.partial import Partial
 
 

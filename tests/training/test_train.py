@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.evaluation.scores import MODES, read_scores
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.plain_settings import PlainConfig

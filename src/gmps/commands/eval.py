@@ -9,7 +9,7 @@ import tyro
 from gmps.commands.cli import console, leading, parse
 from gmps.commands.session import judge
 from gmps.errors import GmpsError
-from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import JUDGE, Harness, HarnessConfig, run_harness, write_harness
 from gmps.runs.run import HARNESS, Run

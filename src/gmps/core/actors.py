@@ -17,6 +17,8 @@ class Actor(abc.ABC):
 
     #: Whether it acts on pictures, which a world then draws for it.
     needs_frames: bool = False
+    #: Whether its actions depend on the noise.
+    stochastic: bool = True
 
     @property
     @abc.abstractmethod

@@ -1,57 +1,49 @@
 """One evaluator for every method: before and after adaptation, beside the controls.
 
-Each task is adapted to `repeats` times from scratch, each time from fresh episodes, and the figure
-of one repeat is the mean of its evaluation episodes. All conditions act with the standard
-deviation of the policy before the update, so no update looks good by acting with less noise. A
-latent that an episode draws is no such noise: some methods adapt by inferring it.
+Each task is adapted to several times from scratch, each time from fresh episodes, and the figure of
+one repeat is the mean of its evaluation episodes. Intervals are over tasks, so repeats stop being
+worth their time where tasks differ far more than repeats of one task do: two at a time are made, up
+to `EvaluationConfig.repeats`, until all of them would narrow no interval by more than `PRECISION`.
+
+All conditions act with the standard deviation of the policy before the update, so no update looks
+good by acting with less noise. A latent that an episode draws is no such noise: some methods adapt
+by inferring it.
 """
 
+import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+import scipy.stats
+from jaxtyping import Array, Float, Key
 
 from gmps.core.policy import Policy
-from gmps.core.types import Rollout, Task, env_steps, stack, task_count, tree_index
+from gmps.core.types import Task, task_count
 from gmps.errors import GmpsError
 from gmps.evaluation.conditions import after
+from gmps.evaluation.repeats import (
+    EvaluationConfig,
+    Measured,
+    Repeats,
+    joined,
+    make_repeats,
+)
 from gmps.evaluation.scores import MODES, Judged, Mode, TaskLevels, TaskRow
 from gmps.evaluation.summaries import task_score
-from gmps.experts.base import Controller, ExpertActor
-from gmps.methods.adaptation import adaptation
-from gmps.methods.base import Method, MethodPolicy, MethodState, policy_actor
+from gmps.experts.base import Controller
+from gmps.methods.base import Method, MethodState
 from gmps.methods.best_episode import ImitatedLatent
 from gmps.methods.plain import PlainControl
-from gmps.settings import Settings, seed_setting, setting
 from gmps.worlds.base import World
 
 #: Conditions whose frames a report shows, where a policy sees.
 SHOWN = ("before", after(1))
-
-
-@dataclass(frozen=True)
-class EvaluationConfig(Settings):
-    """How a policy is judged."""
-
-    episodes: int = setting(20, at_least=1)
-    """Episodes of own experience for each adaptation step."""
-    steps: int = setting(3, at_least=1)
-    """Adaptation steps, each from fresh episodes."""
-    repeats: int = setting(5, at_least=1)
-    """Independent adaptations to each task."""
-    evaluation_episodes: int = setting(2, at_least=1)
-    """Episodes that measure each adapted policy, in each noise mode."""
-    tasks: int | None = setting(
-        None, at_least=2, because="the wrong-task control takes another task"
-    )
-    """Tasks of each split, evenly chosen; all by default."""
-    validation: bool = setting(False, added=True)
-    """Judge on the validation tasks too, which settings are chosen by."""
-    seed: int = seed_setting()
-    """Seed of the evaluation's own randomness."""
+#: Repeats end where all of them would move no end of a normalised return's 95 % interval by more.
+PRECISION = 0.01
+#: Repeats that are made at a time.
+AT_ONCE = 2
 
 
 class Levels(NamedTuple):
@@ -65,16 +57,6 @@ class Levels(NamedTuple):
     source: str
     #: The demonstrators' level, between their tasks interpolated; None where nobody demonstrated.
     demonstrators: Float[np.ndarray, " task"] | None = None
-
-
-class Measured(NamedTuple):
-    """Figures of one condition, `(task, repeat)`: `return` and the family's outcomes."""
-
-    figures: dict[str, Float[np.ndarray, "task repeat"]]
-    #: Paths of each repeat's first episode.
-    paths: dict[str, Float[np.ndarray, "task repeat t1 2"]]
-    #: What the camera showed in the first repeat's first episode, where there is a camera.
-    frames: UInt8[np.ndarray, "task t height width 3"] | None = None
 
 
 class SplitResult(NamedTuple):
@@ -96,8 +78,8 @@ class Evaluator:
     env_steps: int = 0
 
     def rollouts(self, *, plain: bool = True, imitated: bool = False, expert: bool) -> int:
-        """Rollouts that `split` takes, with each of its controls or without, with an expert to run
-        or without."""
+        """Rollouts that `split` takes at least, with each of its controls or without, with an
+        expert to run or without."""
         steps = self.config.steps
         several = plain and steps > 1
         # Before, after each step, wrong task, random update, zero step.
@@ -137,148 +119,69 @@ class Evaluator:
             )
         if controller is None and known is None:
             raise GmpsError("The evaluation needs an expert or its level on each task.")
-        start = self.env_steps
-        key_adapt, key_wrong, key_random, key_plain, key_measure, key_level = jax.random.split(
-            key, 6
-        )
-        policy = method.policy(state)
-        std = policy.action_std
-        keys = jax.random.split(key_adapt, self.config.steps)
-        chain = self._adapted(method, state, stack(policy, n), tasks, keys)
-        before, first = chain[0], chain[1]
-        wrong = tree_index(first, self._repeated_index(_derangement(key_wrong, n)))
-        own = {
-            "before": before,
-            **{after(j): p for j, p in enumerate(chain[1:], start=1)},
-            "wrong_task": wrong,
-            "random_update": random_update(before, first, key_random),
-        }
-        own = {name: p.with_std(std) for name, p in own.items()}
-        controls = {}
-        if plain is not None:
-            found = self._plain_steps(plain, tasks, key_plain)
-            controls = {name: p.with_std(std) for name, p in found.items()}
-        if imitated is not None:
-            alone = stack(imitated.method.policy(imitated.state), n)
-            key_alone = jax.random.fold_in(key_plain, self.config.steps)
-            *_, best = self._adapted(*imitated, alone, tasks, key_alone[None])
-            own["best_episode"] = best.with_std(std)
-        measured: dict[Mode, dict[str, Measured]] = {}
-        for i, mode in enumerate(MODES):
-            stochastic = mode == "stochastic"
-            judge = method.actor(stochastic)
-            rows = {name: self._run(judge, p, tasks, key_measure) for name, p in own.items()}
-            for name, p in controls.items():
-                rows[name] = self._run(
-                    policy_actor(self.world.family, stochastic), p, tasks, key_measure
-                )
-            # A step of size zero leaves the policy as it was: this shows the evaluation noise.
-            fresh = jax.random.fold_in(key_measure, i + 1)
-            rows["zero_step"] = self._run(judge, before, tasks, fresh)
-            if controller is not None:
-                rows["expert"] = self._run(
-                    ExpertActor(controller, self.world.family.spec.act_size),
-                    jnp.broadcast_to(std * stochastic, (n * self.config.repeats, *std.shape)),
-                    tasks,
-                    key_measure,
-                )
-            measured[mode] = rows
-        if controller is not None:
-            expert = measured["deterministic"]["expert"].figures["return"].mean(1)
-            source = "the expert's own episodes in the same tasks, without action noise"
-        else:
-            assert known is not None
-            expert, source = known.expert, known.source
-        zeros = stack(untrained, n * self.config.repeats)
-        zero = self._run(policy_actor(self.world.family), zeros, tasks, key_level)
-        shown = None if known is None else known.demonstrators
-        levels = Levels(zero.figures["return"].mean(1), expert, source, shown)
-        return SplitResult(tasks, levels, measured, self.env_steps - start)
-
-    def _plain_steps(self, plain: PlainControl, tasks: Task, key: Key[Array, ""]) -> dict[str, Any]:
-        """The plain control's policies: before, after one step, and after as many as the method
-        takes."""
-        cloned = stack(plain.state.policy, task_count(tasks))
-        # The first key alone is that of one step, however many there are.
-        more = [jax.random.fold_in(key, i) for i in range(1, self.config.steps)]
-        ready = self._adapted(plain.method, plain.state, cloned, tasks, jnp.stack([key, *more]))
-        found = {"plain_before": ready[0], "plain": ready[1]}
-        return found | {"plain_all": ready[-1]} if more else found
-
-    def _adapted(
-        self,
-        method: Method,
-        state: MethodState,
-        policies: MethodPolicy,
-        tasks: Task,
-        keys: Key[Array, " step"],
-    ) -> list[Any]:
-        """The policies before and after each step, one for each task and repeat."""
-        chain = [self._repeat(policies)]
-        for step in adaptation(
-            self.world,
+        make = functools.partial(
+            make_repeats,
             method,
             state,
-            chain[0],
-            self._repeat(tasks),
-            episodes=self.config.episodes,
-            keys=keys,
-        ):
-            self.env_steps += env_steps(step.data)
-            chain.append(step.policies)
-        return chain
-
-    def _run(self, actor: Any, params: Any, tasks: Task, key: Key[Array, ""]) -> Measured:
-        episodes = self.config.evaluation_episodes
-        roll = self.world.rollout(actor, params, self._repeat(tasks), episodes, key)
-        self.env_steps += env_steps(roll.trajectories)
-        return self._figures(roll)
-
-    def _figures(self, roll: Rollout) -> Measured:
-        repeats = self.config.repeats
-        raw = {"return": roll.trajectories.returns, **roll.outcome}
-        figures = {
-            name: np.asarray(x, np.float64).reshape(-1, repeats, x.shape[-1]).mean(-1)
-            for name, x in raw.items()
-        }
-        paths = {
-            name: np.asarray(x)[:, 0].reshape(-1, repeats, *x.shape[2:])
-            for name, x in roll.paths.items()
-        }
-        frames = roll.trajectories.frames
-        first = None if frames is None else frames[::repeats, 0].copy()
-        return Measured(figures, paths, first)
-
-    def _repeat(self, tree: Any) -> Any:
-        """Each task's entry `repeats` times, along the task axis."""
-        return jax.tree.map(lambda x: jnp.repeat(x, self.config.repeats, axis=0), tree)
-
-    def _repeated_index(self, index: Array) -> Array:
-        repeats = self.config.repeats
-        return (index[:, None] * repeats + jnp.arange(repeats)).reshape(-1)
+            untrained=untrained,
+            controller=controller,
+            plain=plain,
+            imitated=imitated,
+        )
+        parts, spent, done, most = [], 0, 0, self.config.repeats
+        while True:
+            count = min(AT_ONCE, most - done)
+            batch = Repeats(self.world, self.config, tasks, count)
+            parts.append(make(batch, key=jax.random.fold_in(key, done) if done else key))
+            done, spent = done + count, spent + batch.env_steps
+            conditions, zero = joined(parts)
+            levels = _levels(conditions, zero, controller is not None, known)
+            if done == most or enough(conditions, levels, most):
+                break
+        self.env_steps += spent
+        return SplitResult(tasks, levels, conditions, spent)
 
 
-def _derangement(key: Key[Array, ""], n: int) -> Array:
-    """A permutation of n >= 2 tasks, one random cycle, so that no task keeps its own place."""
-    order = jax.random.permutation(key, n)
-    return jnp.zeros(n, order.dtype).at[order].set(jnp.roll(order, 1))
+def _levels(
+    conditions: dict[Mode, dict[str, Measured]], zero: Measured, live: bool, known: Levels | None
+) -> Levels:
+    """What scales normalised returns; `live` says whether an expert was run."""
+    if live:
+        expert = conditions["deterministic"]["expert"].figures["return"].mean(1)
+        source = "the expert's own episodes in the same tasks, without action noise"
+    else:
+        assert known is not None
+        expert, source = known.expert, known.source
+    shown = None if known is None else known.demonstrators
+    return Levels(zero.figures["return"].mean(1), expert, source, shown)
 
 
-def random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
-    """Stacked policies moved in random directions, with the norm of the real update in each
-    leaf."""
-    leaves, treedef = jax.tree.flatten(before)
-    keys = jax.random.split(key, len(leaves))
+def enough(conditions: dict[Mode, dict[str, Measured]], levels: Levels, most: int) -> bool:
+    """Whether these repeats are: `most` would move no end of an interval by over `PRECISION`."""
+    return all(
+        narrowing(_normalised(measured, levels), most) <= PRECISION
+        for rows in conditions.values()
+        for measured in rows.values()
+    )
 
-    def one_leaf(b: Array, a: Array, key: Key[Array, ""]) -> Array:
-        axes = tuple(range(1, b.ndim))
-        direction = jax.random.normal(key, b.shape, b.dtype)
-        norm = jnp.sqrt(jnp.sum((a - b) ** 2, axes, keepdims=True))
-        size = jnp.sqrt(jnp.sum(direction**2, axes, keepdims=True))
-        return b + direction * norm / jnp.maximum(size, jnp.finfo(b.dtype).tiny)
 
-    updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), keys, strict=True)]
-    return jax.tree.unflatten(treedef, updated)
+def narrowing(figures: Float[np.ndarray, "task repeat"], most: int) -> float:
+    """By how much `most` repeats would move each end of the 95 % interval over tasks.
+
+    The interval is Student's t on the variance of the tasks' means, and the part of it that
+    repeats bring falls with their number. Infinite for a single repeat, which tells nothing of it.
+
+    Example:
+        >>> narrowing(np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]), 4)
+        0.0
+    """
+    n, done = figures.shape
+    if done < 2:
+        return np.inf
+    now = figures.mean(1).var(ddof=1) / n
+    repeats = figures.var(1, ddof=1).mean() / (n * done)
+    then = max(now - repeats * (1 - done / most), 0.0)
+    return float(scipy.stats.t.ppf(0.975, n - 1) * (np.sqrt(now) - np.sqrt(then)))
 
 
 def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task repeat"]:
@@ -315,4 +218,5 @@ def _task_row(result: SplitResult, split: Judged, i: int, text: str) -> TaskRow:
         ),
         **modes,
         adaptation_score=scores,
+        repeats=next(iter(result.conditions["deterministic"].values())).figures["return"].shape[1],
     )

@@ -129,6 +129,8 @@ class TaskRow:
     stochastic: dict[str, dict[str, float]]
     #: By noise mode, after one step. None where the expert is not above the control.
     adaptation_score: dict[str, float | None]
+    #: Independent adaptations that it was given; None where all were made that were allowed.
+    repeats: int | None = field(default=None, metadata={"added": True})
 
     def __getitem__(self, mode: Mode) -> dict[str, dict[str, float]]:
         return getattr(self, mode)
@@ -142,7 +144,7 @@ class EpisodeCounts:
     adaptation: int
     #: Episodes that measure each adapted policy.
     evaluation: int
-    #: Independent adaptations.
+    #: Independent adaptations, at most: see `TaskRow.repeats`.
     repeats: int
 
 

@@ -25,6 +25,7 @@ from gmps.deploy.adaptation import gradient_share
 from gmps.methods.base import Method, NetworkSettings
 from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.inner_step import features
+from gmps.worlds.batch import distinct
 
 
 class FineTuningSettings(NetworkSettings, Protocol):
@@ -172,11 +173,12 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
         ).trajectories
         batch = features(stacked, inner_batch(own, baseline=self.baseline))
         adapted = [plain_step(stacked, jnp.float32(size), batch) for size in sizes]
+        actor = self.actor(stochastic=False)
         after = self.world.rollout(
-            self.actor(stochastic=False),
+            actor,
             jax.tree.map(lambda *x: jnp.concatenate(x), *adapted),
             many_tasks,
-            config.measure_episodes,
+            distinct(self.world.family, actor, config.measure_episodes),
             measure_key,
         ).trajectories
         scores = np.asarray(after.returns).reshape(len(sizes), -1).mean(1)

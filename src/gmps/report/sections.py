@@ -186,7 +186,7 @@ def _protocol(scores: Scores) -> str:
         parts.append(f"The policy judged is that after round {scores.checkpoint_round}.")
     parts.append(
         f"Each update uses {episodes.adaptation} episodes of own experience. A task's figure comes "
-        f"from {episodes.repeats} independent adaptations, each with {episodes.evaluation} "
+        f"from {_repeats(scores)} independent adaptations, each with {episodes.evaluation} "
         f"evaluation episodes. Untrained level: {scores.levels.untrained}. Expert level: "
         f"{scores.levels.expert}."
     )
@@ -195,6 +195,12 @@ def _protocol(scores: Scores) -> str:
         edge = "" if scores.plain_control.inside else ", at the edge of what was tried"
         parts.append(f"The plain control's step size, tuned on training tasks, is {size:g}{edge}.")
     return f'<p class="note">{escape(" ".join(parts))}</p>'
+
+
+def _repeats(scores: Scores) -> str:
+    """How often the held-out tasks were adapted to, as in `2` or `2 to 5`."""
+    counts = [row.repeats or scores.episodes.repeats for row in scores.rows("heldout")]
+    return str(min(counts)) if len({*counts}) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def _adaptation(level: ModeScores) -> str:

@@ -8,7 +8,7 @@ import tyro
 
 from gmps.cluster import Executor
 from gmps.errors import GmpsError
-from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.experts.score import ExpertThreshold
 from gmps.methods.plain_settings import PlainConfig
 from gmps.methods.registry import option_prefix, settings_class

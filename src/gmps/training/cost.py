@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gmps.core.types import task_count
-from gmps.evaluation.evaluate import EvaluationConfig
+from gmps.evaluation.evaluate import AT_ONCE
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.methods.registry import option_prefix
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
@@ -73,9 +74,9 @@ def _evaluation(config: EvaluationConfig, family: TaskFamily, prefix: str) -> It
         n = min(config.tasks or listed, listed)
         for name in ("episodes", "evaluation_episodes"):
             count = getattr(config, name)
-            size = float(n) * config.repeats * count * episode_bytes(family)
+            size = float(n) * min(config.repeats, AT_ONCE) * count * episode_bytes(family)
             words = f"--{prefix}{name.replace('_', '-')} {count}"
-            yield Cost(f"{words} with --{prefix}repeats {config.repeats}", size)
+            yield Cost(words, size)
 
 
 def _expert(config: ExpertConfig, family: TaskFamily, prefix: str) -> Iterator[Cost]:

@@ -17,11 +17,11 @@ from gmps.errors import GmpsError
 from gmps.evaluation.conditions import after
 from gmps.evaluation.evaluate import (
     SHOWN,
-    EvaluationConfig,
     Evaluator,
     SplitResult,
     task_rows,
 )
+from gmps.evaluation.repeats import EvaluationConfig
 from gmps.evaluation.scores import (
     FORMAT,
     EpisodeCounts,

@@ -15,7 +15,8 @@ import numpy as np
 
 from gmps.core.types import Task
 from gmps.errors import GmpsError
-from gmps.evaluation.evaluate import Levels, Measured, SplitResult
+from gmps.evaluation.evaluate import Levels, SplitResult
+from gmps.evaluation.repeats import Measured
 from gmps.evaluation.scores import MODES, Judged, Mode
 from gmps.methods.fine_tuning import Candidate, FineTunedState, Tuned
 from gmps.methods.multitask_bc import MultitaskBc

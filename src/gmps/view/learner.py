@@ -16,7 +16,7 @@ from gmps.core.actors import Actor
 from gmps.core.encoders import Convolutions
 from gmps.core.types import Params, Rollout, Task, Trajectories, stack, tree_index
 from gmps.data.aggregate import start_aggregate
-from gmps.evaluation.evaluate import random_update
+from gmps.evaluation.repeats import random_update
 from gmps.evaluation.scores import read_scores
 from gmps.experts.base import ExpertActor, reporting_faults
 from gmps.methods.adaptation import adaptation

@@ -1,14 +1,16 @@
 """What all worlds do before an episode: check the batch, and draw everything random in it."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from gmps.core.actors import Actor
-from gmps.core.types import Params, Shared, Task, task_count
+from gmps.core.types import Params, Shared, Task, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.sim import episodes as ep
-from gmps.tasks.base import TaskFamily
+from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.worlds.base import Draws
 from gmps.worlds.cost import require_room_for
 
@@ -38,6 +40,26 @@ def check_batch(family: TaskFamily, params: Params, tasks: Task, episodes: int) 
         raise GmpsError(f"episodes is {episodes}; a rollout needs at least 1.")
     require_room_for(family, counts[0], episodes)
     return counts[0]
+
+
+def distinct(family: TaskFamily, actor: Actor, episodes: int) -> int:
+    """How many of a task's episodes differ: one where neither its start nor the actor is random.
+
+    More would cost time and tell nothing.
+    """
+    return episodes if actor.stochastic or _starts_vary(family) else 1
+
+
+@functools.cache
+def _starts_vary(family: TaskFamily) -> bool:
+    """Whether starts depend on the key; a Gymnasium environment draws its own."""
+    if not isinstance(family, MujocoFamily | PureFamily):
+        return True
+    task = tree_index(family.tasks("train", 1), 0)
+    traced = jax.make_jaxpr(family.reset)(jax.random.key(0), task)
+    key = traced.jaxpr.invars[0]
+    used = [x for equation in traced.jaxpr.eqns for x in equation.invars]
+    return any(x is key for x in [*used, *traced.jaxpr.outvars])
 
 
 def draw(
