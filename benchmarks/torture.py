@@ -164,7 +164,7 @@ def words_of(case: str, folder: Path, rounds: int) -> list[str]:
     if case == "sac":
         return [*words, "--rounds", str(rounds), "--run", str(folder)]
     if case == "sweep":
-        options = f"--rounds {rounds} --no-eval {SMALL} {GMPS}"
+        options = f"--rounds {rounds} {SMALL} {GMPS}"
         return [*words, "--runs", str(folder), f"--options={options}"]
     if (folder / "config.json").exists():
         return ["resume", str(folder), "--no-eval"]

@@ -93,6 +93,8 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_validation_tasks(tmp_pa
     }
     assert split["validation"] and not split["validation"] & (split["train"] | split["heldout"])
     capsys.readouterr()
+    assert main([*words[:-1], "--options=--no-eval"]) == 2
+    assert "a sweep chooses by scores: leave --no-eval out" in capsys.readouterr().err
     assert main([*words[:-1], "--options=--rounds 3"]) == 2
     assert "holds a sweep with options" in capsys.readouterr().err
     runs = cells({"gmps.std": ("0.3", "0.1")}, (0,), tmp_path)

@@ -78,7 +78,9 @@ class Sweep(Settings):
     """Print the commands and train nothing."""
 
     def rules(self) -> None:
-        """A cluster's address needs a cluster."""
+        """A cluster's address needs a cluster, and a choice needs scores."""
+        if "--no-eval" in shlex.split(self.options):
+            self.refuse("options", "a sweep chooses by scores: leave --no-eval out")
         if self.address is not None and self.on != "ray":
             self.refuse("address", "it is of a Ray cluster: give --on ray too")
 
