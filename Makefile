@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 # An environment of the newest releases, without Meta-World, which holds MuJoCo back.
 NEWEST := .venv-newest
 NEWEST_TESTS ?= tests
+# Processes that tests are run on.
+WORKERS ?= 2
 
 .PHONY: setup demo test test-newest docs lint clean
 
@@ -26,14 +28,14 @@ demo: setup
 	$(BIN)/gmps demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-newest:
 	$(PYTHON) -m venv --clear $(NEWEST)
 	$(NEWEST)/bin/python -m pip install -q --upgrade pip
-	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video,data]"
+	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video,data,onnx,view,track,hub]"
 	$(NEWEST)/bin/python -m pip list
-	$(NEWEST)/bin/python -m pytest -m "not slow" -n 2 --dist loadfile $(NEWEST_TESTS)
+	$(NEWEST)/bin/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(NEWEST_TESTS)
 
 # The manual, in build/site/docs; a warning is an error.
 docs: setup
