@@ -38,7 +38,7 @@ from gmps.methods.registry import METHODS, option_prefix
 from gmps.report.curves import COUNTED
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
-from gmps.training.sweep import Cell, judged
+from gmps.training.sweep import RESULTS, Cell, judged, read_standings
 
 #: Options of all cells: everybody is judged alike.
 EVALUATION = "--evaluation.repeats 5 --evaluation.steps 3"
@@ -199,7 +199,7 @@ def expert(settings: Study, place: Place) -> list[str]:
 def tune(settings: Study, place: Place) -> None:
     """Sweep a method's settings on a family, judged on validation tasks; once."""
     folder = sweep_folder(settings, place.family, place.method)
-    if (folder / "sweep.json").exists():
+    if (folder / RESULTS).exists():
         return
     rounds = max(2, round(SHARE_OF_ROUNDS * settings.share * ROUNDS[place.method]))
     options = f"{FAMILIES[place.family]} --rounds {rounds} {settings.options} "
@@ -218,11 +218,11 @@ def sweep_folder(settings: Study, family: str, method: str) -> Path:
 
 def chosen(settings: Study, family: str, method: str) -> list[str]:
     """The best settings of a finished sweep as options; nothing without one."""
-    path = sweep_folder(settings, family, method) / "sweep.json"
-    if not path.exists():
+    found = read_standings(sweep_folder(settings, family, method))
+    if found is None:
         return []
-    best = json.loads(path.read_text())[0]
-    return [word for name, value in best["settings"].items() for word in (f"--{name}", value)]
+    best = found.settings[0].settings
+    return [word for name, value in best.items() for word in (f"--{name}", value)]
 
 
 def spread(settings: Study, places: Sequence[Place]) -> None:

@@ -80,9 +80,9 @@ def test_a_sweep_survives_a_node(tmp_path: Path, monkeypatch, frozen_commit):
         cluster.shutdown()
     assert killed
     assert most == 2
-    found = standings(runs)
+    found = standings(runs).settings
     assert len(found) == 3
-    assert all(standing.seeds == [0] for standing in found)
+    assert all(standing.seeds == (0,) for standing in found)
     # Whatever was broken off ended as if it had been left alone.
     for cell in runs:
         alone = cell._replace(folder=tmp_path / "alone" / cell.folder.name)

@@ -1,18 +1,37 @@
 """Sweeps: which runs, in which order, on which machine, and what they came to."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from test_cli import QUICK
 
 from gmps.commands.cli import main
+from gmps.errors import GmpsError
 from gmps.methods.registry import METHODS
-from gmps.runs.config_json import encode_config
+from gmps.runs.results import sealed, write_result
 from gmps.tasks import make_family
-from gmps.training.sweep import APPENDIX, appendix_grid, cells, parse_grid, shard, standings
+from gmps.training.sweep import (
+    APPENDIX,
+    Common,
+    Standings,
+    appendix_grid,
+    cells,
+    claim,
+    parse_grid,
+    read_standings,
+    shard,
+    standings,
+)
 
 pytestmark = pytest.mark.usefixtures("frozen_commit")
+
+
+def read(folder: Path) -> Standings:
+    found = read_standings(folder)
+    assert found is not None
+    return found
 
 
 def test_the_appendix_has_as_many_runs_as_the_paper_says():
@@ -77,14 +96,16 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_validation_tasks(tmp_pa
     assert "--gmps.std 0.1" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert main([*words, "--shard", "1/2"]) == 0
-    assert len(json.loads((tmp_path / "sweep.json").read_text())) == 1
+    assert len(read(tmp_path).settings) == 1
     first = tmp_path / "gmps.std=0.3-seed0" / "scores.json"
     stamp = first.stat().st_mtime_ns
     assert main(words) == 0
     assert first.stat().st_mtime_ns == stamp
-    found = json.loads((tmp_path / "sweep.json").read_text())
-    assert {row["settings"]["gmps.std"] for row in found} == {"0.3", "0.1"}
-    assert found[0]["validation"]["mean"] >= found[1]["validation"]["mean"]
+    found = read(tmp_path)
+    best, other = found.settings
+    assert {row.settings["gmps.std"] for row in (best, other)} == {"0.3", "0.1"}
+    assert best.validation and other.validation
+    assert best.validation.mean >= other.validation.mean
     # The choice has a list of its own.
     rows = json.loads(first.read_text())["tasks"]
     split = {
@@ -98,4 +119,33 @@ def test_a_sweep_trains_what_is_missing_and_ranks_by_the_validation_tasks(tmp_pa
     assert main([*words[:-1], "--options=--rounds 3"]) == 2
     assert "holds a sweep with options" in capsys.readouterr().err
     runs = cells({"gmps.std": ("0.3", "0.1")}, (0,), tmp_path)
-    assert [encode_config(s) for s in standings(runs)] == found
+    assert standings(runs) == found
+
+
+COMMON = Common("gmps", "point-goal", "default", ("--rounds", "2"))
+
+
+def test_a_sweep_takes_no_other_settings(tmp_path: Path):
+    claim(tmp_path / "sweep", COMMON)
+    claim(tmp_path / "sweep", COMMON)
+    with pytest.raises(GmpsError, match="holds a sweep with family 'point-goal', not 'ant-goal'"):
+        claim(tmp_path / "sweep", replace(COMMON, family="ant-goal"))
+
+
+def test_a_sweeps_files_are_checked(tmp_path: Path):
+    claim(tmp_path, COMMON)
+    path = tmp_path / "common.json"
+    whole = path.read_text()
+    path.write_text(whole.replace("--rounds", "--seed"))
+    with pytest.raises(GmpsError, match=r"digest; write it again with `rm .*; gmps sweep point-"):
+        claim(tmp_path, COMMON)
+    path.write_text('{"method": "gmps", "format": 2}')
+    with pytest.raises(GmpsError, match="has format 2, but this version of gmps reads format 1"):
+        claim(tmp_path, COMMON)
+    assert read_standings(tmp_path) is None
+    write_result(tmp_path / "sweep.json", standings([]))
+    assert read(tmp_path) == Standings(())
+    text = json.dumps(sealed({"settings": [{"seeds": ["a"]}], "format": 1}))
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(GmpsError, match=r"sweep\.json is damaged: it does not hold what it should"):
+        read_standings(tmp_path)

@@ -1,43 +1,39 @@
 """`gmps sweep FAMILY`."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from gmps.aside import write_atomically
 from gmps.cluster import Executor
 from gmps.commands.cli import console, leading, main, parse
 from gmps.commands.sweep_ray import with_bar
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import AdaptationScore, Figure
 from gmps.methods.registry import option_prefix, settings_class
-from gmps.plain_json import read_json
 from gmps.presets import Preset
-from gmps.runs.config_json import encode_config
+from gmps.runs.results import write_result
 from gmps.runs.run import Run
 from gmps.settings import SEED_MAX, Settings, setting
 from gmps.tasks import family_names, make_family
 from gmps.tasks.lists import draws_tasks
 from gmps.training.sac_training import EXPERT_FILE
 from gmps.training.sweep import (
+    RESULTS,
     Cell,
-    Standing,
+    Common,
+    Standings,
     appendix_grid,
     cells,
+    claim,
     judged,
     parse_grid,
     shard,
     standings,
     started,
 )
-
-#: What all runs have in common, and the table, in the sweep's folder.
-COMMON, RESULTS = "common.json", "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -106,8 +102,7 @@ def run(argv: Sequence[str]) -> int:
             print(shlex.join(["gmps", *_command(name, command, cell, extra)]))
         console.print(f"{len(mine)} of {len(everything)} runs.")
         return 0
-    shared = {"family": name, "preset": command.preset, "options": extra}
-    claim(folder, {"method": command.method, **shared})
+    claim(folder, Common(command.method, name, command.preset, tuple(extra)))
     if command.on == "ray":
         status = _on_ray(name, command, mine, extra)
     else:
@@ -117,9 +112,8 @@ def run(argv: Sequence[str]) -> int:
     if command.method == "sac":
         return _report_experts(everything)
     found = standings(everything)
-    write_json(folder / RESULTS, [encode_config(standing) for standing in found])
     print_standings(found)
-    console.print(f"results  {folder / RESULTS}")
+    console.print(f"results  {write_result(folder / RESULTS, found)}")
     return 0
 
 
@@ -145,27 +139,6 @@ def _on_ray(name: str, command: Sweep, mine: Sequence[Cell], extra: Sequence[str
     return 1 if failed else 0
 
 
-def claim(folder: Path, common: dict[str, Any]) -> None:
-    """Write down what all runs of a sweep have in common, or check that it is as it was.
-
-    Raises:
-        GmpsError: the folder holds a sweep with other settings.
-    """
-    path = folder / COMMON
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, common)
-    stored = read_json(path)
-    if not isinstance(stored, dict):
-        raise GmpsError(f"{path} is damaged: it holds no settings of a sweep.")
-    for key, value in common.items():
-        if stored.get(key) != value:
-            raise GmpsError(
-                f"{folder} holds a sweep with {key} {stored.get(key)!r}, not {value!r}; choose "
-                "another folder with --runs."
-            )
-
-
 def _command(family: str, command: Sweep, cell: Cell, extra: Sequence[str]) -> list[str]:
     """The words that start a cell's run, or go on with it."""
     folder = str(cell.folder)
@@ -184,17 +157,12 @@ def _finished(method: str, folder: Path) -> bool:
     return method != "sac" and judged(folder)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Plain values as a file; whole or not at all, since machines may share the folder."""
-    write_atomically(path, f"{json.dumps(content, indent=1)}\n".encode())
-
-
-def print_standings(found: Sequence[Standing]) -> None:
+def print_standings(found: Standings) -> None:
     """One line a setting, the best on the validation tasks first."""
     table = Table(box=None, pad_edge=False)
     for title in ("setting", "seeds", "validation", "train", "held out", "adaptation score"):
         table.add_column(title, justify="left" if title == "setting" else "right")
-    for standing in found:
+    for standing in found.settings:
         words = ", ".join(f"{name} {value}" for name, value in standing.settings.items())
         figures = (standing.validation, standing.train, standing.heldout, standing.adaptation)
         table.add_row(words, str(len(standing.seeds)), *map(_interval, figures))

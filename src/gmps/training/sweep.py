@@ -7,17 +7,21 @@ sweep may be spread over machines that share the folder, stopped, and gone on wi
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gmps.core.types import task_count
 from gmps.errors import GmpsError
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.conditions import after
 from gmps.evaluation.scores import AdaptationScore, Figure, read_scores
+from gmps.runs.results import read_result, write_result
 from gmps.runs.run import CONFIG, SCORES
 from gmps.tasks.base import TaskFamily
+
+#: What all runs have in common, and how settings compare, in the sweep's folder.
+COMMON, RESULTS = "common.json", "sweep.json"
 
 #: Option, in the words of the command line, to the values that are tried.
 Grid = Mapping[str, Sequence[str]]
@@ -143,11 +147,43 @@ def judged(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
+class Common:
+    """What all runs of a sweep have in common: the content of `common.json`."""
+
+    method: str
+    family: str
+    preset: str
+    #: Further words of the runs' commands.
+    options: tuple[str, ...]
+    format: Literal[1] = 1
+
+
+def claim(folder: Path, common: Common) -> None:
+    """Write down what all runs of a sweep have in common, or check that it is as it was.
+
+    Raises:
+        GmpsError: the folder holds a sweep with other settings, or the file is damaged.
+    """
+    path = folder / COMMON
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_result(path, common)
+    stored = read_result(path, Common, f"rm {path}; gmps sweep {common.family}")
+    for key, value in asdict(common).items():
+        found = getattr(stored, key)
+        if found != value:
+            raise GmpsError(
+                f"{folder} holds a sweep with {key} {found!r}, not {value!r}; choose another "
+                "folder with --runs."
+            )
+
+
+@dataclass(frozen=True)
 class Standing:
     """What the seeds of one cell came to."""
 
     settings: dict[str, str]
-    seeds: list[int]
+    seeds: tuple[int, ...]
     #: Normalised return after one step, without action noise: on the validation tasks, by which a
     #: cell is chosen (by the training tasks where there are none), and on held-out tasks, by which
     #: it is judged.
@@ -160,7 +196,25 @@ class Standing:
     steps: dict[str, int | float]
 
 
-def standings(runs: Sequence[Cell]) -> list[Standing]:
+@dataclass(frozen=True)
+class Standings:
+    """How a sweep's settings compare: the content of `sweep.json`."""
+
+    #: The best on the validation tasks first.
+    settings: tuple[Standing, ...]
+    format: Literal[1] = 1
+
+
+def read_standings(folder: Path) -> Standings | None:
+    """What is in a sweep's `sweep.json`; None where there is none.
+
+    Raises:
+        GmpsError: it is damaged, or of another version.
+    """
+    return read_result(folder / RESULTS, Standings, "gmps sweep")
+
+
+def standings(runs: Sequence[Cell]) -> Standings:
     """The finished cells, the best on the validation tasks first."""
     found = []
     for _, members in itertools.groupby(runs, key=lambda run: json.dumps(run.settings)):
@@ -175,7 +229,7 @@ def standings(runs: Sequence[Cell]) -> list[Standing]:
         found.append(
             Standing(
                 done[0].settings,
-                [run.seed for run in done],
+                tuple(run.seed for run in done),
                 None if chosen is None else chosen.conditions[after(1)]["normalised"],
                 train.conditions[after(1)]["normalised"],
                 heldout.conditions[after(1)]["normalised"],
@@ -185,6 +239,5 @@ def standings(runs: Sequence[Cell]) -> list[Standing]:
         )
     # One cell that was judged without them leaves the training tasks to compare all by.
     by_train = any(standing.validation is None for standing in found)
-    return sorted(
-        found, key=lambda x: -(x.train if by_train or not x.validation else x.validation).mean
-    )
+    found.sort(key=lambda x: -(x.train if by_train or not x.validation else x.validation).mean)
+    return Standings(tuple(found))
