@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from test_meta_policy import write as write_policy
 
@@ -49,14 +51,21 @@ def blocks(page: Path) -> Iterator[Block]:
     assert inside is None, f"{page.name}: a block is not closed"
 
 
-def typed(block: Block) -> Iterator[list[str]]:
-    """The words of each `gmps` command in a block without a language."""
-    if block.language:
-        return
+#: Of a shell, and of what is answered to it: what begins with a dollar sign is typed.
+SHELL, SESSION = "sh", "console"
+
+
+def lines_of(block: Block) -> list[str]:
+    """What is typed in a block of a shell; lines that end in a backslash go on."""
     lines = "\n".join(block.lines).replace("\\\n", " ").splitlines()
-    # A transcript marks what is typed by a dollar sign; the rest is what is answered.
-    marked = [x[2:] for x in lines if x.startswith("$ ")]
-    for line in marked or lines:
+    if block.language == SESSION:
+        return [x[2:] for x in lines if x.startswith("$ ")]
+    return [x for x in lines if x] if block.language == SHELL else []
+
+
+def typed(block: Block) -> Iterator[list[str]]:
+    """The words of each `gmps` command of a block."""
+    for line in lines_of(block):
         if line.startswith("gmps "):
             yield shlex.split(line, comments=True)[1:]
 
@@ -110,13 +119,26 @@ def make_runs(words: list[str]) -> None:
 
 def test_blocks_are_told_apart(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("```\na\n```\ntext\n```python\nb\n```\n\n```\n$ gmps x\ny\n```\n")
+    text = "```sh\ngmps a \\\n  b\n```\ntext\n```python\nb\n```\n\n"
+    page.write_text(text + "```console\n$ gmps x\ngmps y\n```\n")
     found = list(blocks(page))
-    assert found == [("", ["a"]), ("python", ["b"]), ("", ["$ gmps x", "y"])]
-    assert [w for block in found for w in typed(block)] == [["x"]]
+    assert found[1:] == [("python", ["b"]), ("console", ["$ gmps x", "gmps y"])]
+    assert [w for block in found for w in typed(block)] == [["a", "b"], ["x"]]
     page.write_text("```\na\n")
     with pytest.raises(AssertionError, match="not closed"):
         list(blocks(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_blocks_say_what_they_hold(page: Path):
+    """What is run is told from what is not."""
+    for block in blocks(page):
+        assert block.language in (SHELL, SESSION, "python", "toml", "text"), block
+        code = [x for x in block.lines if re.match(r"\s*(gmps |pip |import |from )", x)]
+        assert block.language != "text" or not code
+        if block.language == "toml":
+            groups = tomllib.loads("\n".join(block.lines))["project"]["entry-points"]
+            assert set(groups) <= {"gmps.methods", "gmps.families"}
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +151,22 @@ def demo(tmp_path_factory) -> Path:
     return run.path
 
 
+class Robot:
+    """Something with observations of a size, 20 steps an episode."""
+
+    def __init__(self, obs_size: int):
+        self.obs_size, self.random = obs_size, np.random.default_rng(0)
+
+    def reset(self) -> np.ndarray:
+        self.left = 20
+        return self.random.normal(size=self.obs_size).astype(np.float32)
+
+    def step(self, act: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        left = self.left - 1
+        obs, self.left = self.reset(), left
+        return obs, -float(np.square(act).sum()), left == 0
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_blocks_run(page: Path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
@@ -137,9 +175,12 @@ def test_python_blocks_run(page: Path, tmp_path, monkeypatch, request):
     if any('"runs/demo"' in line for block in blocks(page) for line in block.lines):
         (tmp_path / "runs").mkdir()
         (tmp_path / "runs" / "demo").symlink_to(request.getfixturevalue("demo"))
+    names: dict[str, Any] = {"robot": Robot(2)}
     for block in blocks(page):
-        if block.language == "python":
-            exec(compile("\n".join(block.lines), str(page), "exec"), {})
+        text = "\n".join(block.lines)
+        # What trains is run by `test_documented.py`.
+        if block.language == "python" and "gmps.train(" not in text:
+            exec(compile(text, str(page), "exec"), names)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
