@@ -1,5 +1,5 @@
 """`python -m gmps` is `gmps`."""
 
-from gmps.commands.cli import main
+from gmps.commands.cli import script
 
-raise SystemExit(main())
+raise SystemExit(script())

@@ -1,6 +1,7 @@
 """A Ray cluster, where one is wanted. Nothing else imports Ray, which is an extra: `gmps[ray]`."""
 
 import os
+import sys
 from typing import Any, Literal
 
 from gmps.errors import GmpsError
@@ -54,6 +55,13 @@ def connect(address: str | None = None) -> Any:
             f"--address away. ({error})"
         ) from None
     return ray
+
+
+def disconnect() -> None:
+    """Leave the cluster, which ends where `connect` started it. Nothing happens without one."""
+    ray: Any = sys.modules.get("ray")
+    if ray is not None:
+        ray.shutdown()
 
 
 def remote(ray: Any, function: Any, retries: int = 3) -> Any:

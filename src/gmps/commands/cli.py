@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gmps import __doc__ as about
+from gmps.cluster import disconnect
 from gmps.commands.mishaps import in_words
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
@@ -43,6 +44,8 @@ COMMANDS = {
     "doctor": "Check the installation.",
     "demo": "Train a pushing robot from a scripted expert and show what it learned: minutes.",
 }
+#: The exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 EPILOG = """examples:
   gmps demo
   gmps train sawyer-push --rounds 30 --run runs/push
@@ -80,12 +83,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(args[0], args[1:])
     except KeyboardInterrupt:
-        return _fail("Interrupted.", status=130)
+        return _fail("Interrupted.", status=INTERRUPTED)
     except BaseException as error:
         words = in_words(error)
         if words is None:
             raise
         return _fail(words)
+
+
+def script() -> int:
+    """Run the command of this process; what `gmps` and `python -m gmps` are."""
+    status = main()
+    if status == INTERRUPTED:
+        # XLA compiles in a thread that Ctrl-C does not stop. The interpreter's own end waits for
+        # it, half a minute perhaps, and has by then freed the device that it reads: SIGSEGV.
+        disconnect()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _run(name: str, options: Sequence[str]) -> int:

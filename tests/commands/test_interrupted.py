@@ -1,0 +1,45 @@
+"""Ctrl-C while XLA compiles: the process ends at once, by its own status and not by a signal."""
+
+import os
+import subprocess
+import sys
+import time
+
+#: Programs that are kept from an earlier test would not be compiled.
+ENVIRONMENT = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"}
+#: A command that compiles for half a minute. Where the tests themselves run in the background,
+#: Ctrl-C would be ignored.
+COMMAND = """
+import os, signal, sys, threading, types
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import jax, jax.numpy as jnp
+from gmps.commands import cli
+
+def slow(x):
+    for i in range(600):
+        x = jnp.tanh(x * i) + jnp.sort(x)[::-1]
+    return x
+
+def run(argv):
+    program = jax.jit(slow).lower(jnp.ones(8))
+    print("compiling", flush=True)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    program.compile()
+    print("compiled")
+
+cli._command = lambda name: run
+sys.argv = ["gmps", "doctor"]
+raise SystemExit(cli.script())
+"""
+
+
+def test_a_compilation_is_not_waited_for_and_crashes_nothing():
+    words = [sys.executable, "-c", COMMAND]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes, env=ENVIRONMENT) as process:
+        assert process.stdout.readline() == "compiling\n"
+        start = time.monotonic()
+        out, err = process.communicate(timeout=60)
+        taken = time.monotonic() - start
+    assert (process.returncode, out, err) == (130, "", "gmps: Interrupted.\n")
+    assert taken < 4
