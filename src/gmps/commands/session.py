@@ -3,20 +3,10 @@
 from collections.abc import Sequence
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from gmps.commands.cli import console
-from gmps.evaluation.conditions import after, condition_order, condition_short
-from gmps.evaluation.scores import (
-    AdaptationScore,
-    Difference,
-    Figure,
-    Measures,
-    Mode,
-    ModeScores,
-    Scores,
-    is_rate,
-)
+from gmps.commands.score_tables import print_scores
+from gmps.evaluation.scores import Scores
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
 from gmps.report import write_report
@@ -136,70 +126,3 @@ def judge(
     console.print(f"scores  {run.path / 'scores.json'}")
     console.print(f"report  {run.path / REPORT}")
     return scores
-
-
-def print_scores(scores: Scores) -> None:
-    """The held-out table: means with 95 % intervals."""
-    tasks = len(scores.rows("heldout"))
-    seeds = "several seeds" if scores.seed is None else f"one seed ({scores.seed})"
-    console.print(f"{scores.family}: means over {tasks} held-out tasks, 95 % intervals; {seeds}")
-    for mode, level in scores.heldout.items():
-        print_mode(level, mode)
-    for mode, level in scores.heldout.items():
-        _print_differences(level, mode)
-        top = "" if "expert" in level.conditions else ", towards the demonstrators"
-        _print_adaptation(level.adaptation_score, f"adaptation score, {mode}{top}")
-        _print_adaptation(
-            level.demonstrator_score, f"adaptation score, {mode}, towards the demonstrators"
-        )
-    steps = ", ".join(f"{name} {n:,}" for name, n in scores.steps.items())
-    console.print(f"environment steps: {steps}")
-
-
-def _print_differences(level: ModeScores, mode: Mode) -> None:
-    """What one step brings, task by task."""
-    name = after(1)
-    for other, found in level.differences[name].items():
-        value = _interval(found["normalised"], "+.2f")
-        words = f"{condition_short(name)} - {condition_short(other).strip('+ ')}"
-        console.print(f"normalised, {mode}, {words}: {value}")
-
-
-def _print_adaptation(scores: dict[str, AdaptationScore], words: str) -> None:
-    for name, score in scores.items():
-        control = "" if score.control is None else f"  over {condition_short(score.control)}"
-        console.print(f"{words}, {condition_short(name)}: {_interval(score, '.2f')}{control}")
-
-
-def print_mode(level: ModeScores, mode: Mode) -> None:
-    """One noise mode's table, at most 80 characters wide."""
-    rows = level.conditions
-    figures = [f for f in rows["before"] if f not in ("return", "normalised")]
-    columns = ["return", "normalised", *sorted(figures, key=is_rate)]
-    table = Table(box=None, pad_edge=False)
-    table.add_column(mode, no_wrap=True)
-    for figure in columns:
-        table.add_column(figure.replace("_", " "), justify="right", no_wrap=True)
-    for name in sorted(rows, key=condition_order):
-        table.add_row(condition_short(name), *(_cell(rows[name], figure) for figure in columns))
-    console.print(table)
-
-
-def _cell(row: Measures, figure: str) -> str:
-    if figure not in row:
-        return "-"
-    if figure == "return":
-        return f"{row[figure].mean:.1f}"
-    if is_rate(figure):
-        return f"{row[figure].mean:.0%}"
-    return _interval(row[figure], ".2f" if figure == "normalised" else ".3f")
-
-
-def _interval(figure: Figure | Difference | AdaptationScore, spec: str) -> str:
-    value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
-    if value is None:
-        return "-"
-    if figure.ci_low is None:
-        return format(value, spec)
-    low, high = (format(x, spec) for x in (figure.ci_low, figure.ci_high))
-    return f"{format(value, spec)} [{low}, {high}]"

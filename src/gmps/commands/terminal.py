@@ -19,9 +19,7 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """A table that is wider than the terminal is printed whole: figures are not cut off."""
-        tables = [x for x in objects if isinstance(x, Table)]
-        unbounded = self.options.update_width(10_000)
-        needed = max((Measurement.get(self, unbounded, x).maximum for x in tables), default=0)
+        needed = max((self.needed(x) for x in objects if isinstance(x, Table)), default=0)
         width = self.width
         if needed <= width:
             super().print(*objects, **options)
@@ -31,6 +29,10 @@ class Terminal(Console):
             super().print(*objects, **{"crop": False, **options})
         finally:
             self.width = width
+
+    def needed(self, table: Table) -> int:
+        """The width at which nothing of a table is cut off."""
+        return Measurement.get(self, self.options.update_width(10_000), table).maximum
 
     def render_str(self, text: str, **options: Any) -> Text:
         """All text comes through here, cells of tables too."""
