@@ -1,0 +1,267 @@
+"""Files of a run that are damaged and read: a part of `torture.py`."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from torture_commands import CASES, scratch, start, wait
+
+from gmps.errors import GmpsError
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from damaged_bytes import mutated
+
+#: Seconds and bytes that one damaged file may take.
+SECONDS, MEMORY = 20, 8 << 30
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Mutate every file of a run, and read it as `report`, `resume`, `eval` and `adapt` do."""
+
+    count: int = 10_000
+    """Mutations, spread over the files."""
+    seed: int = 0
+    """Seed of the mutations; the one of number i is (seed, i)."""
+    run: str | None = None
+    """A run that is copied; by default one with every kind of file is made."""
+
+
+Outcome = Literal["clean", "accepted-equal", "accepted-different", "traceback", "hang", "memory"]
+#: None of these is to happen.
+BAD: tuple[Outcome, ...] = ("accepted-different", "traceback", "hang", "memory")
+
+
+def sample(place: Path) -> Path:
+    """A run with every file that a run may have."""
+    run = place / "sample"
+    log = place / "log"
+    code = place / "mine.py"
+    code.write_text(
+        "from gmps.tasks.point_goal import PointGoal\n\n\nclass Mine(PointGoal):\n"
+        '    """Points."""\n\n    name = "mine"\n'
+    )
+    words = ["train", f"{code}:Mine", *CASES["gmps"].split()[2:], "--rounds", "4"]
+    small = "--repeats 4 --episodes 2 --measure-episodes 1"
+    certify = "--tasks 2 --adaptation-episodes 2 --sampling.repeats 2 --sampling.states 2"
+    for command in (
+        [*words, "--run", str(run)],
+        ["diagnose", str(run), *small.split()],
+        ["certify", str(run), *certify.split()],
+        ["adapt", str(run), "--task", "0.5", "0.5", "--episodes", "4"],
+        ["export", str(run)],
+        ["demos", "record", "point-goal", "--episodes", "1", "--out", str(run / "demos")],
+    ):
+        assert wait(start(command, log)) == 0, log.read_text()
+    return run
+
+
+def readers(run: Path) -> dict[str, Callable[[], Any]]:
+    """What reads each file of a run: by the end of its path."""
+    import numpy as np  # noqa: PLC0415 - JAX is not to be used before a fork
+
+    from gmps.deploy import load as load_deployed  # noqa: PLC0415
+    from gmps.evaluation.diagnose import read_diagnosis  # noqa: PLC0415
+    from gmps.report.runs import load_run  # noqa: PLC0415
+    from gmps.runs.policy_file import load_policy  # noqa: PLC0415
+    from gmps.runs.run import Run  # noqa: PLC0415
+    from gmps.training.config import TrainConfig  # noqa: PLC0415
+    from gmps.training.experiment import run_family  # noqa: PLC0415
+    from gmps.training.expert_data import load_expert_data  # noqa: PLC0415
+
+    def plain(x: Any) -> Any:
+        """Something that can be compared."""
+        if isinstance(x, dict):
+            return {k: plain(v) for k, v in x.items()}
+        if hasattr(x, "_asdict"):
+            return plain(x._asdict())
+        if isinstance(x, list | tuple):
+            return [plain(v) for v in x]
+        if hasattr(x, "dtype") and hasattr(x, "shape"):
+            array = np.asarray(x)
+            return (array.shape, str(array.dtype), array.tobytes())
+        return repr(x)
+
+    def opened() -> Run:
+        return Run.open(run)
+
+    def everything() -> Any:
+        data, config = load_run(run), opened().load_config(TrainConfig)
+        latest = opened().checkpoints.latest()
+        return plain([vars(data), config, latest and latest._asdict()])
+
+    def experts() -> Any:
+        config = opened().load_config(TrainConfig)
+        data = load_expert_data(run, run_family(opened(), config))
+        return plain(data._replace(clone=None)) if data is not None else None
+
+    def policy() -> Any:
+        import jax  # noqa: PLC0415
+
+        found, facts = load_policy(next(run.glob("adapted-*")))
+        return plain([jax.tree.leaves(found), facts])
+
+    def deployed() -> Any:
+        found = load_deployed(run / "policy")
+        return plain([found.meta, dict(found.arrays), vars(found.spaces)])
+
+    def code() -> Any:
+        config = opened().load_config(TrainConfig)
+        return plain([run_family(opened(), config).name])
+
+    return {
+        ".jsonl": everything,
+        "config.json": everything,
+        "versions.json": everything,
+        "scores.json": everything,
+        "certificate.json": everything,
+        "paths.npz": everything,
+        "step_": everything,
+        "experts.safetensors": experts,
+        "diagnosis.json": lambda: plain(read_diagnosis(run)),
+        "adapted-": policy,
+        "policy/": deployed,
+        "code/": code,
+    }
+
+
+def damage(command: Damage) -> dict[str, Any]:
+    found: dict[str, Counter[str]] = {}
+    examples: list[dict[str, Any]] = []
+    with scratch() as place:
+        run = place / "sample"
+        if command.run is None:
+            sample(place)
+        else:
+            shutil.copytree(command.run, run)
+        names = sorted(readers_of_files(run))
+        pieces = [range(command.count)[i : i + 250] for i in range(0, command.count, 250)]
+        for piece in pieces:
+            todo = list(piece)
+            while todo:
+                # A child that dies says by what it has not answered which one it was.
+                answers, death = _in_child(run, names, command.seed, todo)
+                for number, name, outcome, words in answers:
+                    found.setdefault(name, Counter())[outcome] += 1
+                    if outcome in BAD:
+                        examples.append({"number": number, "file": name, outcome: words})
+                todo = todo[len(answers) :]
+                if todo and death is not None:
+                    name = names[todo[0] % len(names)]
+                    found.setdefault(name, Counter())[death] += 1
+                    examples.append({"number": todo[0], "file": name, death: ""})
+                    todo = todo[1:]
+            total = sum(found.values(), Counter())
+            print(f"{piece.stop}: {dict(total)}", flush=True)
+    return {
+        "mutations": command.count,
+        "seed": command.seed,
+        "total": dict(sum(found.values(), Counter())),
+        "files": {name: dict(counts) for name, counts in sorted(found.items())},
+        "examples": examples[:50],
+    }
+
+
+def readers_of_files(run: Path) -> dict[str, str]:
+    """The files of a run that somebody reads, each with the key of its reader."""
+    keys = (
+        *(".jsonl", "config.json", "versions.json", "scores.json", "certificate.json"),
+        *("paths.npz", "step_", "experts.safetensors", "diagnosis.json", "adapted-", "policy/"),
+        *("code/family/files.json",),
+    )
+    skipped = ("README.md",)
+    return {
+        name: next(key for key in keys if key in name)
+        for f in run.rglob("*")
+        if f.is_file() and f.name not in skipped
+        for name in [str(f.relative_to(run))]
+        if any(key in name for key in keys) and not name.startswith(("tracking/", "demos/"))
+    }
+
+
+def _in_child(
+    run: Path, names: list[str], seed: int, todo: list[int]
+) -> tuple[list[tuple[int, str, Outcome, str]], Outcome | None]:
+    """Read mutations in a fork with bounds; the answers, and how it died if it did."""
+    answers = run.parent / "answers"
+    answers.unlink(missing_ok=True)
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        _read_all(run, names, seed, todo, answers)
+    status = wait(pid)
+    lines = answers.read_text().splitlines() if answers.exists() else []
+    assert status <= 0, "this script failed, not what it reads: see above"
+    death: Outcome | None = None if status == 0 else "memory"
+    if status == -signal.SIGALRM:
+        death = "hang"
+    return [tuple(json.loads(line)) for line in lines], death
+
+
+def _read_all(run: Path, names: list[str], seed: int, todo: list[int], answers: Path) -> NoReturn:
+    own = run.parent / f"copy-{os.getpid()}" / run.name
+    status = 1
+    try:
+        shutil.copytree(run, own)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        read = readers(own)
+        keys = readers_of_files(own)
+        key_of = {n: "code/" if n.startswith("code/") else k for n, k in keys.items()}
+        whole = {}
+        for key in set(key_of.values()):
+            outcome, words, whole[key] = _outcome(read[key], None)
+            assert outcome.startswith("accepted"), f"{key} of the whole run: {words}"
+        with answers.open("w") as out:
+            for number in todo:
+                name = names[number % len(names)]
+                path = own / name
+                data = path.read_bytes()
+                key = key_of[name]
+                try:
+                    path.write_bytes(mutated(data, random.Random(f"{seed} {number}")))
+                    signal.alarm(SECONDS)
+                    outcome, words, _ = _outcome(read[key], whole[key])
+                    signal.alarm(0)
+                finally:
+                    path.write_bytes(data)
+                out.write(json.dumps([number, name, outcome, words[:300]]) + "\n")
+                out.flush()
+        status = 0
+    except BaseException:
+        import traceback  # noqa: PLC0415 - of a fault of this script alone
+
+        traceback.print_exc()
+    finally:
+        shutil.rmtree(own.parent, ignore_errors=True)
+        os._exit(status)
+
+
+def _outcome(read: Callable[[], Any], whole: Any) -> tuple[Outcome, str, Any]:
+    """What becomes of reading, in words; and what was read."""
+    said: list[str] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            value = read()
+        said = [str(w.message) for w in caught]
+    except GmpsError as error:
+        good = "\n" not in str(error) and str(error).endswith(".")
+        return ("clean" if good else "traceback"), str(error), None
+    except MemoryError as error:
+        return "memory", repr(error), None
+    except Exception as error:
+        return "traceback", repr(error), None
+    if said:
+        return "clean", said[0], value
+    return ("accepted-equal" if value == whole else "accepted-different"), "", value
