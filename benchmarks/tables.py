@@ -49,12 +49,16 @@ LABELS = {
     "random_update": "random update",
     "plain_before": "blind imitation",
     "plain": "blind imitation + a plain step",
+    "plain_all": "blind imitation + as many plain steps",
+    "best_episode": "imitated latent, best episode",
     "expert": "expert",
     "demonstrators": "demonstrators",
 }
 #: Unit to its factor and digits; measures without one are in their own.
 UNITS = {"cm": (100.0, 1), "mm": (1000.0, 1), "m": (1.0, 2), "deg": (57.29577951308232, 1)}
-DIGITS = {"normalised": 2, "return": 0, "score": 2}
+DIGITS = {"normalised": 2, "return": 0, "score": 2, "demonstrators": 2}
+#: Adaptation scores, towards the expert and towards the demonstrators.
+SCORES = {"score": "adaptation_score", "demonstrators": "demonstrator_score"}
 #: Levels, whose intervals nobody compares with.
 LEVELS = ("expert", "demonstrators")
 
@@ -225,8 +229,8 @@ def cell(name: str, split: str, mode: str, column: str) -> str:
     if measure == "queries":
         return f"{read(name)['over_seeds']['expert_queries'] / 1e3:.0f} k"
     level = read(name)["over_seeds"][split][mode]
-    if measure == "score":
-        return worded(level["adaptation_score"].get(condition), measure, unit)
+    if measure in SCORES:
+        return worded(level[SCORES[measure]].get(condition), measure, unit)
     if "-" in condition:
         after, other = condition.split("-")
         return worded(
