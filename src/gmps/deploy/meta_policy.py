@@ -201,7 +201,7 @@ class MetaPolicy:
                     f"The step makes {name} infinite or no number, so it was not taken; look at "
                     "the size of the rewards."
                 )
-        self.trust = judge(self._inner, self._acting, adapted, batch, self.meta, self._arrays)
+        self.trust = judge(self._acting, adapted, batch, self.meta, self._arrays)
         self._acting, self.step, self._recorded = adapted, self.step + 1, []
         return self.policy
 

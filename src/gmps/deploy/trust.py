@@ -1,11 +1,13 @@
 """Did the update work? What can be said without a simulator, from the episodes alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gmps.deploy.adaptation import Acting, Inner
+from gmps.deploy.adaptation import Acting
+from gmps.deploy.advantages import segment
+from gmps.deploy.dependence import LEAST, chance
 from gmps.deploy.episodes import Batch
 from gmps.deploy.networks import Arrays
 
@@ -13,8 +15,11 @@ from gmps.deploy.networks import Arrays
 FAR = 5.0
 #: Actions further than this from what the policy meant, in its deviations, are not its own.
 STRANGE = 3.0
-#: Below this agreement of the steps from two halves of the episodes, a step is mostly chance.
-DISAGREEING = 0.2
+#: Rewards that say nothing pass for informative ones this often.
+MISSED = 0.1
+#: Parts of an episode that its states and rewards are averaged over, and states in which latents
+#: are compared.
+PARTS, STATES = 10, 300
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,9 @@ class Trust:
 
     #: Returns of the exploring episodes.
     returns: tuple[float, ...]
-    #: Cosine of the steps from two halves of the episodes; None with fewer than four.
-    agreement: float | None
+    #: How often rewards handed to other episodes at random follow what the robot did as well as
+    #: the true ones do: the p-value of a permutation test; None with fewer than five episodes.
+    chance: float | None
     #: Root mean square difference of the mean actions before and after, in [-1, 1] units.
     moved: float
     #: Largest mean distance of an observation's number from training, in training's deviations,
@@ -44,8 +50,16 @@ class Trust:
             f"{len(self.returns)} episodes with returns from {low:.4g} to {high:.4g}.",
             f"The step changes the mean action by {self.moved:.3f} (actions lie in [-1, 1]).",
         ]
-        if self.agreement is not None:
-            words.append(f"Steps from two halves of the episodes agree by {self.agreement:.2f}.")
+        if self.chance is None:
+            words.append(
+                "They are too few to tell whether rewards follow what was done: record "
+                f"{LEAST} or more."
+            )
+        else:
+            words.append(
+                "Rewards handed to other episodes at random follow what was done as well in "
+                f"{self.chance:.1%} of cases."
+            )
         if self.farthest is not None:
             far, which = self.farthest
             words.append(f"Observation {which} lies farthest from training: {far:.1f} deviations.")
@@ -54,7 +68,6 @@ class Trust:
 
 
 def judge(
-    inner: Inner,
     before: Acting,
     after: Acting,
     batch: Batch,
@@ -64,10 +77,10 @@ def judge(
     """What the episodes of a step say about it."""
     returns = np.where(batch.alive, batch.reward, 0).sum(1)
     doubts = _reward_doubts(batch, returns, meta)
-    agreement = _agreement(inner, before, batch)
-    if agreement is not None and agreement < DISAGREEING:
+    share = _chance(before, batch)
+    if share is not None and share > MISSED and not doubts:
         doubts.append(
-            "two halves of the episodes ask for different steps, so this one is mostly chance: "
+            "the rewards may have nothing to do with what the robot did, and the step be chance: "
             "record more episodes, or less noisy rewards."
         )
     strange = _strangeness(before, batch)
@@ -91,7 +104,7 @@ def judge(
                 f"observation {which} lies {distance[which]:.0f} deviations from training: check "
                 "its unit and sign."
             )
-    return Trust(tuple(map(float, returns)), agreement, size, farthest, tuple(doubts))
+    return Trust(tuple(map(float, returns)), share, size, farthest, tuple(doubts))
 
 
 def _strangeness(acting: Acting, batch: Batch) -> float:
@@ -130,22 +143,19 @@ def _reward_doubts(batch: Batch, returns: np.ndarray, meta: dict[str, Any]) -> l
     return doubts
 
 
-def _agreement(inner: Inner, before: Acting, batch: Batch) -> float | None:
-    """Cosine of the steps from two halves, mirrored pairs kept together; None with too few."""
-    count = len(batch.reward)
-    pair = np.arange(count) // 2
-    halves = [np.flatnonzero(pair % 2 == k) for k in (0, 1)]
-    if min(map(len, halves)) < max(2, inner.least):
+def _chance(before: Acting, batch: Batch) -> float | None:
+    """The p-value of `Trust.chance`. What an episode did is the states that it saw and, where it
+    drew a latent, what that makes the policy do."""
+    if len(batch.reward) < LEAST:
         return None
-    steps = [_flat(inner(before, Batch(*(x[half] for x in batch)))) for half in halves]
-    first, second = (step - _flat(before) for step in steps)
-    size = np.linalg.norm(first) * np.linalg.norm(second)
-    return float(first @ second / size) if size > 0 else 0.0
-
-
-def _flat(acting: Acting) -> np.ndarray:
-    """All numbers that a step may move, but for the latent's deviation."""
-    parts = list(replace(acting, latent=None).network.arrays("").values())
-    if acting.latent is not None:
-        parts = [acting.latent[0]]
-    return np.concatenate([np.ravel(x) for x in parts]).astype(np.float64)
+    alive, steps = batch.alive, batch.alive.sum(1)
+    # Behind its end an episode stays where it was, and earns what is usual.
+    stayed = np.minimum(np.arange(alive.shape[1])[None], steps[:, None] - 1)
+    obs = np.take_along_axis(batch.obs, stayed[..., None], 1) / before.network.obs_std
+    did = [np.concatenate([segment(x, PARTS) for x in np.moveaxis(obs, -1, 0)], 1)]
+    if before.latent is not None:
+        seen = batch.obs[alive]
+        seen = seen[:: -(-len(seen) // STATES)]
+        did.append(np.stack([before.drawn(h).forward(seen)[0].ravel() for h in batch.held]))
+    usual = batch.reward[alive].mean()
+    return chance(did, segment(np.where(alive, batch.reward - usual, 0), PARTS))
