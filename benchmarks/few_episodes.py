@@ -22,13 +22,15 @@ from reports import over_seeds, write_report
 from gmps.compile_cache import keep_compiled_programs
 from gmps.deploy.adaptation import Acting, LatentStep
 from gmps.deploy.episodes import Batch
+from gmps.deploy.exploration import spread_evenly
 from gmps.deploy.networks import GaussianNetwork
+from gmps.evaluation.scores import Judged
 from gmps.methods.base import policy_actor
 from gmps.methods.deployed import head_arrays
-from gmps.methods.latent import spread_evenly, with_latent
+from gmps.methods.latent import with_latent
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
-from gmps.tasks.base import Split
+from gmps.tasks.lists import validation_tasks
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 from gmps.training.train import restore
@@ -50,8 +52,11 @@ class FewEpisodes:
     """Adaptation steps."""
     repeats: int = 3
     """Adaptations to each task."""
-    split: Split = "heldout"
-    """Which tasks."""
+    planned: int | None = None
+    """Episodes that were planned: those of a step are then the first of so many, where exploring
+    was stopped early."""
+    split: Judged = "heldout"
+    """Which tasks: settings are chosen on the validation tasks."""
     rows: int = 480
     """Episodes that are simulated at a time."""
     out: str = "benchmarks/results"
@@ -103,7 +108,11 @@ class Simulation:
 
 
 def adapt(
-    simulation: Simulation, tasks: np.ndarray, episodes: int, noise: float, steps: int
+    simulation: Simulation,
+    tasks: np.ndarray,
+    episodes: int,
+    noise: float,
+    settings: FewEpisodes,
 ) -> list[dict[str, np.ndarray]]:
     """Figures `(n,)` before adaptation and after each step."""
     n, key = len(tasks), jax.random.key(1000 * simulation.seed + episodes)
@@ -111,15 +120,17 @@ def adapt(
     latent = tuple(np.asarray(x) for x in simulation.latent)
     acting = [Acting(simulation.network, (latent[0], latent[1]))] * n
     levels = []
-    for step in range(steps + 1):
+    for step in range(settings.steps + 1):
         judge_key, draw_key, play_key = jax.random.split(jax.random.fold_in(key, step), 3)
         means = np.stack([a.latent[0] for a in acting if a.latent is not None])
         _, figures = simulation.play(means, tasks, 0.0, judge_key)
         levels.append(figures)
-        if step == steps:
+        if step == settings.steps:
             break
-        noises = jax.random.normal(draw_key, (n, episodes, means.shape[1]))
-        held = np.asarray(jax.vmap(spread_evenly)(noises), np.float64)
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(draw_key)))
+        size, planned = means.shape[1], max(episodes, settings.planned or 0)
+        held = np.stack([spread_evenly(rng, planned, size)[:episodes] for _ in range(n)])
+        held = held.astype(np.float64)
         stds = np.stack([np.exp(a.latent[1]) for a in acting if a.latent is not None])
         z = (means[:, None] + stds[:, None] * held).reshape(n * episodes, -1)
         rewards, _ = simulation.play(z, np.repeat(tasks, episodes, 0), noise, play_key)
@@ -146,17 +157,22 @@ def study(settings: FewEpisodes) -> None:
     for folder in settings.runs:
         simulation = Simulation(folder, settings.rows)
         seeds.append(simulation.seed)
-        tasks = np.asarray(simulation.world.family.tasks(settings.split))
+        family = simulation.world.family
+        if settings.split == "validation":
+            tasks = np.asarray(validation_tasks(family))
+        else:
+            tasks = np.asarray(family.tasks(settings.split))
         count = len(tasks)
         tasks = np.repeat(tasks, settings.repeats, 0)
         for noise, episodes in plans:
-            levels = adapt(simulation, tasks, episodes, noise, settings.steps)
+            levels = adapt(simulation, tasks, episodes, noise, settings)
             found[noise, episodes].append(levels)
             words = [{k: float(f"{x.mean():.4g}") for k, x in level.items()} for level in levels]
             print(f"seed {seeds[-1]}, noise {noise}, {episodes} episodes: {words}", flush=True)
     report = {
         "about": __doc__,
         "split": settings.split,
+        "planned": settings.planned,
         "tasks": count,
         "repeats": settings.repeats,
         "seeds": seeds,

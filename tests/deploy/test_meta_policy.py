@@ -11,7 +11,14 @@ import pytest
 import gmps.deploy
 import gmps.deploy.adapted
 from gmps.deploy import MetaPolicy, RecordedEpisode
-from gmps.deploy.adaptation import Acting, LatentStep, PolicyGradient, part_of_the_way
+from gmps.deploy.adaptation import (
+    Acting,
+    LatentStep,
+    PolicyGradient,
+    part_of_the_way,
+    slope_at_mean,
+)
+from gmps.deploy.exploration import spread_evenly
 
 Z, STEPS = 2, 10
 
@@ -215,6 +222,29 @@ def test_latents_are_spread_in_pairs(policy):
     held = gmps.deploy.load(policy)._held(10, 0)
     np.testing.assert_allclose(held[0::2], -held[1::2])
     np.testing.assert_allclose(held.T @ held / 10, np.eye(Z), atol=1e-6)
+
+
+def test_one_may_stop_after_every_so_many_episodes():
+    """Every `2 size` draws are white, and the rest together; fewer are orthogonal, as long."""
+    held = spread_evenly(np.random.default_rng(0), 20, 4)
+    for part in (held[:8], held[8:], held):
+        np.testing.assert_allclose(part.T @ part / len(part), np.eye(4), atol=1e-6)
+    few = spread_evenly(np.random.default_rng(0), 5, 4)
+    np.testing.assert_allclose(few[0::2] @ few[0::2].T, 4 * np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(few[1], -few[0])
+
+
+def test_an_early_stop_does_not_overshoot():
+    """Advantages rise by (1, 2, 0, 0); of four directions two were tried, and are known exactly."""
+    held = spread_evenly(np.random.default_rng(0), 4, 4).astype(np.float64)
+    wanted = np.array([1.0, 2.0, 0.0, 0.0])
+    advantage = (held @ wanted)[:, None]
+    tried = held[::2].T @ held[::2] / 4
+    np.testing.assert_allclose(slope_at_mean(held, advantage), tried @ wanted, atol=1e-6)
+    np.testing.assert_allclose((held * advantage).mean(0), 2 * tried @ wanted, atol=1e-6)
+    white = spread_evenly(np.random.default_rng(0), 8, 4).astype(np.float64)
+    got = slope_at_mean(white, (white @ wanted)[:, None] + 7)
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
 
 
 def constant(reward: float, episodes: int = 4) -> list[RecordedEpisode]:

@@ -19,7 +19,7 @@ from gmps.methods.episode_advantage import (
     init_advantage,
     segment,
 )
-from gmps.methods.gmps_latent import GmpsLatent, inner_step
+from gmps.methods.gmps_latent import GmpsLatent, are_white, inner_step, slope_step
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.latent import spread_evenly, with_latent
 from gmps.methods.latent_imitation import Explored, latent_bc_loss
@@ -41,8 +41,12 @@ def test_draws_are_mirrored_and_white(episodes: int, size: int):
     pairs = episodes // 2
     np.testing.assert_array_equal(even[:pairs], -even[pairs : 2 * pairs])
     assert not even[2 * pairs :].any()
+    half = even[:pairs]
     if pairs >= size:
         np.testing.assert_allclose(even.T @ even / (2 * pairs), np.eye(size), atol=1e-5)
+    else:
+        np.testing.assert_allclose(half @ half.T, size * np.eye(pairs), atol=1e-5)
+    assert are_white(jnp.asarray(even[None])) == (pairs >= size and episodes % 2 == 0)
 
 
 def test_the_draws_keep_their_distribution():
@@ -92,6 +96,22 @@ def test_the_inner_step_by_hand():
     np.testing.assert_allclose(moved, [[0.25, 0.5]], rtol=1e-6)
     # A task whose episodes are all as good says nothing.
     assert not np.asarray(inner_step(advantage, scale, Explored(rewards * 0 + 9, noise))).any()
+
+
+def test_a_step_of_few_draws_by_hand():
+    # One pair at e = (1, 2) and -e with advantages 0.25 and -0.25: per unit of length sqrt(5) they
+    # rise by 0.25 / sqrt(5), so the slope is 0.25 / 5 e, and 0 across; the mean of e A is 0.25 e.
+    scale = RewardScale(array([4.0]), array([3.0]), array(4.0))
+    advantage = init_advantage(jax.random.key(0), 1, 2, 4, step_size=0.5)
+    noise = array([[[1.0, 2.0], [-1.0, -2.0]]])
+    moved = slope_step(advantage, scale, Explored(array([[[6.0], [2.0]]]), noise))
+    np.testing.assert_allclose(moved, [[0.05, 0.1]], rtol=1e-5)
+    # White draws: the same as the mean, whatever was earned.
+    even = spread_evenly(jax.random.normal(jax.random.key(2), (8, 2)))[None]
+    explored = Explored(jax.random.normal(jax.random.key(3), (1, 8, 1)), even)
+    np.testing.assert_allclose(
+        slope_step(advantage, scale, explored), inner_step(advantage, scale, explored), atol=1e-6
+    )
 
 
 def test_the_softmax_step_by_hand():

@@ -19,6 +19,8 @@ from gmps.errors import GmpsError
 DECAY = 6.0
 #: Where MAESN's inner step leaves the latent's log deviation.
 _LOG_STD_RANGE = (-3.0, 0.7)
+#: Directions that were tried less than this share of the most tried one were not tried.
+_TRIED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ class LatentStep:
         weight = episode_advantages(
             self.advantage, self.arrays, segment(batch.reward, self.segments)
         )
-        move = (batch.held * weight).mean(0)
+        if self.advantage == "learned":
+            move = slope_at_mean(batch.held, weight)
+        else:
+            move = (batch.held * weight).mean(0)
         moved = (mean + np.exp(log_std) * move).astype(np.float32)
         narrowed = (log_std + np.log(self.narrowing)).astype(np.float32)
         return replace(acting, latent=(moved, narrowed))
@@ -135,6 +140,17 @@ class LatentStep:
         """See `Inner`: its steps narrow by themselves."""
         del step
         return 1.0
+
+
+def slope_at_mean(held: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+    """How advantages `(ep, z or 1)` rise with the numbers that episodes held, `(ep, z)`: `(z,)`.
+
+    The least-squares slope, the shortest where episodes are too few. It is `mean_e[e A]` where the
+    second moment of `e` is the identity; elsewhere, as after an early stop, that mean goes too far
+    along what was often tried.
+    """
+    centred = held - held.mean(0)
+    return (np.linalg.pinv(centred, rcond=_TRIED).T * advantage).sum(0)
 
 
 @dataclass(frozen=True)

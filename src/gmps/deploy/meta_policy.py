@@ -18,6 +18,7 @@ from gmps.deploy.episodes import (
     read_episodes,
     write_episode,
 )
+from gmps.deploy.exploration import spread_evenly
 from gmps.deploy.folder import read
 from gmps.deploy.networks import ConvEncoder, GaussianNetwork
 from gmps.deploy.spaces import Spaces
@@ -134,20 +135,14 @@ class MetaPolicy:
             self._recorded.append(done)
 
     def _held(self, episodes: int, seed: int) -> np.ndarray:
-        """What each episode holds: spread evenly, in mirrored pairs one after the other, so that
-        one may stop after any pair."""
+        """What each episode holds."""
         if self._acting.latent is None:
             return np.zeros((episodes, 0), np.float32)
         size = len(self._acting.latent[0])
         rng = np.random.Generator(np.random.Philox(key=_key(seed, self.step, -1, 0)))
-        pairs = -(-episodes // 2)
-        half = rng.standard_normal((pairs, size))
-        if self.meta["exploration"]["spread"] and pairs >= size:
-            q, r = np.linalg.qr(half)
-            half = np.sqrt(pairs) * q * np.sign(np.diagonal(r))
-        if not self.meta["exploration"]["spread"]:
-            return rng.standard_normal((episodes, size)).astype(np.float32)
-        return np.stack([half, -half], 1).reshape(2 * pairs, size)[:episodes].astype(np.float32)
+        if self.meta["exploration"]["spread"]:
+            return spread_evenly(rng, episodes, size)
+        return rng.standard_normal((episodes, size)).astype(np.float32)
 
     def _own(self, path: Path, held: np.ndarray) -> RecordedEpisode:
         try:

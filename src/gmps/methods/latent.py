@@ -97,14 +97,17 @@ def spread_evenly(noise: Float[Array, "ep z"]) -> Float[Array, "ep z"]:
 
     The first half of the episodes is made orthogonal and the second half mirrors it: the mean of
     `e` is 0 and that of `e e^T` is I, exactly, so the estimated gradient of a quadratic is exact
-    too. With fewer pairs than numbers of `z` there are only the pairs. An odd episode out has 0.
+    too. Fewer pairs than numbers of `z` are orthogonal, each as long as usual. An odd episode out
+    has 0.
     """
     pairs, size = noise.shape[0] // 2, noise.shape[1]
     half = noise[:pairs]
+    q, r = jnp.linalg.qr(half if pairs >= size else half.T)
+    # The signs of Q alone are a convention; with those of R they are as random as the draws.
     if pairs >= size:
-        q, r = jnp.linalg.qr(half)
-        # The signs of Q alone are a convention; with those of R they are as random as the draws.
         half = jnp.sqrt(1.0 * pairs) * q * jnp.sign(jnp.diagonal(r))
+    else:
+        half = jnp.sqrt(1.0 * size) * (q * jnp.sign(jnp.diagonal(r))).T
     return jnp.concatenate([half, -half, jnp.zeros_like(noise[2 * pairs :])])
 
 
