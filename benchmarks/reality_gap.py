@@ -3,7 +3,8 @@
 A second simulation, written in numpy and plain MuJoCo, plays the robot. It differs from training as
 robots do: mass, friction, a delay of one step, noise in what is measured, actions of few levels,
 another rate, all of them. The policy lives in another process, on a computer that has numpy and
-safetensors alone (`robot_computer.py`), and meets the robot through a pipe.
+safetensors alone (`robot_computer.py`), and meets the robot through a pipe. A scripted expert that
+is told the goal plays too, where there is one: it shows what behaving as in training can reach.
 
 example:
   python benchmarks/reality_gap.py push --policies policy-0 policy-1 policy-2
@@ -54,12 +55,16 @@ def gaps(noise: float) -> dict[str, Gap]:
         "none": Gap(),
         "mass": Gap(mass=3.0),
         "friction": Gap(friction=0.5),
+        "a little friction less": Gap(friction=0.9),
+        "friction more": Gap(friction=1.5),
         "delay": Gap(delay=1),
         "noise": Gap(noise=noise),
         "levels": Gap(level=0.5),
         "rate": Gap(period=1.4),
     }
-    return {**found, "all": Gap(3.0, 0.5, 1, noise, 0.5, 1.4)}
+    all_of_them = Gap(3.0, 0.5, 1, noise, 0.5, 1.4)
+    found["all but friction"] = replace(all_of_them, friction=1.0)
+    return {**found, "all": all_of_them}
 
 
 class Robot(ABC):
@@ -223,6 +228,9 @@ class RealityGap:
     """Adaptation steps."""
     only: tuple[str, ...] = field(default=())
     """Differences to try; by default all."""
+    python: str | None = None
+    """The robot's: that of an environment which holds `gmps[deploy]` alone, say. By default this
+    one, where every other package is hidden."""
     out: str = "benchmarks/results"
     """Folder of the results."""
 
@@ -230,7 +238,8 @@ class RealityGap:
 def run(settings: RealityGap, gap: Gap, goals: np.ndarray, folder: str) -> dict[str, Any]:
     """Final errors `(task,)` by phase, and the doubts, of one policy."""
     kind, _, _ = ROBOTS[settings.robot]
-    words = [sys.executable, str(COMPUTER), folder, str(settings.episodes), str(settings.steps)]
+    python = [sys.executable] if settings.python is None else [settings.python, "-I"]
+    words = [*python, str(COMPUTER), folder, str(settings.episodes), str(settings.steps)]
     errors: dict[str, list[float]] = {}
     doubts: list[list[str]] = []
     robot: Any = None
@@ -260,9 +269,25 @@ def run(settings: RealityGap, gap: Gap, goals: np.ndarray, folder: str) -> dict[
     return {"errors": errors, "doubts": doubts}
 
 
+def of_expert(settings: RealityGap, gap: Gap, goals: np.ndarray) -> np.ndarray | None:
+    """Final errors `(task,)` of the family's scripted controller, which is told the goal."""
+    kind, family, _ = ROBOTS[settings.robot]
+    expert = make_family(family).expert
+    if expert is None:
+        return None
+    act, errors = jax.jit(expert), []
+    for number, goal in enumerate(goals):
+        robot: Any = kind(goal, gap, number)
+        seen = robot.reset()
+        while not seen["done"]:
+            seen = robot.step(np.asarray(act(goal, np.asarray(seen["obs"], np.float32))).tolist())
+        errors.append(robot.final())
+    return np.array(errors)
+
+
 def study(settings: RealityGap) -> None:
-    _, family, noise = ROBOTS[settings.robot]
-    goals = np.asarray(make_family(family).tasks("heldout", settings.tasks))
+    kind, family, noise = ROBOTS[settings.robot]
+    goals = np.asarray(make_family(family).tasks("heldout", settings.tasks), np.float32)
     rows = {}
     for name, gap in gaps(noise).items():
         if settings.only and name not in settings.only:
@@ -270,7 +295,11 @@ def study(settings: RealityGap) -> None:
         # Most of the time passes in the pipes, so the policies take turns well.
         with ThreadPoolExecutor(len(settings.policies)) as pool:
             found = list(pool.map(partial(run, settings, gap, goals), settings.policies))
-        row: dict[str, Any] = {"gap": vars(gap)}
+        known = of_expert(settings, gap, goals)
+        row: dict[str, Any] = {
+            "gap": vars(gap),
+            "expert": None if known is None else float(known.mean()),
+        }
         for phase in found[0]["errors"]:
             values = np.array([seed["errors"][phase] for seed in found])
             row[phase] = over_seeds(values)
@@ -278,8 +307,7 @@ def study(settings: RealityGap) -> None:
         row["doubted"] = count / (len(found) * len(goals))
         rows[name] = row
         words = {k: round(v["mean"], 4) for k, v in row.items() if k.startswith("after")}
-        print(name, words, f"doubted {row['doubted']:.0%}", flush=True)
-    kind = ROBOTS[settings.robot][0]
+        print(name, words, f"expert {row['expert']}, doubted {row['doubted']:.0%}", flush=True)
     report = {
         "about": __doc__,
         "robot": settings.robot,

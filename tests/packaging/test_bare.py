@@ -3,12 +3,11 @@
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 
-from places import ROOT
+from bare_environment import make_bare_environment
 
 #: Hides every package but those that acting needs.
 HIDE = """
@@ -66,19 +65,13 @@ def test_gmps_is_imported_within_a_third_of_a_second():
 @pytest.mark.slow
 def test_the_wheel_with_deploy_brings_numpy_and_safetensors_alone(tmp_path: Path):
     """Takes the package registry."""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("gmps-*.whl")
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    python = make_bare_environment(tmp_path)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [python, "-I", *words], capture_output=True, text=True, check=False, cwd=tmp_path
         )
 
-    made = run("-m", "pip", "install", f"gmps[deploy] @ {wheel.as_uri()}")
-    assert made.returncode == 0, made.stderr
     listed = json.loads(run("-m", "pip", "list", "--format", "json").stdout)
     names = {package["name"] for package in listed} - {"pip", "setuptools"}
     assert names == {"gmps", "numpy", "safetensors"}
