@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gmps.core.policy import PolicyActor, init_policy
+from gmps.sim.episodes import normals
 from gmps.tasks import make_family
 from gmps.worlds.batch import distinct
 from gmps.worlds.factory import make_world
@@ -34,3 +35,9 @@ def test_one_episode_is_as_good_as_several_where_none_differ():
     )
     np.testing.assert_array_equal(returns, returns[:, :1].repeat(3, 1))
     assert returns[0, 0] != returns[1, 0]
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 5), (50, 20, 7)])
+def test_noise_is_that_of_jax_whatever_its_shape(shape):
+    key = jax.random.key(3)
+    np.testing.assert_array_equal(normals(key, shape), jax.random.normal(key, shape))

@@ -1,5 +1,6 @@
 """Shared types and the axis vocabulary: `task`, `ep`(isode), `t`(ime step), `obs`, `act`."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -105,6 +106,7 @@ def evenly(length: int, n: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(n, length)).round().astype(int))
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def stack(tree: Any, n: int) -> Any:
     """`n` copies of a policy along a leading `task` axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), tree)

@@ -3,6 +3,7 @@
 `gmps.evaluation.evaluate` says how many repeats there are.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ class EvaluationConfig(Settings):
     """Episodes of own experience for each adaptation step."""
     steps: int = setting(3, at_least=1)
     """Adaptation steps, each from fresh episodes."""
-    repeats: int = setting(5, at_least=1)
+    repeats: int = setting(4, at_least=1)
     """Independent adaptations to each task, at most: they end early where all of them would narrow
     no interval of a normalised return by more than 0.01 at each end."""
     evaluation_episodes: int = setting(2, at_least=1)
@@ -57,6 +58,11 @@ class Measured(NamedTuple):
     paths: dict[str, Float[np.ndarray, "task repeat t1 2"]]
     #: What the camera showed in the first repeat's first episode, where there is a camera.
     frames: UInt8[np.ndarray, "task t height width 3"] | None = None
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _each(tree: Any, count: int) -> Any:
+    return jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), tree)
 
 
 #: Conditions by noise mode, and the untrained policy.
@@ -121,7 +127,7 @@ class Repeats:
 
     def each(self, tree: Any) -> Any:
         """Each task's entry for each of its repeats, along the task axis."""
-        return jax.tree.map(lambda x: jnp.repeat(x, self.count, axis=0), tree)
+        return _each(tree, self.count)
 
     def places(self, index: Array) -> Array:
         """The places of the repeats of the tasks in these places."""
@@ -216,18 +222,21 @@ def _derangement(key: Key[Array, ""], n: int) -> Array:
     return jnp.zeros(n, order.dtype).at[order].set(jnp.roll(order, 1))
 
 
+@jax.jit
 def random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
     """Stacked policies moved in random directions, with the norm of the real update in each
     leaf."""
     leaves, treedef = jax.tree.flatten(before)
-    keys = jax.random.split(key, len(leaves))
+    # Drawn at once: every draw takes a second to compile.
+    cuts = np.cumsum([x.size for x in leaves])
+    drawn = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
 
-    def one_leaf(b: Array, a: Array, key: Key[Array, ""]) -> Array:
+    def one_leaf(b: Array, a: Array, drawn: Array) -> Array:
         axes = tuple(range(1, b.ndim))
-        direction = jax.random.normal(key, b.shape, b.dtype)
+        direction = drawn.reshape(b.shape).astype(b.dtype)
         norm = jnp.sqrt(jnp.sum((a - b) ** 2, axes, keepdims=True))
         size = jnp.sqrt(jnp.sum(direction**2, axes, keepdims=True))
         return b + direction * norm / jnp.maximum(size, jnp.finfo(b.dtype).tiny)
 
-    updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), keys, strict=True)]
+    updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), drawn, strict=True)]
     return jax.tree.unflatten(treedef, updated)

@@ -6,6 +6,7 @@ holds nothing but observation, actor and physics.
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -87,17 +88,40 @@ def _draw_starts(
     return starts.astype(jnp.float32)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def draw_noise(
     actor: Actor, steps: int, batch: int, episodes: int, key: Key[Array, ""]
-) -> Float[Array, "t b noise"]:
+) -> Float[Any, "t b noise"]:
     """Standard normal numbers for the actor; what it holds may be spread over a task's episodes."""
-    noise = jax.random.normal(key, (steps, batch, actor.noise_size), jnp.float32)
+    noise = normals(key, (steps, batch, actor.noise_size))
     size = actor.held_noise
     if size:
         drawn = noise[0, :, :size].reshape(-1, episodes, size)
-        noise = noise.at[0, :, :size].set(jax.vmap(actor.held_spread)(drawn).reshape(batch, size))
-    return hold(actor, noise)
+        noise[:, :, :size] = np.asarray(_spread(actor, drawn)).reshape(batch, size)
+    return noise
+
+
+#: Normal numbers are drawn in lengths of a power of 4 of these, up to this many.
+_LEAST, _MOST = 4096, 4**10
+
+
+def normals(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """As `jax.random.normal`, by a few compiled programs for all shapes: each takes a second to
+    compile, and what a key gives first does not depend on how much is drawn after it."""
+    n, size = math.prod(shape), _LEAST
+    while size < n:
+        size *= 4
+    drawn = np.asarray(_normals(key, size if size <= _MOST else n))
+    return drawn[:n].reshape(shape).copy()
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _normals(key: Key[Array, ""], n: int) -> Float[Array, " n"]:
+    return jax.random.normal(key, (n,), jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _spread(actor: Actor, drawn: Float[Array, "task ep held"]) -> Float[Array, "task ep held"]:
+    return jax.vmap(actor.held_spread)(drawn)
 
 
 def hold(actor: Actor, noise: Float[Array, "t b noise"]) -> Float[Array, "t b noise"]:
