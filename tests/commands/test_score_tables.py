@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gmps.commands.cli import console
-from gmps.commands.score_tables import print_scores
+from gmps.commands.score_tables import print_first, print_scores
 from gmps.evaluation.scores import read_scores
 from gmps.evaluation.summaries import summarise
 from synthetic_runs import write_run
@@ -71,3 +71,11 @@ def test_a_score_towards_demonstrators_has_a_table_of_its_own(scores, monkeypatc
     lines = printed(replace(scores, heldout=heldout), 80, monkeypatch, capsys)
     assert "Adaptation score: 0 at the best control, 1 at the expert" in lines
     assert "Adaptation score: 0 at the best control, 1 at the demonstrators" in lines
+
+
+def test_first_figures_are_means_of_the_held_out_tasks(scores, capsys):
+    print_first(scores.rows("heldout"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "first figures, of 8 held-out tasks (means):"
+    figure = scores.heldout.deterministic.conditions["before"]["normalised"]
+    assert lines[2].split()[:3:2] == ["before", f"{figure.mean:.2f}"]

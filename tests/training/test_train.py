@@ -139,10 +139,18 @@ def test_training_and_resuming_compile_one_update(tmp_path: Path):
 
 def test_evaluation_writes_scores_and_paths(whole: Run):
     stages: dict[str, list[Stage]] = {}
+    early = []
     scores = evaluate_run(
-        whole, SMALL, prepare(SMALL), watch=lambda x: stages.setdefault(x.name, []).append(x)
+        whole,
+        SMALL,
+        prepare(SMALL),
+        watch=lambda x: stages.setdefault(x.name, []).append(x),
+        first=lambda rows: early.append((list(stages), rows)),
     )
-    assert list(stages) == ["plain control", "training tasks", "held-out tasks"]
+    # The held-out tasks' figures are there before the training tasks are judged.
+    assert early == [(["plain control", "held-out tasks"], list(scores.rows("heldout")))]
+    assert [row.split for row in scores.tasks] == ["train"] * 3 + ["heldout"] * 3
+    assert list(stages) == ["plain control", "held-out tasks", "training tasks"]
     for told in stages.values():
         assert [x.done for x in told] == list(range(told[-1].total + 1))
     assert read_scores(whole.path) == scores

@@ -15,8 +15,10 @@ from gmps.evaluation.scores import (
     Mode,
     ModeScores,
     Scores,
+    TaskRow,
     is_rate,
 )
+from gmps.evaluation.summaries import summarise
 
 
 def print_scores(scores: Scores) -> None:
@@ -41,6 +43,12 @@ def print_scores(scores: Scores) -> None:
     _print_adaptation([level.demonstrator_score for level in levels], "the demonstrators")
     steps = ", ".join(f"{name} {n:,}" for name, n in scores.steps.items())
     console.print(f"\nenvironment steps: {steps}", soft_wrap=True)
+
+
+def print_first(rows: Sequence[TaskRow]) -> None:
+    """The held-out tasks without action noise, while the other tasks are still to be judged."""
+    console.print(f"first figures, of {len(rows)} held-out tasks (means):")
+    console.print(_figures(summarise([rows])["deterministic"], "deterministic", False))
 
 
 def _figures(level: ModeScores, mode: Mode, intervals: bool) -> Table:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gmps.commands.cli import console
-from gmps.commands.score_tables import print_scores
+from gmps.commands.score_tables import print_first, print_scores
 from gmps.evaluation.scores import Scores
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
@@ -114,7 +114,9 @@ def judge(
                     bars[stage.name] = progress.add_task(stage.name, total=stage.total)
                 progress.update(bars[stage.name], completed=stage.done)
 
-            scores = evaluate_run(run, config, experiment, checkpoint, watch)
+            # A terminal shows figures as soon as there are some.
+            first = print_first if console.is_terminal else lambda _: None
+            scores = evaluate_run(run, config, experiment, checkpoint, watch, first)
     except KeyboardInterrupt:
         console.print(
             f"Stopped. What was trained is saved, and so is what was judged; go on with: "

@@ -1,7 +1,7 @@
 """Judging a run: its policy before and after adaptation, beside the controls."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from gmps.evaluation.scores import (
     PlainCandidate,
     PlainScores,
     Scores,
+    TaskRow,
     write_scores,
 )
 from gmps.evaluation.summaries import summarise
@@ -119,11 +120,13 @@ def evaluate_run(
     experiment: Experiment,
     checkpoint: str = "best",
     watch: Watcher = lambda _: None,
+    first: Callable[[Sequence[TaskRow]], None] = lambda _: None,
 ) -> Scores:
     """Judge a run by section 5 of the protocol; writes `scores.json` and `paths.npz`.
 
     Returns the scores. `watch` is told how far each stage is: the control is fitted, then the tasks
-    of each split are judged. Interrupted, the same call goes on with the stage that was not done.
+    of each split are judged, the held-out ones first; `first` is told of these at once.
+    Interrupted, the same call goes on with the stage that was not done.
 
     Raises:
         GmpsError: the run has no checkpoint yet, or its metrics are damaged.
@@ -153,7 +156,7 @@ def evaluate_run(
     if config.evaluation.validation:
         judged["validation"] = validation_tasks(experiment.world.family)
     results: dict[Judged, SplitResult] = {}
-    for i, (split, tasks) in enumerate(judged.items()):
+    for i, (split, tasks) in sorted(enumerate(judged.items()), key=lambda x: x[1][0] != "heldout"):
         n = task_count(tasks)
         tasks = tree_index(tasks, evenly(n, config.evaluation.tasks or n))
         world.start(
@@ -173,6 +176,9 @@ def evaluate_run(
             imitated=imitated,
         )
         results[split] = done.split(split, tasks, judge)
+        if split == "heldout":
+            first(task_rows(results[split], split, describe(world.family, tasks)))
+    results = {split: results[split] for split in judged}
     spent = sum(result.env_steps for result in results.values())
     scores = _scores(config, experiment, results, plain, metadata, rows[-1], spent)
     write_scores(run.path, scores)
