@@ -33,6 +33,19 @@ def test_cells_of_tables_too():
     assert [line.strip() for line in console.file.getvalue().splitlines()] == [SHOWN, SHOWN]
 
 
+def test_in_a_pipe_lines_are_whole_and_in_a_terminal_words_are():
+    words = "Go on with: gmps eval " + "folder/" * 20 + " and a long sentence" * 4
+    for terminal in (False, True):
+        console = Terminal()
+        console.file, console._force_terminal, console.width = io.StringIO(), terminal, 60
+        console.print(words)
+        lines = console.file.getvalue().splitlines()
+        assert (len(lines) > 1) == terminal
+        assert lines == [words] if not terminal else max(map(len, lines)) <= 60
+        console.print(words, soft_wrap=True)
+        assert console.file.getvalue().endswith(f"{words}\n")
+
+
 def test_printable_leaves_words_of_all_languages():
     for text in ("plain", "Größe 3\xa0m", "日本語", "a\tb\nc", "🤖"):
         assert printable(text) == text

@@ -1,15 +1,13 @@
 """The page in a real browser: headless Chromium, where there is one."""
 
-import io
 import shutil
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from browsers import PATIENCE, figure, needs_browser, opened, pixels, pressed, ready, until
 
 import gmps
 from gmps.errors import GmpsError
@@ -17,37 +15,7 @@ from gmps.view.export import export_page
 from gmps.view.learner import RunLearner
 from gmps.view.server import Server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytest.importorskip("viser")
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium here; install Debian's package of that name"
-)
-
-#: Draws without a GPU, and asks nobody on the network for anything.
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-#: ms; machines that draw without a GPU and do other things are slow.
-PATIENCE = 120_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -55,37 +23,6 @@ def server(learner):
     made = Server(lambda: [learner], port=8770)
     yield made
     made.close()
-
-
-def opened(browser, address, size=(640, 480), **more):
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, **more)
-    page.set_default_timeout(PATIENCE)
-    page.goto(address)
-    return page
-
-
-def ready(page):
-    page.wait_for_selector('[data-condition="before"]', state="attached")
-
-
-def pressed(page, name):
-    page.get_by_role("button", name=name).click()
-
-
-def figure(page, condition, name):
-    cell = page.locator(f'[data-condition="{condition}"] [data-figure="{name}"]')
-    return float(cell.text_content().replace("−", "-"))
-
-
-def pixels(page, clip):
-    return np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")).astype(int)
-
-
-def until(true, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_a_click_on_the_floor_then_adapt(browser, server, learner):
@@ -150,6 +87,25 @@ def test_a_damaged_run_is_a_sentence_and_no_html(browser, tmp_path):
     assert status.locator("img").count() == 0
     page.close()
     broken.close()
+
+
+def test_colours_follow_the_system_until_the_box_is_ticked(browser):
+    def load():
+        raise GmpsError("Nothing to show.")
+
+    server = Server(load, port=8778)
+    page = opened(browser, server.address, color_scheme="dark")
+
+    def shown(scheme):
+        return page.locator("html").get_attribute("data-mantine-color-scheme") == scheme
+
+    until(lambda: shown("dark"))
+    page.emulate_media(color_scheme="light")
+    until(lambda: shown("light"))
+    page.get_by_label("dark").click()
+    until(lambda: shown("dark"))
+    page.close()
+    server.close()
 
 
 def test_a_training_is_followed(browser, trained, tmp_path):

@@ -59,7 +59,8 @@ def run(argv: Sequence[str]) -> int:
         returns.append(play(episode, env, meta.horizon))
         console.print(f"  episode {len(returns)}: return {returns[-1]:.4g}")
     console.print(f"recorded: {command.folder}/step-{meta.step + 1}, {episodes} episodes")
-    console.print(f"adapt with: gmps adapt {folder} --episodes {command.folder}/step-1")
+    words = f"gmps adapt {folder} --episodes {command.folder}/step-1"
+    console.print(f"adapt with: {words}", soft_wrap=True)
     return 0
 
 

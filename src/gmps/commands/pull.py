@@ -40,5 +40,5 @@ def run(argv: Sequence[str]) -> int:
         contents = pull(place(source), Path(dest), int(command.max_gb * 1e9), watch)
     console.print(f"pulled: {contents.kind}, {len(contents.files)} files, {contents.size:,} bytes")
     use = "gmps eval" if contents.kind == "run" else "gmps explore"
-    console.print(f"written: {dest}\ngo on with: {use} {dest} --help")
+    console.print(f"written: {dest}\ngo on with: {use} {dest} --help", soft_wrap=True)
     return 0

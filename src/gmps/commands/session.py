@@ -33,7 +33,7 @@ def train_and_judge(
     with follow(run, track, "meta", config.family) as tracking:
         train_with_progress(run, config, experiment, tracking)
         if not judged:
-            console.print(f"Trained. Judge it with: gmps eval {run.path}")
+            console.print(f"Trained. Judge it with: gmps eval {run.path}", soft_wrap=True)
             return
         scores = judge(run, config, experiment)
         if tracking:
@@ -85,7 +85,7 @@ def train_with_progress(
             with reporting_faults(experiment.expert):
                 train(run, config, experiment, [watch, tracking])
     except KeyboardInterrupt:
-        console.print(f"Stopped and saved. Go on with: gmps resume {run.path}")
+        console.print(f"Stopped and saved. Go on with: gmps resume {run.path}", soft_wrap=True)
         raise
 
 
@@ -120,7 +120,8 @@ def judge(
     except KeyboardInterrupt:
         console.print(
             f"Stopped. What was trained is saved, and so is what was judged; go on with: "
-            f"gmps eval {run.path}"
+            f"gmps eval {run.path}",
+            soft_wrap=True,
         )
         raise
     write_report([run.path], run.path / REPORT)

@@ -18,9 +18,13 @@ class Terminal(Console):
         super().__init__(highlight=False, markup=False, emoji=False)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """A table that is wider than the terminal is printed whole: figures are not cut off."""
-        needed = max((self.needed(x) for x in objects if isinstance(x, Table)), default=0)
+        """A table that is wider than the terminal is printed whole: figures are not cut off. Where
+        there is no terminal, such as in a pipe, lines of text are whole too."""
+        tables = [x for x in objects if isinstance(x, Table)]
+        needed = max(map(self.needed, tables), default=0)
         width = self.width
+        if not tables and not self.is_terminal:
+            options = {"soft_wrap": True, **options}
         if needed <= width:
             super().print(*objects, **options)
             return

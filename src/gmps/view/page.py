@@ -11,7 +11,7 @@ from gmps.report.pictures import strip
 from gmps.report.text import escape
 from gmps.view.attempt import Explored, Played
 from gmps.view.learner import Learner
-from gmps.view.panel import Panel, theme, title
+from gmps.view.panel import Panel, add_colours, title
 from gmps.view.pieces import curves, latent_plane, note, results
 from gmps.view.player import Player
 from gmps.view.scene import GROWTH, Scene
@@ -36,7 +36,7 @@ class Page:
 
     def __init__(self, client: Any, said: str):
         self._client = client
-        theme(client, False)
+        add_colours(client)
         gui = client.gui
         self._phone = client.camera.image_width < _PHONE
         if not self._phone:

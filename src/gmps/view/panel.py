@@ -17,6 +17,8 @@ _LABELS = {name: condition_label(name) for name in CONTROLS}
 _LABELS["plain"] = "Plain imitation and a step"
 #: Slow motion: seconds of an episode in a second.
 _SPEEDS = ("0.1", "0.25", "0.5", "1", "2")
+#: A place below all controls: viser numbers those of all pages.
+_LAST = 1e9
 
 
 class Panel:
@@ -27,7 +29,6 @@ class Panel:
         session: what it controls.
         look: puts the camera back.
         speed: is told the speed of playing.
-        dark: is told whether the page is to be dark.
     """
 
     def __init__(
@@ -143,12 +144,10 @@ class Panel:
             )
             noise = gui.add_checkbox("action noise", initial_value=False)
             speeds = gui.add_dropdown("speed", list(_SPEEDS), initial_value="0.5")
-            dark = gui.add_checkbox("dark", initial_value=False)
             camera = gui.add_button("Camera back")
         episodes.on_update(lambda _: session.set(episodes=int(episodes.value)))
         noise.on_update(lambda _: session.set(noise=bool(noise.value)))
         speeds.on_update(lambda _: speed(float(speeds.value)))
-        dark.on_update(lambda _: theme(self._client, bool(dark.value)))
         camera.on_click(lambda _: look())
 
     def _training(self) -> Any:
@@ -160,6 +159,36 @@ def _on(step: float, value: float, low: float, high: float) -> float:
     """The nearest number that a slider can have."""
     digits = max(0, round(-np.log10(step)))
     return round(float(np.clip(value, low, high)), digits)
+
+
+#: Ticks the box below where the system is dark, and whenever that changes. It is run by a picture
+#: that is none: of the HTML that viser puts into a page, nothing else is.
+_FOLLOW = """
+const system = matchMedia('(prefers-color-scheme: dark)');
+const follow = () => {
+  const mark = document.querySelector('[data-gmps=colours]');
+  const box = [...document.querySelectorAll('input[type=checkbox]')]
+    .find((x) => mark.compareDocumentPosition(x) === Node.DOCUMENT_POSITION_FOLLOWING);
+  if (!box) setTimeout(follow, 50);
+  else if (box.checked !== system.matches) box.click();
+};
+if (!window.gmpsFollows) {
+  window.gmpsFollows = true;
+  system.addEventListener('change', follow);
+  follow();
+}
+"""
+
+
+def add_colours(client: Any) -> None:
+    """Light or dark, at first as the system is, with a box to tick below all other controls."""
+    theme(client, False)
+    client.gui.add_html(
+        f'<img data-gmps="colours" alt="" hidden src="data:," onerror="{escape(_FOLLOW)}">',
+        order=_LAST,
+    )
+    dark = client.gui.add_checkbox("dark", initial_value=False, order=_LAST + 1)
+    dark.on_update(lambda _: theme(client, bool(dark.value)))
 
 
 def theme(client: Any, dark: bool) -> None:

@@ -203,6 +203,7 @@ class Scene:
             return
         train = self._goals.train
         goals = np.stack([self._stage.goal(tree_index(train, i)) for i in range(task_count(train))])
+        goals[:, 2] += self._rise
         where = (self._layout.offsets[:, None] + goals[None]).reshape(-1, 3)
         self._named["/trained"] = self._client.scene.add_point_cloud(
             "/trained",
@@ -238,10 +239,14 @@ class Scene:
         colours = np.broadcast_to(ramp(explored.returns)[:, None, None], (*points.shape[:3], 3))
         return self._raised(points.reshape(-1, 2, 2)), colours.reshape(-1, 2, 3)
 
+    @property
+    def _rise(self) -> float:
+        """How far lines and dots lie above the plane, so that they are not hidden in it, m."""
+        return 0.006 * float((self._stage.high - self._stage.low).max())
+
     def _raised(self, points: Float[np.ndarray, "n 2 2"]) -> Float[np.ndarray, "n 2 3"]:
         """Points of the plane, a little above what lies in it."""
-        rise = self._stage.height + 0.006 * float((self._stage.high - self._stage.low).max())
-        height = np.full((*points.shape[:-1], 1), rise)
+        height = np.full((*points.shape[:-1], 1), self._stage.height + self._rise)
         return np.concatenate([points, height], -1).astype(np.float32)
 
     def _remove(self, under: str) -> None:
