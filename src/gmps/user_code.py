@@ -9,6 +9,8 @@ import importlib.metadata
 import importlib.util
 import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -92,13 +94,12 @@ def _load_file(file: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise GmpsError(f"{file} cannot be loaded as a Python module.")
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
     module = importlib.util.module_from_spec(spec)
     # Annotations that are strings are looked up there.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with _neighbours_first(path.parent):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
@@ -108,6 +109,33 @@ def _load_file(file: str) -> ModuleType:
 
     cloudpickle.register_pickle_by_value(module)
     return module
+
+
+@contextmanager
+def _neighbours_first(folder: Path) -> Iterator[None]:
+    """Let a file import the modules beside it, and no others of the same names: a run's copy takes
+    the copies in the run, wherever the command is given and whatever was loaded before."""
+    names = {file.stem for file in folder.glob("*.py")}
+    names |= {file.parent.name for file in folder.glob("*/__init__.py")}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] in names and file and _is_elsewhere(name, file, folder):
+            del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        # Functions may import when they are called.
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def _is_elsewhere(name: str, file: str, folder: Path) -> bool:
+    """Whether a module is a user's, neither Python's nor installed, and lies in another folder."""
+    path = Path(file).resolve()
+    installed = name.partition(".")[0] in sys.stdlib_module_names or "site-packages" in path.parts
+    return not installed and not path.is_relative_to(folder)
 
 
 def _import(module: str, give: str) -> ModuleType:

@@ -113,6 +113,25 @@ def test_what_a_file_defines_reaches_processes_that_cannot_import_it(tmp_path):
     assert done.stdout == "3\n"
 
 
+def test_each_file_has_its_own_neighbours(tmp_path, monkeypatch):
+    """A run's copy takes the copies beside it, not what changed where it came from."""
+    for name, size in (("first", 1), ("second", 2), ("third", 3)):
+        (tmp_path / name / "parts_of_own").mkdir(parents=True)
+        (tmp_path / name / "beside_own.py").write_text(f"SIZE = {size}\n")
+        (tmp_path / name / "parts_of_own" / "__init__.py").write_text("")
+        (tmp_path / name / "parts_of_own" / "deep.py").write_text(f"SIZE = {10 * size}\n")
+        (tmp_path / name / "own.py").write_text(
+            "from beside_own import SIZE\nfrom parts_of_own import deep\nALL = SIZE + deep.SIZE\n"
+        )
+    # As `python -m gmps` has the folder that one is in.
+    monkeypatch.syspath_prepend(tmp_path / "first")
+    sizes = {
+        name: user_code.load_code(f"{tmp_path / name / 'own.py'}:ALL", "a number")
+        for name in ("second", "first", "third")
+    }
+    assert sizes == {"second": 22, "first": 11, "third": 33}
+
+
 def test_a_file_is_executed_once_and_finds_its_neighbours(tmp_path):
     (tmp_path / "neighbour_of_own.py").write_text("SIZE = 3\n")
     file = tmp_path / "own.py"
