@@ -71,6 +71,7 @@ def test_an_attempt_keeps_pictures_and_points(sighted):
 @needs_browser
 def test_pages_show_what_the_policy_sees(browser, sighted, tmp_path):
     server = Server(lambda: [sighted], port=8783)
+    assert server.worker.wait(600)  # convolutions take their time to compile
     page = opened(browser, server.address, (1000, 800))
     ready(page)
     pressed(page, "Adapt: take one step")
