@@ -1,8 +1,9 @@
 """Seconds from pressing *Adapt* on the page to the adapted policy's first picture.
 
-Measured twice: in the server, until the poses of the first picture are handed to viser, and in
-headless Chromium, which draws without a GPU, until the results of the step are in the page, which
-arrive with that picture. The first press comes after the page has said that it is ready.
+Measured in the server, until the poses of the first picture are handed to viser, with the time of
+cores that it takes; and in headless Chromium, which draws without a GPU, until the results of the
+step are in the page, which arrive with that picture. The first press comes after the page has said
+that it is ready.
 
     python benchmarks/view_latency.py runs/point runs/push --out latency.json
 """
@@ -29,14 +30,20 @@ FLAGS += ["--enable-unsafe-swiftshader", "--disable-background-networking", "--n
 
 
 class Stopwatch:
-    """A display that keeps how long each press took."""
+    """A display that keeps how long each press took, and how much time of cores until then."""
 
     def __init__(self):
         self.seconds: list[float] = []
+        self.cores: list[float] = []
+        self._pressed = 0.0
+
+    def press(self) -> None:
+        self._pressed = time.process_time()
 
     def played(self, played: Any, steps: int, seconds: float | None) -> None:
         if seconds is not None:
             self.seconds.append(seconds)
+            self.cores.append(time.process_time() - self._pressed)
 
     def progress(self, progress: Any) -> None: ...
     def explored(self, explored: Any, steps: int) -> None: ...
@@ -45,18 +52,19 @@ class Stopwatch:
         raise RuntimeError(sentence)
 
 
-def in_server(learner: RunLearner, presses: int) -> list[float]:
-    """Presses in tasks of their own, without a browser."""
+def in_server(learner: RunLearner, presses: int) -> tuple[list[float], list[float]]:
+    """Presses in tasks of their own, without a browser: seconds, and seconds of cores."""
     worker, watch = Worker(), Stopwatch()
     session = Session([learner], worker, watch)
     tasks = learner.goals.spread(presses)
     for i in range(presses):
         session.choose(tasks[i % len(tasks)])
         assert worker.wait(600)
+        watch.press()
         session.adapt()
         assert worker.wait(600)
     worker.close()
-    return watch.seconds
+    return watch.seconds, watch.cores
 
 
 def in_browser(server: Server, presses: int) -> list[float]:
@@ -90,13 +98,16 @@ def measure(run: Path, presses: int, browser: bool) -> dict[str, Any]:
     server = Server(lambda: [learner], port=8900)
     assert server.worker.wait(1200)
     ready = time.perf_counter() - start
+    seconds, cores = in_server(learner, presses)
     row = {
         "family": learner.family.name,
         "method": learner.config.method,
         "episodes": learner.episodes,
         "seconds_until_loaded": round(loaded, 2),
         "seconds_until_ready": round(ready, 2),
-        "in_server": figures(in_server(learner, presses)),
+        "in_server": figures(seconds),
+        # What others do on the machine delays a press, but hardly adds to this.
+        "core_seconds": figures(cores),
         "load_average": round(os.getloadavg()[0], 1),
     }
     if browser:

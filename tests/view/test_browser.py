@@ -102,7 +102,7 @@ def test_colours_follow_the_system_until_the_box_is_ticked(browser):
     until(lambda: shown("dark"))
     page.emulate_media(color_scheme="light")
     until(lambda: shown("light"))
-    page.get_by_label("dark").click()
+    page.get_by_role("checkbox", name="dark", exact=True).click()
     until(lambda: shown("dark"))
     page.close()
     server.close()
