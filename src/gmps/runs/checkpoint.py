@@ -136,7 +136,8 @@ class Checkpoints:
             score: the figure that decides which is best; higher is better. A NaN never wins.
             log: what is known of the logs up to this step, as JSON values.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Not its parents: a run that was deleted does not go on without its settings.
+        self.folder.mkdir(exist_ok=True)
         finite = None if score is None or not math.isfinite(score) else float(score)
         content = {"step": int(step), "score": finite, "metadata": dict(metadata or {})}
         content |= {} if log is None else {"log": dict(log)}
