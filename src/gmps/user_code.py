@@ -60,6 +60,11 @@ def loaded_files() -> list[ModuleType]:
     return list(_FILES)
 
 
+def file_of(module: ModuleType) -> str | None:
+    """The file that a user named, where this is its module."""
+    return module.__file__ if module in _FILES else None
+
+
 def entry_points(group: str) -> dict[str, str]:
     """What installed packages offer to a group such as `gmps.methods`: names and where each is."""
     return {point.name: point.value for point in _entry_points(group)}
@@ -140,7 +145,8 @@ def _is_elsewhere(name: str, file: str, folder: Path) -> bool:
 
 def _import(module: str, give: str) -> ModuleType:
     try:
-        found = importlib.util.find_spec(module)
+        # What runs as `__main__`, such as a notebook, is there and cannot be looked for.
+        found = None if module == "__main__" else importlib.util.find_spec(module)
         if found is not None and found.origin is not None:
             origin = Path(found.origin).resolve()
             _PLACES.add(origin.parent if origin.name == "__init__.py" else origin)

@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from gmps.commands import cli, view
 from gmps.errors import GmpsError
+from gmps.view.learner import RunLearner
 from gmps.view.server import Server
 
 pytest.importorskip("viser")
@@ -77,6 +79,17 @@ def test_what_is_wrong_with_a_run_is_kept_for_the_page(broken):
     while broken._busy and time.monotonic() < end:
         time.sleep(0.02)
     assert (broken._said, broken.ready) == ("The run is damaged.", False)
+
+
+def test_a_damaged_checkpoint_is_a_sentence(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    for file in (run / "checkpoints").iterdir():
+        file.write_bytes(file.read_bytes()[:-100])
+    server = Server(lambda: [RunLearner(run)], port=8798)
+    assert server.worker.wait(60)
+    assert re.search(r"damaged|cut|short", server._said), server._said
+    assert "Traceback" not in server._said and not server.ready
+    server.close()
 
 
 def test_without_viser_one_sentence_names_the_extra(monkeypatch):

@@ -13,7 +13,8 @@ from gmps.errors import GmpsError
 from gmps.methods.registry import settings_class
 from gmps.presets import metaworld, paper
 from gmps.presets.base import FamilyPreset, changed
-from gmps.tasks import METAWORLD_NAME, family_names
+from gmps.tasks import METAWORLD_NAME, family_names, family_spec
+from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
 from gmps.training.sac_training import ExpertConfig
 
@@ -23,11 +24,13 @@ PRESETS = get_args(Preset)
 PUBLISHED = "gmps"
 
 
-def preset(family: str, method: str | None = None, name: str = "default") -> TrainConfig:
+def preset(
+    family: str | TaskFamily | type[TaskFamily], method: str | None = None, name: str = "default"
+) -> TrainConfig:
     """The settings to train with in a family: what `gmps train FAMILY` takes without options.
 
     Args:
-        family: see `gmps.tasks.make_family`; nothing is tuned for a family of a user's own.
+        family: see `gmps.tasks.family_spec`; nothing is tuned for a family of a user's own.
         method: see `gmps.methods.registry.make_method`; by default the one that suits the family,
             with `paper` the published one.
         name: `default`, tuned for the family, or `paper`, the published recipe of the method where
@@ -36,6 +39,7 @@ def preset(family: str, method: str | None = None, name: str = "default") -> Tra
     Raises:
         GmpsError: there is no such method or preset.
     """
+    family = family_spec(family)
     if name not in PRESETS:
         raise GmpsError(f"There is no preset {name!r}; there are {' and '.join(PRESETS)}.")
     tuned = family_preset(family)

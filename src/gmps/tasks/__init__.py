@@ -3,11 +3,12 @@
 import difflib
 import importlib
 import re
+import sys
 from typing import Any
 
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
-from gmps.user_code import entry_points, is_code, load_code
+from gmps.user_code import entry_points, file_of, is_code, load_code
 
 #: Entry points of packages that bring families.
 GROUP = "gmps.families"
@@ -52,16 +53,19 @@ def family_names() -> tuple[str, ...]:
     return tuple(sorted({*_FAMILIES, *entry_points(GROUP)}))
 
 
-def make_family(name: str) -> TaskFamily:
+def make_family(name: str | TaskFamily | type[TaskFamily]) -> TaskFamily:
     """The family of that name with its default options, or a user's own.
 
     `ml1-reach-v3` and the like are Meta-World's: see `gmps.metaworld.family`. `FILE.py:NAME`,
     `package.module:NAME` and what packages offer as entry points are a user's: a `TaskFamily`, or a
-    class or function that gives one when it is called without arguments.
+    class or function that gives one when it is called without arguments. A family itself is given
+    back, and one of a class.
 
     Raises:
         GmpsError: no such family; lists what exists and the nearest name.
     """
+    if not isinstance(name, str):
+        return name() if isinstance(name, type) else name
     if is_code(name):
         return _own_family(name)
     if name in _FAMILIES:
@@ -77,6 +81,42 @@ def make_family(name: str) -> TaskFamily:
             f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
         )
     return _attribute(makers[0])(name)
+
+
+def family_spec(family: str | TaskFamily | type[TaskFamily]) -> str:
+    """What `make_family` takes for a family, as settings have it.
+
+    Args:
+        family: such a name, which stays as it is; or a family or its class, which is looked for
+            where the class was defined. In a notebook that is `__main__`: only there such a run
+            finds its family again, or with `--family`.
+
+    Raises:
+        GmpsError: no name in that module is bound to it.
+    """
+    if isinstance(family, str):
+        return family
+    made = make_family(family)
+    if made.name in _FAMILIES and make_family(made.name) == made:
+        return made.name
+    module = sys.modules[type(made).__module__]
+    for name, found in vars(module).items():
+        if name.startswith("_"):  # such as a notebook's last result
+            continue
+        if found is made or (found is type(made) and _is_default(found, made)):
+            return f"{file_of(module) or module.__name__}:{name}"
+    raise GmpsError(
+        f"The family {made.name} is bound to no name in {module.__name__}, where its class is "
+        "defined; bind it to one there, such as `arm = Arm(...)`, or give FILE.py:NAME."
+    )
+
+
+def _is_default(kind: type[TaskFamily], made: TaskFamily) -> bool:
+    """Whether this is what the class gives without arguments."""
+    try:
+        return kind() == made
+    except (TypeError, ValueError):  # it takes arguments, or is compared by arrays
+        return False
 
 
 def _attribute(where: str) -> Any:
