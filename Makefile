@@ -10,7 +10,7 @@ NEWEST_TESTS ?= tests
 # Processes that tests are run on.
 WORKERS ?= 2
 
-.PHONY: setup demo test test-newest docs lint clean
+.PHONY: setup demo test test-newest bench docs lint clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,10 @@ test-newest:
 	$(NEWEST)/bin/python -m pip install -q --group dev -e ".[mjx,ray,video,data,onnx,view,track,hub]"
 	$(NEWEST)/bin/python -m pip list
 	$(NEWEST)/bin/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(NEWEST_TESTS)
+
+# Ratios of CPU time beside those that are stored; fails where one is worse by 15 %.
+bench: setup
+	$(BIN)/python benchmarks/regression.py --against benchmarks/results/regression.json
 
 # The manual, in build/site/docs; a warning is an error.
 docs: setup

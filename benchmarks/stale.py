@@ -34,6 +34,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "sac_pendulum": ("experts", "training/sac_training.py"),
     "sac_experts": ("experts", "training/sac_training.py", "worlds", "sim"),
     "throughput": ("sim", "worlds", "tasks"),
+    "regression": ("core", "sim", "worlds"),
+    "evaluation_repeats": ("evaluation",),
     "sampling": ("sim", "worlds"),
     "sampling_profile": ("sim", "worlds"),
     "rendering": ("rendering", "sim/cameras.py", "worlds/vision_world.py"),
