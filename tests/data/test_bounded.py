@@ -52,7 +52,11 @@ def test_progress_is_told_and_nothing_stays_behind(tmp_path, monkeypatch):
         np.testing.assert_array_equal(
             found.columns["observations"], content["observations"].reshape(-1, 3)
         )
-    assert seen == [(200, 300)]
+    assert seen == [("read", 200, 300)]
+    seen.clear()
+    again = tmp_path / "again"
+    import_demos(tmp_path / "toy", FAMILY, again, progress=lambda *x: seen.append(x))
+    assert seen == [("read", 200, 300), ("written", 200, 300)]
     assert not list(tmp_path.glob("gmps-demos-*"))
 
 

@@ -171,16 +171,22 @@ def _export(command: Export) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Read]:
-    """A bar of episodes read."""
+    """A bar of episodes read, and one of episodes written."""
     columns = (
-        TextColumn("episodes read"),
+        TextColumn("episodes {task.description}"),
         BarColumn(20),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        tasks = {"read": bar.add_task("read", total=None)}
+
+        def told(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield told
 
 
 def _record(family: TaskFamily, command: Record) -> None:

@@ -27,8 +27,8 @@ from gmps.forks import expected_fork
 MEMORY = 6 << 30
 #: Seconds without progress after which reading is given up.
 PATIENCE = 60.0
-#: Episodes read, and in all.
-Progress = Callable[[int, int], None]
+#: What is done with episodes, to how many, and how many there are.
+Progress = Callable[[str, int, int], None]
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def _watch(
             break
         counts = line.split()
         if progress is not None and len(counts) == 2 and all(x.isdigit() for x in counts):
-            progress(int(counts[0]), int(counts[1]))
+            progress("read", int(counts[0]), int(counts[1]))
     process.wait()
     for thread in threads:
         thread.join()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gmps.data import rates
+from gmps.data.bounded import Progress
 from gmps.data.episodes import Shown
 from gmps.data.layout import Layout, lay_out
 from gmps.data.mapping import Mapping, Rule
@@ -17,6 +18,8 @@ from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 
 _TABLE_BYTES = 1 << 26
+#: Progress is told each time so many episodes are done.
+_TELL = 200
 
 
 @dataclass
@@ -88,14 +91,15 @@ class Conversion:
         columns = self.recording.columns
         return sum(rule.take(columns[rule.column][:1]).shape[1] for rule in self.layout.obs)
 
-    def episodes(self) -> Iterator[Shown]:
-        """The episodes in order, actions clipped to [-1, 1]."""
+    def episodes(self, progress: Progress | None = None) -> Iterator[Shown]:
+        """The episodes in order, actions clipped to [-1, 1]; `progress` is told of those taken."""
         facts = self.recording.facts
         for i, rows in split(self.recording):
             if i not in self.task_of:
                 continue
-            shown = self._episode(i, rows, f"{facts.names[i]} of {self._source}")
-            yield shown
+            yield self._episode(i, rows, f"{facts.names[i]} of {self._source}")
+            if progress is not None and self.tally.episodes % _TELL == 0:
+                progress("written", self.tally.episodes, len(self.task_of))
 
     def _episode(self, i: int, rows: slice, name: str) -> Shown:
         recording, layout, family = self.recording, self.layout, self._family

@@ -68,7 +68,7 @@ def export_demos(
         out: the folder or file to write.
         kind: the format.
         mapping: which columns become what.
-        progress: called now and then with the episodes read, and all.
+        progress: called now and then with `read` or `written`, episodes so far, and all.
 
     Returns:
         Tasks, episodes and steps written.
@@ -78,6 +78,6 @@ def export_demos(
     """
     refuse_out(kind, out)
     with converted(source, family, mapping or Mapping(failures="keep"), progress) as conversion:
-        write_as(kind, out, conversion.episodes(), family, Path(source).name)
+        write_as(kind, out, conversion.episodes(progress), family, Path(source).name)
     tally = conversion.tally
     return len(conversion.tasks), tally.episodes, tally.steps

@@ -54,7 +54,7 @@ def import_demos(
         out: folder to write. Its name is the dataset's Minari id, with `-v0` if it has no version.
         mapping: which columns become what; by default those that are known.
         accept: whether to write also what looks like other units.
-        progress: called now and then with the episodes read, and all.
+        progress: called now and then with `read` or `written`, episodes so far, and all.
 
     Raises:
         GmpsError: in one sentence, if the source is missing, damaged or of no known kind, lacks
@@ -63,7 +63,7 @@ def import_demos(
     refuse_dataset(out)
     mapping = mapping or Mapping()
     with converted(source, family, mapping, progress) as conversion:
-        rows = _checked(conversion, family, accept)
+        rows = _checked(conversion, family, accept, progress)
         title = Path(source).name
         write_episodes(
             out,
@@ -81,13 +81,11 @@ def import_demos(
     )
 
 
-def _keep(mapping: Mapping, folder: Path) -> None:
-    save_mapping(mapping, folder / MAPPING)
-
-
-def _checked(conversion: Conversion, family: TaskFamily, accept: bool) -> Iterator[Shown]:
+def _checked(
+    conversion: Conversion, family: TaskFamily, accept: bool, progress: Progress | None
+) -> Iterator[Shown]:
     """The episodes; after the last one, before anything is kept, questions of units are asked."""
-    yield from conversion.episodes()
+    yield from conversion.episodes(progress)
     tally, own = conversion.tally, own_ranges(family)
     found = unit_questions(tally.obs_low, tally.obs_high, family, own)
     share = tally.clipped / tally.act_numbers
