@@ -21,6 +21,7 @@ _LEARNING = {
     "practice_episodes": "2",
     "prior_episodes": "1",
     "collect": "2",
+    "meta_batch": "2",
     "context": "8",
     "stds": "0.3",
     "measure_episodes": "1",
