@@ -18,6 +18,7 @@ from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior
 metaworld = pytest.importorskip("metaworld")
 
 
+@dataclass
 class Recorder:
     """A method whose adaptation keeps what it was given and takes the next of its policies."""
 

@@ -1,6 +1,5 @@
 """Meta-World: the same numbers as its own environments, goals hidden, judged by its own harness."""
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import jax
@@ -236,7 +235,6 @@ def test_tasks_that_the_expert_fails_are_left_out_and_named():
     assert "1 of 3 tasks: door-open-v3 #1 (" in said
 
 
-@dataclass
 def test_metaworlds_own_set_task_hides_the_goal():
     env = environments()["push-v3"]()
     env.set_task(official_task("push-v3", np.array([0, 0.6, 0.02, 0.05, 0.85, 0.015])))
