@@ -150,7 +150,14 @@ def of_run(folder: str, settings: TrustStudy) -> dict[int, dict[str, list[list[s
 
 def study(settings: TrustStudy) -> None:
     keep_compiled_programs()
-    seeds = [of_run(folder, settings) for folder in settings.runs]
+    seeds = []
+    for folder in settings.runs:
+        seeds.append(of_run(folder, settings))
+        write(settings, seeds)
+
+
+def write(settings: TrustStudy, seeds: list[dict[int, dict[str, list[list[str]]]]]) -> None:
+    """The results of the runs so far."""
     first = Run.open(settings.runs[0])
     rows = {}
     for episodes in settings.episodes:
