@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from browsers import needs_browser, opened, ready, until
+from browsers import PATIENCE, needs_browser, opened, ready, until
 
 import gmps
 from gmps.presets import preset
@@ -73,15 +73,16 @@ def test_pages_show_what_the_policy_sees(browser, sighted, tmp_path):
     server = Server(lambda: [sighted], port=8783)
     assert server.worker.wait(600)  # convolutions take their time to compile
     page = opened(browser, server.address)
+    page.set_default_timeout(5 * PATIENCE)  # the server draws what the policy sees, too
     ready(page)
     # Not by the mouse, which waits for pictures that are drawn without a GPU.
     page.get_by_role("button", name="Adapt: take one step").dispatch_event("click")
     page.wait_for_selector('[data-condition="after_1"]', state="attached")
     pictures = page.locator('[data-gmps="seen"] figure')
-    until(lambda: pictures.count() == 2)
+    until(lambda: pictures.count() == 2, 300)
     assert page.locator('[data-gmps="seen"] circle').count() == 32
     first = pictures.first.inner_html()
-    until(lambda: pictures.first.inner_html() != first)  # the film goes on
+    until(lambda: pictures.first.inner_html() != first, 300)  # the film goes on
     page.close()
     server.close()
     written = export_page(sighted, tmp_path / "page.html", tasks=1)
