@@ -30,7 +30,7 @@ class Export(Settings):
 
     example:
       gmps export runs/push --out policy --forms onnx stablehlo
-      gmps export policy/adapted-step-1.safetensors --forms onnx
+      gmps export adapted.safetensors --forms onnx
     """
 
     out: str | None = None
