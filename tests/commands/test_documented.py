@@ -135,6 +135,7 @@ def run_code(block: Block, page: Path, names: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("frozen_commit")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_page_runs_from_its_first_block_to_its_last(page: Path, tmp_path, monkeypatch):
