@@ -146,7 +146,7 @@ def test_a_page_runs_from_its_first_block_to_its_last(page: Path, tmp_path, monk
     if not any(shell(block) or block.language == "python" for block in found):
         pytest.skip("no code")
     if any(re.search(r"\bml\d+-", line) for block in found for line in shell(block)):
-        pytest.importorskip("metaworld")
+        pytest.importorskip("metaworld.envs")
     prepare(page)
     names: dict[str, Any] = {"robot": Robot(6)}
     for block in found:

@@ -9,7 +9,7 @@ import pytest
 
 from places import BENCHMARKS
 
-pytest.importorskip("metaworld")
+pytest.importorskip("metaworld.envs")
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from gmps.training.expert_sources import find_expert
 from gmps.worlds.factory import make_world
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 
+# Not the folder of these tests, which is found under that name.
+pytest.importorskip("metaworld.envs")
 metaworld = pytest.importorskip("metaworld")
 FEW = 3
 
