@@ -20,6 +20,7 @@ NOT_RUN = {
     "make setup": "installs a thousand files; `make test` does it first, in continuous integration",
     "make test": "continuous integration runs it",
     "make lint": "continuous integration runs it",
+    "make bench": "compares speeds, for quiet cores; tests/test_regression_tool.py has its rule",
     "make docs": "tests/packaging/test_manual_site.py runs it",
     "make demo": "trains for minutes; run by hand before README's figures are printed",
     "pip install": "takes the package registry; tests/packaging/test_bare.py does so for deploy",
