@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
         for line in describe(make_family(name)):
             console.print(line, soft_wrap=True)
     if not command.families:
-        console.print(f"With the package metaworld also {METAWORLD}:\n`gmps tasks ml1-reach-v3`.")
+        console.print(f"With the package metaworld also (`gmps tasks ml1-reach-v3`):\n{METAWORLD}.")
     return 0
 
 
