@@ -140,6 +140,9 @@ def train_in(
     n = 1 if config.kind == "contextual" else len(per_task(family, config)[0])
     opened = open_training(folder, config)
     if opened is None:
+        if not (folder / CURVE).exists():
+            # Killed after its last round.
+            draw_curve(Run.open(folder), folder / CURVE)
         console.print(f"Experts: trained already, in {folder}.")
         return
     who = "one that sees the task" if config.kind == "contextual" else f"{n}, one for each task"

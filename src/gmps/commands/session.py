@@ -112,7 +112,7 @@ def judge(
             def watch(stage: Stage) -> None:
                 if stage.name not in bars:
                     bars[stage.name] = progress.add_task(stage.name, total=stage.total)
-                progress.update(bars[stage.name], completed=stage.done)
+                progress.update(bars[stage.name], completed=stage.done, total=stage.total)
 
             # A terminal shows figures as soon as there are some.
             first = print_first if console.is_terminal else lambda _: None

@@ -1,9 +1,11 @@
 """The learning curve of experts as a picture."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
+from gmps.aside import write_atomically
 from gmps.runs.run import Run
 
 
@@ -21,4 +23,6 @@ def draw_curve(run: Run, path: Path) -> None:
     axes.set_ylabel("return without action noise")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    write_atomically(path, picture.getvalue())
