@@ -52,8 +52,8 @@ class Signals:
 class Rivals:
     """Start a second process on the folder of a training, and on that of a sweep."""
 
-    rounds: int = 30
-    """Rounds of each training."""
+    rounds: int = 500
+    """Rounds of each training: so many that the first still runs when the second starts."""
 
 
 def kills(command: Kills) -> dict[str, Any]:
