@@ -82,7 +82,8 @@ def in_browser(server: Server, presses: int) -> list[float]:
         for _ in range(presses):
             page.wait_for_selector('[data-condition="after_1"]', state="detached")
             start = time.perf_counter()
-            page.get_by_role("button", name="Adapt: take one step").click()
+            # A pointer that is there already: without the frames that a driver waits for.
+            page.get_by_role("button", name="Adapt: take one step").dispatch_event("click")
             page.wait_for_selector('[data-condition="after_1"]', state="attached")
             found.append(time.perf_counter() - start)
             page.get_by_role("button", name="Reset").click()
