@@ -66,7 +66,7 @@ def setting(
     infinite: bool = False,
     not_empty: str | None = None,
     because: str | None = None,
-    added: bool = False,
+    before: Any = dataclasses.MISSING,
 ) -> Any:
     """A field of `Settings` with rules; those of a tuple hold for each of its numbers.
 
@@ -79,13 +79,14 @@ def setting(
         infinite: whether infinity is a value.
         not_empty: what a tuple needs at least one of, in words.
         because: why the bounds are what they are, in words.
-        added: whether runs are stored that lack it. They take its default, which must be what they
-            did.
+        before: of a field that came after runs had been stored, the value that says what they did.
     """
     rules = {
         **{"at_least": at_least, "above": above, "at_most": at_most, "below": below},
-        **{"infinite": infinite, "not_empty": not_empty, "because": because, "added": added},
+        **{"infinite": infinite, "not_empty": not_empty, "because": because},
     }
+    if before is not dataclasses.MISSING:
+        rules["before"] = before
     return dataclasses.field(default=default, metadata=rules)
 
 

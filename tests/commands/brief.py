@@ -19,6 +19,7 @@ _LEARNING = {
     "capacity": "50",
     "gradient_steps": "2",
     "practice_episodes": "2",
+    "practice_tasks": "2",
     "prior_episodes": "1",
     "collect": "2",
     "meta_batch": "2",

@@ -30,7 +30,7 @@ from gmps.worlds.factory import make_world
 
 QUICK = GmpsLatentConfig(
     latent=2, episodes=6, hidden=(8,), advantage_hidden=4, pretrain_steps=10, outer_steps=5,
-    labels=10, capacity=500, visit_episodes=2, own_episodes=2,
+    labels=10, capacity=500, visit_episodes=2, own_episodes=2, practice_tasks=0,
 )  # fmt: skip
 
 
@@ -229,6 +229,29 @@ def test_without_an_expert_the_learner_practises_and_the_steps_are_its_own():
     method = replace(alone, config=replace(config, imitation_weight=0.0, practice=0.0))
     new, _ = method.update(state, gathered, jax.random.key(2))
     np.testing.assert_array_equal(ravel_pytree(new.params)[0], ravel_pytree(state.params)[0])
+
+
+def test_it_practises_where_nobody_demonstrated():
+    config = replace(QUICK, practice_tasks=4, practice_episodes=3)
+    alone, state = started(controller=False, config=config)
+    assert state.params.latents.mean.shape == (3, 2) and state.data.count.shape == (3,)
+    np.testing.assert_array_equal(alone.practised_tasks[:3], alone.tasks)
+    state, gathered = alone.gather(state, jax.random.key(1))
+    assert gathered.steps == {"meta": 20 * (7 * (6 + 3) + 3 * 3), "evaluation": 0}
+    assert gathered.batches.adapted.advantage.shape == (7, 3 * 20)
+    assert gathered.batches.own.advantage.shape == (3, 3 * 20)
+    # Imitation is of those alone that somebody demonstrated, the first ones.
+    imitating = replace(alone, config=replace(config, practice=0.0))
+    shown = gathered.batches._replace(
+        **jax.tree.map(lambda x: x[:3], gathered.batches._asdict())  # pyright: ignore
+    )
+    new, _ = imitating.update(state, gathered, jax.random.key(2))
+    same, _ = imitating.update(state, gathered._replace(batches=shown), jax.random.key(2))
+    for a, b in zip(jax.tree.leaves(new.params), jax.tree.leaves(same.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    # Somebody who answers knows all training tasks.
+    asking, state = started(config=config)
+    assert asking.practised_tasks is asking.tasks
 
 
 def test_practice_makes_better_where_demonstrations_are_poor():

@@ -123,7 +123,7 @@ class Learner(BaseSettings):
     """Settings with rules."""
 
     rate: float = setting(0.1, above=0)
-    tries: int = setting(3, at_least=1, added=True)
+    tries: int = setting(3, at_least=1, before=2)
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Checked(BaseSettings):
     learner: Learner = field(default_factory=Learner)
 
 
-def test_runs_stored_before_a_setting_existed_take_its_default():
-    assert decode_config(Checked, {"learner": {"rate": 0.2}}) == Checked(Learner(0.2))
+def test_runs_stored_before_a_setting_existed_keep_what_they_did():
+    assert decode_config(Checked, {"learner": {"rate": 0.2}}) == Checked(Learner(0.2, 2))
     with pytest.raises(ValueError, match=r"^The stored settings lack learner\.rate; "):
-        decode_config(Checked, {"learner": {"tries": 2}})
+        decode_config(Checked, {"learner": {"tries": 4}})
 
 
 def test_a_stored_value_that_breaks_its_rule_is_named():

@@ -44,7 +44,7 @@ class EvaluationConfig(Settings):
         None, at_least=2, because="the wrong-task control takes another task"
     )
     """Tasks of each split, evenly chosen; all by default."""
-    validation: bool = setting(False, added=True)
+    validation: bool = setting(False, before=False)
     """Judge on the validation tasks too, which settings are chosen by."""
     seed: int = seed_setting()
     """Seed of the evaluation's own randomness."""

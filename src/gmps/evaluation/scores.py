@@ -130,7 +130,7 @@ class TaskRow:
     #: By noise mode, after one step. None where the expert is not above the control.
     adaptation_score: dict[str, float | None]
     #: Independent adaptations that it was given; None where all were made that were allowed.
-    repeats: int | None = field(default=None, metadata={"added": True})
+    repeats: int | None = field(default=None, metadata={"before": None})
 
     def __getitem__(self, mode: Mode) -> dict[str, dict[str, float]]:
         return getattr(self, mode)
@@ -223,7 +223,7 @@ class Scores:
     expert_queries: float
     tasks: tuple[TaskRow, ...]
     #: On the validation tasks; None where these were not judged.
-    validation: SplitScores | None = field(default=None, metadata={"added": True})
+    validation: SplitScores | None = field(default=None, metadata={"before": None})
 
     def __getitem__(self, split: Split) -> SplitScores:
         return getattr(self, split)

@@ -56,13 +56,16 @@ class LatentSettings(Settings):
     capacity: int = setting(10_000, at_least=1)
     """Most labels of each task beyond the expert's own trajectories."""
 
-    imitation_weight: float = setting(1.0, at_least=0, added=True)
+    imitation_weight: float = setting(1.0, at_least=0, before=1.0)
     """Weight of imitation in the outer loss; 0: it makes the start, and practice alone goes on."""
     practice: float = setting(1.0, at_least=0)
     """Where nobody labels states: weight of what own episodes in the training tasks earn, beside
     imitation; 0: demonstrations alone. Has no effect on pictures."""
     practice_episodes: int = setting(10, at_least=2, because="returns are compared")
     """Episodes of each adapted policy in a round, and of each at its own latent, to practise on."""
+    practice_tasks: int = setting(10, at_least=0, before=0)
+    """Where nobody labels states: further tasks of the family to practise in, the farthest from
+    those that were demonstrated; 0: none."""
     practice_std: float = setting(0.1, above=0, at_most=100)
     """Standard deviation of the actions in place of `std` where the learner practises."""
 

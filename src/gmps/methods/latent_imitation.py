@@ -141,7 +141,9 @@ def outer_steps(
         # Pictures are encoded once, for all three losses.
         head, shown = params.net.head, encoded(params.net.encoder, labelled)
         inferred = infer(params.advantage, scale, explored, jax.random.fold_in(key, 2))
-        at = [latent_bc_loss(head, z, shown, config.imitation) for z in inferred]
+        # Tasks without labels come last.
+        n = shown.act.shape[0]
+        at = [latent_bc_loss(head, z[:n], shown, config.imitation) for z in inferred]
         z, adapted = inferred[0], sum(at[1:], at[0]) / len(at)
         own = own_loss(head, params.latents, shown, key, config)
         at_prior = replace(head, bias_transform=jnp.zeros(z.shape[1]))
@@ -150,9 +152,9 @@ def outer_steps(
         total = config.imitation_weight * (adapted + own + config.blind_weight * before)
         if explored.adapted is not None and explored.own is not None:
             keys = jax.random.split(jax.random.fold_in(key, 1))
-            n, latents = PRACTICE_STEPS, params.latents.mean
-            earned = practice_loss(head, z, explored.adapted, n, keys[0])
-            earned += practice_loss(head, latents, explored.own, n, keys[1])
+            steps, latents = PRACTICE_STEPS, params.latents.mean
+            earned = practice_loss(head, z, explored.adapted, steps, keys[0])
+            earned += practice_loss(head, latents, explored.own, steps, keys[1])
             parts["loss/practice"] = earned
             total += config.practice * earned
         return total, parts

@@ -5,6 +5,7 @@ by a transformer.
 """
 
 import abc
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.policy import Policy
-from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
+from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate, start_aggregate
 from gmps.errors import GmpsError
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns, policy_actor
@@ -32,6 +33,7 @@ from gmps.methods.latent_imitation import (
 from gmps.methods.normalisation import renormalised
 from gmps.methods.practice import practised
 from gmps.tasks.base import Augment, TaskFamily
+from gmps.tasks.lists import farthest_tasks
 
 C = TypeVar("C", bound=LatentSettings)
 
@@ -145,10 +147,10 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
 
     def gather(self, state: LatentState, key: Key[Array, ""]) -> tuple[LatentState, Gathered]:
         """Episodes with z from the prior, then at the adapted and at the own latents."""
-        config, n = self.config, task_count(self.tasks)
+        config, tasks = self.config, self.practised_tasks
         explore_key, adapted_key, own_key, label_key = jax.random.split(key, 4)
-        policies = stack(self.policy(state), n)
-        roll = self.world.rollout(self.actor(), policies, self.tasks, config.episodes, explore_key)
+        policies = stack(self.policy(state), task_count(tasks))
+        roll = self.world.rollout(self.actor(), policies, tasks, config.episodes, explore_key)
         before = roll.trajectories
         rewards = segment(before.reward, state.scale.mean.shape[0])
         state = state._replace(scale=state.scale.update(rewards, first=int(state.round) == 0))
@@ -156,8 +158,8 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         practises = self._practises
         visits = (config.visit_episodes, config.own_episodes)
         after_episodes, own_episodes = (config.practice_episodes,) * 2 if practises else visits
-        after = self._visit(state, adapted.latent.mean, after_episodes, adapted_key)
-        own = self._visit(state, state.params.latents.mean, own_episodes, own_key)
+        after = self._visit(state, adapted.latent.mean, tasks, after_episodes, adapted_key)
+        own = self._visit(state, state.params.latents.mean, self.tasks, own_episodes, own_key)
         if self.controller is not None:
             data = state.data
             first = jax.tree.map(lambda x: x[:, : config.visit_episodes], before)
@@ -182,11 +184,16 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         return state, Gathered(explored, metrics, steps)
 
     def _visit(
-        self, state: LatentState, z: Float[Array, "task z"], episodes: int, key: Key[Array, ""]
+        self,
+        state: LatentState,
+        z: Float[Array, "task z"],
+        tasks: Task,
+        episodes: int,
+        key: Key[Array, ""],
     ) -> Trajectories:
         actor = policy_actor(self.world.family)
         policies = jax.vmap(with_latent, (None, 0))(state.params.net, z)
-        return self.world.rollout(actor, policies, self.tasks, episodes, key).trajectories
+        return self.world.rollout(actor, policies, tasks, episodes, key).trajectories
 
     def learn(
         self, state: LatentState, batches: Explored, key: Key[Array, ""]
@@ -205,6 +212,16 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         )
         state = state._replace(params=params, opt_state=opt_state, round=state.round + 1)
         return state, metrics
+
+    @functools.cached_property
+    def practised_tasks(self) -> Task:
+        """The training tasks; where the learner practises, behind them others of the family, which
+        nobody demonstrated."""
+        n = self.config.practice_tasks
+        if not (self._practises and n):
+            return self.tasks
+        others = farthest_tasks(self.world.family, self.tasks, n)
+        return jax.tree.map(lambda *x: jnp.concatenate(x), self.tasks, others)
 
     @property
     def _segments(self) -> int:

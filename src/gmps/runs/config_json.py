@@ -130,9 +130,11 @@ def _decode_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
 def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
     kinds = typing.get_type_hints(cls, include_extras=True)
     fields = [f.name for f in dataclasses.fields(cls) if f.init]
-    # Of a field that came after runs had been stored, these take the default.
-    added = {f.name for f in dataclasses.fields(cls) if f.metadata.get("added")}
-    for missing in (f for f in fields if f not in values and f not in added):
+    # Of fields that came after runs had been stored: what these did.
+    before = {
+        f.name: f.metadata["before"] for f in dataclasses.fields(cls) if "before" in f.metadata
+    }
+    for missing in (f for f in fields if f not in values and f not in before):
         full = f"{name}.{missing}"[1:]
         raise Misfit(f"{full} is missing", f"The stored settings lack {full}")
     for unknown in (f for f in values if f not in fields):
@@ -140,7 +142,7 @@ def _decode_dataclass(cls: Any, values: dict[str, Any], name: str) -> Any:
     if issubclass(cls, Settings):
         kinds |= cls.kinds(values)
     stored = [f for f in fields if f in values]
-    return cls(**{f: _decode(kinds[f], values[f], f"{name}.{f}") for f in stored})
+    return cls(**before | {f: _decode(kinds[f], values[f], f"{name}.{f}") for f in stored})
 
 
 def _paired(origin: type, kinds: tuple[Any, ...], values: list[Any], name: str):

@@ -85,14 +85,55 @@ def draws_tasks(family: TaskFamily) -> bool:
     return True
 
 
+#: Seed of the random tasks that `farthest_tasks` chooses from, and how many these are for each.
+_FAR_SEED, _CANDIDATES = 22, 20
+
+
+def farthest_tasks(family: TaskFamily, tasks: Task, n: int) -> Task:
+    """Random tasks of the family, each the farthest from `tasks` and from those before it.
+
+    None of them is near a held-out or a validation task. Distances are those of the task parameter,
+    each of its numbers in deviations.
+
+    Args:
+        family: the family.
+        tasks: stacked tasks that there are already.
+        n: how many, at least 1; fewer where the family draws no other tasks.
+
+    Example:
+        >>> from gmps.tasks import make_family
+        >>> family = make_family("point-goal")
+        >>> farthest_tasks(family, family.tasks("train"), 5).shape
+        (5, 2)
+    """
+    drawn = family.tasks("train", _CANDIDATES * n, jax.random.key(_FAR_SEED))
+    points, taken = _contexts(family, drawn), _contexts(family, tasks)
+    judged = [_contexts(family, family.tasks("heldout"))]
+    if draws_tasks(family):
+        judged.append(_contexts(family, validation_tasks(family)))
+    listed = np.concatenate([_contexts(family, family.tasks("train")), judged[0]])
+    least = _APART * np.median(_nearest(listed, listed, own=True))
+    scale = np.concatenate(judged)
+    free = _nearest(points, scale) > least
+    distance = np.where(free, _nearest(points, taken, scale=listed), 0)
+    chosen = []
+    while len(chosen) < n and distance.max() > 0:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, _nearest(points, points[chosen[-1:]], scale=listed))
+    return tree_index(drawn, np.array(chosen, np.int64))
+
+
 def _contexts(family: TaskFamily, tasks: Task) -> np.ndarray:
     found = np.asarray(jax.vmap(family.context)(tasks), np.float64)
     return found.reshape(len(found), -1)
 
 
-def _nearest(points: np.ndarray, others: np.ndarray, own: bool = False) -> np.ndarray:
-    """The distance of each point to the nearest of the others, in their deviations."""
-    scale = np.maximum(others.std(0), 1e-9)
+def _nearest(
+    points: np.ndarray, others: np.ndarray, own: bool = False, scale: np.ndarray | None = None
+) -> np.ndarray:
+    """The distance of each point to the nearest of the others, in deviations of these or of the
+    points of `scale`."""
+    scale = np.maximum((others if scale is None else scale).std(0), 1e-9)
     distance = np.linalg.norm((points[:, None] - others[None]) / scale, axis=-1)
     if own:
         np.fill_diagonal(distance, np.inf)

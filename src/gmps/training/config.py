@@ -35,7 +35,7 @@ class TrainConfig(Settings):
     demos: str | None = None
     """Demonstrations: an .npz file or a Minari dataset. Without
     --expert nobody labels the states that the learner visits."""
-    demos_best: float = setting(1.0, above=0, at_most=1, added=True)
+    demos_best: float = setting(1.0, above=0, at_most=1, before=1.0)
     """With demonstrations of unequal skill: learn from this share of each task's episodes, those
     of highest return."""
     expert: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class TrainConfig(Settings):
     """Checkpoints kept beside the best one."""
     threads: int | None = setting(None, at_least=1)
     """Threads of the simulation; by default all that this process may use."""
-    environments: int | None = setting(None, at_least=1, added=True)
+    environments: int | None = setting(None, at_least=1, before=None)
     """Of a family of Gymnasium environments, at most how many there are at once; by default 64, and
     never more than episodes. 1 for a robot. Results do not depend on it."""
     on: Executor = "here"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gmps.core.types import task_count
 from gmps.evaluation.evaluate import AT_ONCE
 from gmps.evaluation.repeats import EvaluationConfig
+from gmps.methods.gmps_latent_settings import LatentSettings
 from gmps.methods.registry import option_prefix
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
@@ -58,6 +59,10 @@ def _costs(config: TrainConfig, family: TaskFamily) -> Iterator[Cost]:
         count = getattr(settings, name, None)
         if isinstance(count, int):
             yield Cost(f"--{prefix}.{name.replace('_', '-')} {count}", count * one)
+    if isinstance(settings, LatentSettings):
+        others, each = settings.practice_tasks, max(settings.episodes, settings.practice_episodes)
+        size = float(others) * each * episode_bytes(family)
+        yield Cost(f"--{prefix}.practice-tasks {others}", size)
     hidden = getattr(settings, "hidden", None)
     if isinstance(hidden, tuple):
         words = " ".join(map(str, hidden))

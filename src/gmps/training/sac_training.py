@@ -66,7 +66,7 @@ class ExpertConfig(Settings):
     relabel: int = setting(1, at_least=0)
     """Contextual: store each episode also with the rewards and the parameter of this many other
     tasks. Only where no task changes how the world moves."""
-    demos: str | None = setting(None, added=True)
+    demos: str | None = setting(None, before=None)
     """Contextual: demonstrations (an .npz file or a Minari dataset) that fill half of each batch,
     with the family's rewards where the file has none."""
     capacity: int = setting(3000, at_least=1)
