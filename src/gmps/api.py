@@ -96,7 +96,12 @@ class Loaded:
         return self._run.metrics()
 
     def adapt(
-        self, task: Sequence[float], episodes: int = 20, steps: int = 1, seed: int = 0
+        self,
+        task: Sequence[float],
+        episodes: int = 20,
+        steps: int = 1,
+        seed: int = 0,
+        outside: bool = False,
     ) -> Policy:
         """The policy after adaptation to one task, from its own episodes there.
 
@@ -105,16 +110,17 @@ class Loaded:
             episodes: episodes for each step.
             steps: adaptation steps.
             seed: of the episodes.
+            outside: whether a task far outside of the family's own ones is meant.
 
         Raises:
-            GmpsError: this is no run, the task is none of the family's, or the method cannot adapt
-                from so few episodes.
+            GmpsError: this is no run, the task is none of the family's or far outside, or the
+                method cannot adapt from so few episodes.
         """
         for name, value in (("episodes", episodes), ("steps", steps)):
             if value < 1:
                 raise GmpsError(f"{name} is {value}; it must be at least 1.")
         experiment, state = self._trained
-        tasks = task_of(self.family, task)
+        tasks = task_of(self.family, task, outside=outside)
         found = adaptation(
             experiment.world,
             experiment.method,
@@ -261,7 +267,12 @@ def evaluate(run: str | Path, *, checkpoint: Checkpoint = "best", **changes: Any
 
 
 def adapt(
-    run: str | Path, task: Sequence[float], episodes: int = 20, steps: int = 1, seed: int = 0
+    run: str | Path,
+    task: Sequence[float],
+    episodes: int = 20,
+    steps: int = 1,
+    seed: int = 0,
+    outside: bool = False,
 ) -> Policy:
     """The policy of a run after adaptation to one task; see `Loaded.adapt`."""
-    return load(run).adapt(task, episodes, steps, seed)
+    return load(run).adapt(task, episodes, steps, seed, outside)

@@ -176,3 +176,30 @@ def test_a_dry_run_prints_one_command_a_line(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert [line.startswith("gmps train point-goal ") for line in lines] == [True] * 4 + [False]
     assert lines[0].endswith("--gmps.std 0.2")
+
+
+# -- What a command calls otherwise ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "end"),
+    [
+        (["train", "point-goal", "--out", "a"], "it is called --run there."),
+        (["train", "point-goal", "--epochs=3"], "it is called --rounds there."),
+        (["expert", "train", "point-goal", "--output_dir", "a"], "it is called --run there."),
+        (["sweep", "point-goal", "--out", "a"], "it is called --runs there."),
+        (["explore", "a", "--env", "b.py:c", "--out", "d"], "it is called --folder there."),
+        (["demo", "--out", "a"], "it is called --run there."),
+        (["adapt", "a", "--goal", "1", "2"], "it is called --task there."),
+        (["report", "a", "-o", "b"], "it is called --out there."),
+        (["view", "a", "--out", "b"], "it is called --export or --film there."),
+        (["diagnose", "a", "--out", "b"], "it writes into the folder of the run."),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_another_name_of_an_option_is_told_apart(capsys, words, end):
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gmps: `gmps ") and "has no option -" in said
+    assert said.strip().endswith(end)
+    assert "--gmps-latent" not in said

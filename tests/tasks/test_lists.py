@@ -1,12 +1,17 @@
-"""Validation tasks: a third list, apart from those trained on and held out."""
+"""Validation tasks: a third list, apart from those trained on and held out; a user's task."""
+
+import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gmps.core.types import task_count
+from gmps.errors import GmpsError
 from gmps.tasks import family_names, make_family
-from gmps.tasks.lists import draws_tasks, farthest_tasks, validation_tasks
+from gmps.tasks.lists import draws_tasks, farthest_tasks, task_of, validation_tasks
+from gmps.tasks.point_goal import PointGoal
 from probe_families import SignBandit
 
 #: These have two tasks in all.
@@ -56,3 +61,52 @@ def test_a_family_that_draws_none_but_listed_tasks():
     assert not draws_tasks(SignBandit())
     with pytest.raises(ValueError, match="draws no tasks but its listed ones"):
         validation_tasks(SignBandit())
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_no_task_of_a_family_is_outside_of_it(name):
+    """Neither listed nor random ones: those lie up to a tenth beside the lists."""
+    family = make_family(name)
+    drawn = family.tasks("train", 20, jax.random.key(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for tasks in (family.tasks("train"), family.tasks("heldout"), drawn):
+            for numbers in np.asarray(tasks):
+                np.testing.assert_array_equal(task_of(family, numbers.tolist()), [numbers])
+
+
+def test_a_task_a_little_outside_is_warned_of_and_one_far_outside_refused():
+    """Goals of point-goal have x from -1 to 1, y from 0 to 0.998 m; half of that is 1 and 0.5."""
+    family = make_family("point-goal")
+    where = "outside of the tasks of point-goal, where it is"
+    with pytest.warns(UserWarning) as warned:
+        task_of(family, (1.9, 1.0))
+    assert [str(x.message) for x in warned] == [
+        f"The task has 1.9 as number 1, {where} -1 to 1: nothing was learned there."
+    ]
+    for far, number, ranges in (
+        ((2.1, 0.0), "2.1 as number 1", "-1 to 1"),
+        ((0.0, -0.6), "-0.6 as number 2", "0 to 0.998"),
+        ((5.0, 5.0), "5 as number 2", "0 to 0.998"),
+    ):
+        with pytest.raises(GmpsError) as refused:
+            task_of(family, far, "--task", insist="--outside")
+        assert str(refused.value) == (
+            f"--task has {number}, far {where} {ranges}: nothing was learned there, and it may be "
+            "out of reach. Choose a nearer one, or insist by --outside."
+        )
+    with pytest.warns(UserWarning, match="^The task has 5 as number 2, outside of"):
+        np.testing.assert_array_equal(task_of(family, (5, 5), outside=True), [[5, 5]])
+
+
+def test_a_task_that_is_no_vector_is_made_of_its_numbers():
+    class Pairs(PointGoal):
+        def tasks(self, split, n=None, key=None):
+            goals = super().tasks(split, n, key)
+            return {"goal": goals, "kind": jnp.arange(len(goals), dtype=jnp.int32)}
+
+    task = task_of(Pairs(), (0.5, 0.25, 3))
+    np.testing.assert_array_equal(task["goal"], [[0.5, 0.25]])
+    assert task["kind"].dtype == jnp.int32 and task["kind"].tolist() == [3]
+    with pytest.raises(GmpsError, match="has 2 numbers, but a task of point-goal has 3; `gmps ta"):
+        task_of(Pairs(), (0.5, 0.25))

@@ -38,6 +38,8 @@ class Adapt(Settings):
 
     task: Annotated[tuple[float, ...], tyro.conf.arg(metavar="NUMBER")] = ()
     """The task parameter, as `gmps tasks` explains it. Only the simulator's reward uses it."""
+    outside: bool = False
+    """Take a task far outside of the family's own ones, too."""
     out: str | None = None
     """File for the adapted policy, by default RUN/adapted-TASK.safetensors. Never overwritten."""
     episodes: int | str = setting(20, at_least=1)
@@ -81,12 +83,14 @@ def run(argv: Sequence[str]) -> int:
     experiment = load_experiment(run, config, family=command.family)
     state, metadata = restore(run, config, experiment, command.checkpoint)
     world, method = experiment.world, experiment.method
-    tasks = task_of(world.family, command.task, "--task")
+    tasks = task_of(
+        world.family, command.task, "--task", outside=command.outside, insist="--outside"
+    )
     start = method.policy(state)
     start.export()  # what cannot be written is not worth simulating
     policies = stack(start, 1)
     *keys, last_key = jax.random.split(jax.random.key(command.seed), command.steps + 1)
-    console.print(f"{config.family}, {world.family.describe(tasks[0])}")
+    console.print(f"{config.family}, {world.family.describe(tree_index(tasks, 0))}")
     found = adaptation(world, method, state, policies, tasks, episodes=command.episodes, keys=keys)
     for j, step in enumerate(found):
         console.print(f"  return after {j} steps: {float(step.data.returns.mean()):8.1f}")

@@ -1,6 +1,7 @@
 """The `gmps` command."""
 
 import difflib
+import functools
 import importlib
 import os
 import sys
@@ -141,13 +142,19 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, default: T | None = Non
     Ends the process with status 2 on an unknown or malformed option, after naming it.
 
     Raises:
-        GmpsError: an option's value breaks its rule.
+        GmpsError: an option's value breaks its rule, or an option is called otherwise here.
     """
     import tyro  # noqa: PLC0415 - of the extra `train`
 
+    from gmps.commands.meant import refuse_other_names  # noqa: PLC0415 - it takes tyro
+
     options: Any = {} if default is None else {"default": default}
     with checks_wait():
-        command = tyro.cli(kind, args=list(argv), prog=f"gmps {prog}", **options)
+        read = functools.partial(tyro.cli, kind, args=list(argv), prog=f"gmps {prog}", **options)
+        command, unknown = read(return_unknown_args=True)
+        if unknown:
+            refuse_other_names(unknown, prog, kind)
+            command = read()  # says what is unknown, and ends
     check_options(command)
     return command
 

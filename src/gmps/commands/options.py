@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import tyro
 
 from gmps.commands.cli import check_options
+from gmps.commands.meant import refuse_other_names
 from gmps.errors import GmpsError
 from gmps.methods.registry import method_names, option_prefix
 from gmps.presets import Preset
@@ -69,7 +70,8 @@ def second_stage(
         page: fields of the command and of `config` that the first page of help shows.
 
     Raises:
-        GmpsError: an option belongs to another method, or its value breaks its rule.
+        GmpsError: an option belongs to another method or is called otherwise here, or its value
+            breaks its rule.
         SystemExit: an option is unknown or malformed, which was said; or help was shown.
     """
     config: Any = default.config  # pyright: ignore[reportAttributeAccessIssue]
@@ -92,6 +94,7 @@ def second_stage(
         if unknown:
             if isinstance(config, TrainConfig):
                 _refuse_others(unknown, config.method)
+            refuse_other_names(unknown, prog, type(default), type(config))
             found = read()  # says what is unknown, and ends
         command = _like(type(default), found, config=_like(type(config), found.config))
     check_options(command)

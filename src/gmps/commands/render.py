@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from gmps.commands.cli import console, leading, parse
+from gmps.core.types import tree_index
 from gmps.rendering.files import require_writable, write_frames
 from gmps.runs.run import Run
 from gmps.settings import Settings, seed_setting, setting
@@ -30,6 +31,8 @@ class Render(Settings):
 
     task: Annotated[tuple[float, ...], tyro.conf.arg(metavar="NUMBER")]
     """The task parameter, as `gmps tasks` explains it. Only the simulator's reward uses it."""
+    outside: bool = False
+    """Take a task far outside of the family's own ones, too."""
     out: str | None = None
     """File to write: .gif, .mp4 (takes imageio-ffmpeg), or .png for the last frame. By default
     RUN/render-TASK.gif. Never overwritten."""
@@ -70,8 +73,8 @@ def run(argv: Sequence[str]) -> int:
     family = experiment.world.family
     if isinstance(family, MujocoFamily):
         choose_gl()  # what cannot be drawn is not worth simulating
-    tasks = task_of(family, command.task, "--task")
-    console.print(f"{config.family}, {family.describe(tasks[0])}")
+    tasks = task_of(family, command.task, "--task", outside=command.outside, insist="--outside")
+    console.print(f"{config.family}, {family.describe(tree_index(tasks, 0))}")
     shown = before_and_after(
         experiment,
         state,

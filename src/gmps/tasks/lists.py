@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
-from gmps.core.types import Task, evenly, task_count, tree_index
+from gmps.core.types import Task, evenly, stack, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 
@@ -140,43 +142,72 @@ def _nearest(
     return distance.min(1)
 
 
-def task_of(family: TaskFamily, numbers: Sequence[float], called: str = "The task") -> Task:
+#: By how much of the width of the family's lists a task may lie beside them before that is said:
+#: random tasks of the same region do too. From the second on it is refused.
+_BESIDE, _FAR = 0.1, 0.5
+
+
+def task_of(
+    family: TaskFamily,
+    numbers: Sequence[float],
+    called: str = "The task",
+    *,
+    outside: bool = False,
+    insist: str = "outside=True",
+) -> Task:
     """One task, stacked, from the numbers that a user writes; `called` by errors.
 
+    Args:
+        family: the family.
+        numbers: those of its task, leaf by leaf as `gmps tasks` shows them.
+        called: what the user calls them.
+        outside: whether a task far outside of the family's own is meant.
+        insist: how the user says so.
+
     Raises:
-        GmpsError: there are too many or too few, or one is not finite.
+        GmpsError: there are too many or too few, one is not finite, or one lies further outside of
+            the family's lists than half of their width and `outside` is False.
 
     Warns:
-        UserWarning: it lies far outside of the family's own tasks.
+        UserWarning: one lies outside of the family's lists by more than a tenth of their width.
+
+    Example:
+        >>> from gmps.tasks import make_family
+        >>> task_of(make_family("point-goal"), (0.0, 1.0)).shape
+        (1, 2)
     """
-    size = family.spec.context_size
+    lists = [family.tasks(split) for split in ("train", "heldout")]
+    listed = np.concatenate([_numbers(tasks) for tasks in lists])
+    size = listed.shape[1]
     if len(numbers) != size:
         raise GmpsError(
             f"{called} has {len(numbers)} numbers, but a task of {family.name} has {size}; "
             "`gmps tasks` explains them."
         )
     if not np.isfinite(numbers).all():
+        words = " ".join(f"{x:g}" for x in numbers)
+        raise GmpsError(f"{called} is {words}; every number must be finite.")
+    low, high = listed.min(0), listed.max(0)
+    width = high - low
+    # A number that is the same in all listed tasks has the scale of the others.
+    scale = np.where(width > 0, width, width.max() or 1.0)
+    excess = np.maximum(low - numbers, numbers - high) / scale
+    i = int(excess.argmax())
+    what = f"{called} has {numbers[i]:g} as number {i + 1}"
+    where = f"outside of the tasks of {family.name}, where it is {low[i]:.3g} to {high[i]:.3g}"
+    if excess[i] > _FAR and not outside:
         raise GmpsError(
-            f"{called} is {' '.join(f'{x:g}' for x in numbers)}; every number must be finite."
+            f"{what}, far {where}: nothing was learned there, and it may be out of reach. Choose "
+            f"a nearer one, or insist by {insist}."
         )
-    task = jnp.asarray([numbers], jnp.float32)
-    _warn_of_strange(family, task, called)
-    return task
+    if excess[i] > _BESIDE:
+        warnings.warn(f"{what}, {where}: nothing was learned there.", stacklevel=2)
+    _, unravel = ravel_pytree(tree_index(lists[0], 0))
+    return stack(unravel(jnp.asarray(numbers, jnp.float32)), 1)
 
 
-def _warn_of_strange(family: TaskFamily, task: Task, called: str) -> None:
-    """Warn where a task is outside of the family's lists by more than half of their width."""
-    listed = [jax.vmap(family.context)(family.tasks(split)) for split in ("train", "heldout")]
-    contexts = np.concatenate([np.asarray(x) for x in listed])
-    low, high = contexts.min(0), contexts.max(0)
-    own = np.asarray(jax.vmap(family.context)(task))[0]
-    margin = (high - low) / 2
-    for x, least, most in zip(own, low - margin, high + margin, strict=True):
-        if not least <= x <= most:
-            words = ", ".join(f"{a:.3g} to {b:.3g}" for a, b in zip(low, high, strict=True))
-            warnings.warn(
-                f"{called} has {x:.6g}, far outside of the tasks of {family.name} ({words}); "
-                "nothing was learned there, and it may be out of reach.",
-                stacklevel=4,
-            )
-            return
+def _numbers(tasks: Task) -> Float[np.ndarray, "task d"]:
+    """The numbers of stacked tasks, leaf by leaf."""
+    count = task_count(tasks)
+    leaves = [np.asarray(x, np.float64).reshape(count, -1) for x in jax.tree.leaves(tasks)]
+    return np.concatenate(leaves, 1)
