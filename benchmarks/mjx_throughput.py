@@ -26,7 +26,8 @@ from sampling import environment
 from gmps.core.policy import PolicyActor, init_policy
 from gmps.sim.episodes import draw_noise, draw_starts, state_sizes, unpack
 from gmps.tasks import make_family
-from gmps.tasks.base import Sim, TaskFamily
+from gmps.tasks.base import TaskFamily
+from gmps.tasks.choices import Sim
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
 

@@ -22,7 +22,7 @@ import tyro
 from matplotlib.figure import Figure
 from reports import write_report
 
-from gmps.commands.expert import train_in
+from gmps.commands.expert_training import train_in
 from gmps.core.types import Task
 from gmps.cores import usable_cores
 from gmps.experts.score import score_expert, summary

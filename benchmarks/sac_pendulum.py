@@ -17,12 +17,13 @@ import gymnasium
 import jax.numpy as jnp
 from reports import write_report
 
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
 from gmps.tasks.base import Spec
 from gmps.tasks.gymnasium_family import GymnasiumFamily
-from gmps.training.sac_training import ExpertConfig, ExpertTraining, train_expert
+from gmps.training.sac_settings import ExpertConfig
+from gmps.training.sac_training import ExpertTraining, train_expert
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 ROUNDS, EPISODES = 100, 20

@@ -26,7 +26,8 @@ from reports import write_report
 
 from gmps.core.types import Trajectories
 from gmps.experts.replay import add, start_replay
-from gmps.experts.sac import SacConfig, init_sac, update
+from gmps.experts.sac import init_sac, update
+from gmps.experts.sac_settings import SacConfig
 from gmps.runs.versions import collect_versions
 
 OBS, ACT, HORIZON, EPISODES = 40, 8, 200, 250

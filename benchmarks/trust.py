@@ -28,7 +28,7 @@ from gmps.core.types import Trajectories, stack, task_count
 from gmps.deploy import RecordedEpisode
 from gmps.runs.run import Run
 from gmps.runs.versions import collect_versions
-from gmps.tasks.base import Split
+from gmps.tasks.choices import Split
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import load_experiment
 from gmps.training.export import export

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from gmps.core.adapt import StepSizeKind, StepSizes, init_step_sizes
+from gmps.core.adapt import StepSizes, init_step_sizes
+from gmps.core.choices import Activation, StepSizeKind
 from gmps.core.losses import InnerBatch
-from gmps.core.nets import Activation, GaussianPolicy
+from gmps.core.nets import GaussianPolicy
 from gmps.core.types import Demonstrations
 
 OBS, ACT, BIAS = 3, 2, 2

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmps.core.types import Task
-from gmps.tasks.base import Spec, Split, Transition
+from gmps.tasks.base import Spec, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.point_goal import STEP, PointGoal
 
 

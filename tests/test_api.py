@@ -14,7 +14,7 @@ import pytest
 
 import gmps
 from gmps.commands.cli import main
-from gmps.evaluation.repeats import EvaluationConfig
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.plain_settings import PlainConfig
 from gmps.training.train import Round

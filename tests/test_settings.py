@@ -30,13 +30,13 @@ from gmps.commands import (
     view,
 )
 from gmps.commands.cli import COMMANDS
-from gmps.core.trust_region import TrustRegionConfig
+from gmps.core.trust_region_settings import TrustRegionConfig
 from gmps.errors import GmpsError
-from gmps.evaluation.diagnose import DiagnoseConfig
-from gmps.evaluation.repeats import EvaluationConfig
-from gmps.experts.sac import SacConfig
-from gmps.experts.score import ExpertThreshold
-from gmps.metaworld.harness import HarnessConfig
+from gmps.evaluation.diagnose_settings import DiagnoseConfig
+from gmps.evaluation.settings import EvaluationConfig
+from gmps.experts.sac_settings import SacConfig
+from gmps.experts.score_settings import ExpertThreshold
+from gmps.metaworld.harness_settings import HarnessConfig
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.in_context_settings import InContextConfig
@@ -44,15 +44,14 @@ from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.multitask_settings import MultitaskConfig
-from gmps.methods.outer import PpoConfig
+from gmps.methods.outer_settings import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.plain_settings import PlainConfig
 from gmps.methods.rl2_settings import Rl2Config
 from gmps.presets import preset
 from gmps.settings import SettingError, Settings, check, checks_wait, setting
-from gmps.theory.certificate import CertifyConfig
-from gmps.theory.sample import SamplingConfig
-from gmps.training.sac_training import ExpertConfig
+from gmps.theory.settings import CertifyConfig, SamplingConfig
+from gmps.training.sac_settings import ExpertConfig
 
 EXAMPLES: list[Settings] = [
     *(TrustRegionConfig(), DiagnoseConfig(), EvaluationConfig(), SacConfig(), ExpertThreshold()),

@@ -23,7 +23,8 @@ from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.lists import task_of
 from gmps.tracking.film import write_film
-from gmps.tracking.follow import Tracker, follow, require_trackers
+from gmps.tracking.follow import follow
+from gmps.tracking.kinds import Tracker, require_trackers
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import (
     OWN_EXPERT,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gmps.commands import doctor, session
+from gmps.commands import examining, session
 from gmps.commands.cli import COMMANDS, main
 from gmps.rendering.files import CAPTION, GAP
 from gmps.runs.policy_file import load_policy
@@ -261,10 +261,10 @@ def test_the_papers_recipe_runs(tmp_path: Path):
 def test_doctor_names_the_package_where_opengl_is_missing(monkeypatch):
     failed = subprocess.CompletedProcess([], 1, "", "no")
     monkeypatch.setattr(gl.subprocess, "run", lambda *_, **__: failed)
-    monkeypatch.setattr(doctor, "choose_gl", gl.choose_gl.__wrapped__)
+    monkeypatch.setattr(examining, "choose_gl", gl.choose_gl.__wrapped__)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    assert doctor._rendering() == (
+    assert examining._rendering() == (
         "rendering",
         True,
         "no 3-D pictures, which reports do not need: MuJoCo cannot draw with EGL or OSMesa on "

@@ -6,15 +6,15 @@ import sys
 import jax
 import pytest
 
-from gmps.commands import doctor
+from gmps.commands import examining
 from gmps.commands.cli import main
-from gmps.commands.doctor import Check
+from gmps.commands.examining import Check
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No simulation, which another test runs."""
-    monkeypatch.setattr(doctor, "_simulation", lambda: Check("simulation", True, "not run"))
+    monkeypatch.setattr(examining, "_simulation", lambda: Check("simulation", True, "not run"))
 
 
 def test_json_holds_what_a_maintainer_asks_for(monkeypatch, capsys, tmp_path):
@@ -39,7 +39,7 @@ def test_json_holds_what_a_maintainer_asks_for(monkeypatch, capsys, tmp_path):
 
 
 def test_a_pair_that_does_not_go_together_is_a_warning_line(monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "conflicts", lambda: ["jax [1] and jaxlib [2] do not fit."])
+    monkeypatch.setattr(examining, "conflicts", lambda: ["jax [1] and jaxlib [2] do not fit."])
     assert main(["doctor"]) == 0
     assert "WARNING jax [1] and jaxlib [2] do not fit." in capsys.readouterr().out
 
@@ -48,7 +48,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(monkeypatch, capsy
     def _devices() -> Check:
         raise RuntimeError("no backend [cuda]")
 
-    monkeypatch.setattr(doctor, "_devices", _devices)
+    monkeypatch.setattr(examining, "_devices", _devices)
     assert main(["doctor"]) == 1
     lines = " ".join(capsys.readouterr().out.split())
     assert "MISSING devices failed: RuntimeError: no backend [cuda]" in lines

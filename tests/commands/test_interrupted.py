@@ -13,7 +13,7 @@ COMMAND = """
 import os, signal, sys, threading, types
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import jax, jax.numpy as jnp
-from gmps.commands import cli
+from gmps.commands import cli, doctor
 
 def slow(x):
     for i in range(600):
@@ -27,7 +27,7 @@ def run(argv):
     program.compile()
     print("compiled")
 
-cli._command = lambda name: run
+doctor.run = run
 sys.argv = ["gmps", "doctor"]
 raise SystemExit(cli.script())
 """

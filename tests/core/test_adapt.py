@@ -17,14 +17,8 @@ from core_problems import (
     random_step_sizes,
     spoil_batch,
 )
-from gmps.core.adapt import (
-    StepSizeKind,
-    adapt,
-    gradient_step,
-    init_step_sizes,
-    inner_batch,
-    reweight,
-)
+from gmps.core.adapt import adapt, gradient_step, init_step_sizes, inner_batch, reweight
+from gmps.core.choices import StepSizeKind
 from gmps.core.losses import InnerBatch, log_probs, policy_gradient_loss
 from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.returns import advantages

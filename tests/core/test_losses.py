@@ -20,8 +20,8 @@ from core_problems import (
     spoil_batch,
     without_constants,
 )
+from gmps.core.choices import Imitation
 from gmps.core.losses import (
-    Imitation,
     InnerBatch,
     action_cost,
     alive_mean,

@@ -20,8 +20,10 @@ from gmps.core.surrogates import (
     ratio_loss,
     ratios,
 )
-from gmps.core.trust_region import TrustRegionConfig, conjugate_gradient, natural_step
-from gmps.methods.outer import PpoConfig, ppo_steps, start_optimiser, trpo_step
+from gmps.core.trust_region import conjugate_gradient, natural_step
+from gmps.core.trust_region_settings import TrustRegionConfig
+from gmps.methods.outer import ppo_steps, start_optimiser, trpo_step
+from gmps.methods.outer_settings import PpoConfig
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -10,7 +10,6 @@ import pytest
 from gmps.commands.cli import main
 from gmps.evaluation.diagnose import (
     MAX_D_PRIME,
-    DiagnoseConfig,
     Diagnosis,
     Row,
     Told,
@@ -18,6 +17,7 @@ from gmps.evaluation.diagnose import (
     read_diagnosis,
     signal,
 )
+from gmps.evaluation.diagnose_settings import DiagnoseConfig
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.presets import preset

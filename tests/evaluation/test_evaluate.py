@@ -10,7 +10,8 @@ import pytest
 from gmps.core.policy import init_policy
 from gmps.evaluation import evaluate, repeats
 from gmps.evaluation.evaluate import Evaluator, Levels, SplitResult
-from gmps.evaluation.repeats import EvaluationConfig, Measured, Repeats
+from gmps.evaluation.repeats import Measured, Repeats
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.evaluation.summaries import summarise
 from gmps.methods.base import policy_actor
 from gmps.tasks import make_family

@@ -10,7 +10,8 @@ import pytest
 from gmps.core.types import Trajectories
 from gmps.experts import sac
 from gmps.experts.replay import add, start_replay
-from gmps.experts.sac import Moments, SacConfig, actor_net, init_sac, observe_inputs, squash, update
+from gmps.experts.sac import Moments, actor_net, init_sac, observe_inputs, squash, update
+from gmps.experts.sac_settings import SacConfig
 
 #: No entropy in the values, so that they are plain discounted returns.
 PLAIN = SacConfig(

@@ -10,7 +10,8 @@ import pytest
 
 from gmps.errors import UserCodeError
 from gmps.experts.base import Expert, ExpertActor, label, reporting_faults
-from gmps.experts.score import ExpertThreshold, complaints, score_expert
+from gmps.experts.score import complaints, score_expert
+from gmps.experts.score_settings import ExpertThreshold
 from gmps.experts.user import from_function, load_function
 from gmps.tasks import make_family
 from gmps.training.expert_sources import find_expert

@@ -12,7 +12,8 @@ from test_metaworld import FEW, family, short_lists  # noqa: F401 - a fixture
 from gmps.core.actors import Actor
 from gmps.core.policy import PolicyActor, init_policy
 from gmps.metaworld.family import MetaWorld
-from gmps.metaworld.harness import HarnessAgent, HarnessConfig, run_harness
+from gmps.metaworld.harness import HarnessAgent, run_harness
+from gmps.metaworld.harness_settings import HarnessConfig
 from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior
 
 # Not the folder of these tests, which is found under that name.

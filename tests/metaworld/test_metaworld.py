@@ -9,11 +9,13 @@ import pytest
 
 from gmps.core.policy import PolicyActor, init_policy
 from gmps.core.types import Shared
-from gmps.experts.score import ExpertScore, ExpertThreshold, exclusions, meets, only
+from gmps.experts.score import ExpertScore, exclusions, meets, only
+from gmps.experts.score_settings import ExpertThreshold
 from gmps.metaworld.environments import AnyKind, environments, official_task
 from gmps.metaworld.experts import scripted_actions
 from gmps.metaworld.family import MetaWorld
-from gmps.metaworld.harness import HarnessConfig, run_harness
+from gmps.metaworld.harness import run_harness
+from gmps.metaworld.harness_settings import HarnessConfig
 from gmps.tasks import make_family
 from gmps.tasks.check import check_functions
 from gmps.training.expert_sources import find_expert

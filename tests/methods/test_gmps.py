@@ -9,7 +9,7 @@ import pytest
 from gmps.core.losses import InnerBatch
 from gmps.core.types import Demonstrations
 from gmps.evaluation.evaluate import Evaluator
-from gmps.evaluation.repeats import EvaluationConfig
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.experts.base import ExpertActor
 from gmps.methods import gmps
 from gmps.methods.gmps import Gmps, GmpsState

@@ -18,7 +18,7 @@ from gmps.core.encoders import Identity
 from gmps.core.losses import InnerBatch, log_probs
 from gmps.core.policy import Policy
 from gmps.core.surrogates import ratio_loss
-from gmps.core.trust_region import TrustRegionConfig
+from gmps.core.trust_region_settings import TrustRegionConfig
 from gmps.core.types import Demonstrations, stack
 from gmps.methods.latent import (
     Latent,

@@ -24,11 +24,12 @@ from gmps.core.losses import InnerBatch, policy_gradient_loss
 from gmps.core.meta_gradient import MetaParams
 from gmps.core.nets import GaussianPolicy, init_head, subset_mask
 from gmps.core.surrogates import action_distributions, mean_kl, ratio_loss
-from gmps.core.trust_region import TrustRegionConfig
+from gmps.core.trust_region_settings import TrustRegionConfig
 from gmps.core.types import Demonstrations
 from gmps.methods.maml import Maml, adapted, learned
 from gmps.methods.maml_settings import MamlConfig
-from gmps.methods.outer import PpoConfig, trpo_step
+from gmps.methods.outer import trpo_step
+from gmps.methods.outer_settings import PpoConfig
 from gmps.worlds.factory import make_world
 from probe_families import SignBandit
 

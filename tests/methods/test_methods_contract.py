@@ -16,9 +16,9 @@ from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, stack
 from gmps.errors import GmpsError
 from gmps.evaluation.evaluate import Evaluator
-from gmps.evaluation.repeats import EvaluationConfig
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.experts.base import ExpertActor, label
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.methods.adaptation import adaptation, explore, part_of_the_way
 from gmps.methods.base import Method
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
@@ -28,7 +28,7 @@ from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.multitask_settings import MultitaskConfig
-from gmps.methods.outer import PpoConfig
+from gmps.methods.outer_settings import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.registry import METHODS, make_method, method_class, settings_class
 from gmps.methods.rl2_settings import Rl2Config

@@ -10,7 +10,7 @@ import pytest
 
 from gmps.core.types import Demonstrations, Trajectories, stack
 from gmps.experts.replay import Batch
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.methods.latent import Latent, prior
 from gmps.methods.pearl import Pearl
 from gmps.methods.pearl_learner import (

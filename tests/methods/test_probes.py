@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmps.core.trust_region import TrustRegionConfig
+from gmps.core.trust_region_settings import TrustRegionConfig
 from gmps.core.types import stack
 from gmps.experts.base import ExpertActor, label
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.methods.adaptation import explore
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.gmps_settings import GmpsConfig
@@ -19,7 +19,7 @@ from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.multitask_bc_settings import MultitaskBcConfig
 from gmps.methods.multitask_settings import MultitaskConfig
-from gmps.methods.outer import PpoConfig
+from gmps.methods.outer_settings import PpoConfig
 from gmps.methods.pearl_settings import PearlConfig
 from gmps.methods.registry import METHODS, make_method
 from gmps.methods.rl2_settings import Rl2Config

@@ -44,16 +44,43 @@ def test_a_command_that_needs_more_says_so_in_one_sentence(words):
     found = bare(f"from gmps.commands.cli import main; raise SystemExit(main({words!r}))")
     assert found.returncode == 2
     assert found.stderr == (
-        f"gmps: `gmps {words[0]}` needs the package mujoco, which is not installed: "
+        f"gmps: `gmps {words[0]}` needs the package tyro, which is not installed: "
         'pip install "gmps[train]".\n'
     )
 
 
 def test_a_package_of_a_command_is_named():
-    code = "import types; HIDDEN.remove('mujoco'); sys.modules['mujoco'] = types.ModuleType('m')\n"
+    code = "HIDDEN.remove('tyro')\n"
     found = bare(code + "from gmps.commands.cli import main; raise SystemExit(main(['tasks']))")
     assert found.returncode == 2
     assert found.stderr.endswith('which is not installed: pip install "gmps[train]".\n')
+
+
+#: Commands with what they need before their options.
+FIRST = (
+    *("adapt", "certify", "demo", "diagnose", "doctor", "eval", "explore", "export", "pull"),
+    *("push", "render", "report", "resume", "tasks", "view", "demos import", "demos record"),
+    *("expert train point-goal", "expert eval point-goal", "sweep point-goal", "train point-goal"),
+    *("train ml1-reach-v3", "train own.py:Family"),
+)
+
+
+def test_neither_help_nor_a_refusal_waits_for_jax():
+    code = """
+HIDDEN.difference_update({"tyro", "yaml", "rich", "jaxtyping", "gymnasium"})
+from gmps.commands.cli import main
+for words in %r:
+    for option in ("--help", "--bogus"):
+        try:
+            status = main([*words.split(), option])
+        except SystemExit as end:
+            status = end.code
+        assert status == (0 if option == "--help" else 2), (words, option, status)
+        print(words, option)
+"""
+    found = bare(code % (FIRST,))
+    assert found.returncode == 0, found.stdout[-300:] + found.stderr
+    assert found.stderr.count("needs the package") == 0, found.stderr
 
 
 def test_gmps_is_imported_within_a_third_of_a_second():

@@ -36,7 +36,7 @@ for module in pkgutil.walk_packages(gmps.__path__, "gmps."):
         importlib.import_module(module.name)
 
 import numpy as np
-from gmps.commands.doctor import facts
+from gmps.commands.examining import facts
 from gmps.hub.places import place
 from gmps.hub.transfer import pull, push
 from gmps.runs.run import Run

@@ -12,14 +12,9 @@ from gmps.presets import preset
 from gmps.report.certificate import picture
 from gmps.report.runs import load_run
 from gmps.runs.run import Run
-from gmps.theory.certificate import (
-    CERTIFICATE,
-    Certificate,
-    CertifyConfig,
-    in_words,
-    read_certificate,
-)
+from gmps.theory.certificate import CERTIFICATE, Certificate, in_words, read_certificate
 from gmps.theory.estimate import Estimates, Figure, Verdict
+from gmps.theory.settings import CertifyConfig
 from gmps.training.experiment import prepare
 from gmps.training.train import train
 

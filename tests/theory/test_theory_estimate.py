@@ -13,10 +13,10 @@ from gmps.core.dist import gaussian_kl
 from gmps.core.policy import init_policy
 from gmps.core.types import stack
 from gmps.tasks import make_family
-from gmps.theory.certificate import CertifyConfig
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv, gaussian_tv
 from gmps.theory.estimate import Samples, estimate, judge
-from gmps.theory.sample import SamplingConfig, collect
+from gmps.theory.sample import collect
+from gmps.theory.settings import CertifyConfig, SamplingConfig
 from gmps.worlds.factory import make_world
 
 

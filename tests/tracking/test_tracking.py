@@ -18,7 +18,8 @@ from gmps.evaluation.scores import read_scores
 from gmps.runs.run import Run
 from gmps.tracking import courier, follow
 from gmps.tracking.base import Facts, Row, Tracker
-from gmps.tracking.follow import require_trackers, score_figures
+from gmps.tracking.follow import score_figures
+from gmps.tracking.kinds import require_trackers
 from synthetic_runs import Settings, write_run
 
 #: Environment steps of a round: own, and those of the others.

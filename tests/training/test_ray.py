@@ -13,12 +13,12 @@ import pytest
 
 import gmps.cluster
 from gmps.experts.base import ExpertActor
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.runs.run import Run
 from gmps.tasks import make_family
 from gmps.training.expert_sources import find_expert
 from gmps.training.sac_apart import train_apart, train_piece
-from gmps.training.sac_training import ExpertConfig
+from gmps.training.sac_settings import ExpertConfig
 from gmps.worlds.factory import make_world
 from gmps.worlds.ray_world import RayWorld
 

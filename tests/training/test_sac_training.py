@@ -12,14 +12,15 @@ import pytest
 from gmps.commands.cli import main
 from gmps.data.demos import load_demos
 from gmps.errors import GmpsError
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.experts.score import score_expert
 from gmps.presets import expert_preset
 from gmps.runs.run import Run
 from gmps.tasks import make_family
 from gmps.tasks.point_goal import PointGoal
 from gmps.training.expert_sources import find_expert
-from gmps.training.sac_training import ExpertConfig, ExpertTraining, train_expert
+from gmps.training.sac_settings import ExpertConfig
+from gmps.training.sac_training import ExpertTraining, train_expert
 from gmps.training.shown import shown_episodes
 from gmps.worlds.factory import make_world
 from places import ROOT

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from gmps.evaluation.repeats import EvaluationConfig
 from gmps.evaluation.scores import MODES, read_scores
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.methods.gmps_settings import GmpsConfig
 from gmps.methods.plain_settings import PlainConfig
 from gmps.presets import preset

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gmps.commands import cli, view
+from gmps.commands import cli, view, viewing
 from gmps.errors import GmpsError
 from gmps.view.learner import RunLearner
 from gmps.view.server import Server
@@ -118,9 +118,9 @@ def test_runs_of_two_families_are_not_compared(monkeypatch):
             self.name = folder
             self.family = type("Family", (), {"name": f"family of {folder}"})
 
-    monkeypatch.setattr(view, "_learner", Named)
+    monkeypatch.setattr(viewing, "_learner", Named)
     with pytest.raises(GmpsError, match="different families, family of a and family of b"):
-        view._load(view.View(runs=("a", "b")))
+        viewing._load(view.View(runs=("a", "b")))
 
 
 #: The command; where the tests themselves run in the background, Ctrl-C would be ignored.
@@ -166,7 +166,7 @@ def test_another_address_is_warned_of(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
 
     ended = []
-    monkeypatch.setattr(view, "Server", Stub)
+    monkeypatch.setattr(viewing, "Server", Stub)
     monkeypatch.setattr(os, "_exit", ended.append)
     view.run([str(tmp_path), "--host", "0.0.0.0", "--no-browser"])
     said = " ".join(capsys.readouterr().out.split())

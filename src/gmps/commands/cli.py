@@ -6,12 +6,12 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from gmps import __doc__ as about
 from gmps.cluster import disconnect
-from gmps.commands.mishaps import in_words
+from gmps.commands.mishaps import in_words, users_frames
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
 from gmps.printable import printable
@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: What `__getattr__` makes when it is first asked for.
 console: Any
 
-#: Name -> (module of `gmps.commands`, one line of help). Imported on demand: JAX takes a second.
+#: Name -> one line of help. The module of that name in `gmps.commands` reads the options.
 COMMANDS = {
     "train": "Meta-train a policy on a task family, then judge it on held-out tasks.",
     "resume": "Go on with an interrupted run.",
@@ -108,32 +108,41 @@ def script() -> int:
 def _run(name: str, options: Sequence[str]) -> int:
     """Run a command, until all that it says is said."""
     try:
-        _require_mujoco(name)
-        status = _command(name)(options)
+        status = importlib.import_module(f"gmps.commands.{name}").run(options)
         sys.stdout.flush()
         return status
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "gmps" or users_frames(error):
+            raise
+        raise GmpsError(
+            f"`gmps {name}` needs the package {error.name}, which is not installed: "
+            'pip install "gmps[train]".'
+        ) from None
     except BrokenPipeError:
         # Whoever read what is printed has ended; what Python still holds of it goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
 
-def _require_mujoco(command: str) -> None:
-    """Import MuJoCo, which loads the library that `MUJOCO_GL` names and fails without it.
+def late(module: str) -> Any:
+    """A module that does what a command was told to. Commands import it when their options are
+    read: it takes JAX and MuJoCo, two seconds that neither help nor a refusal has to wait.
 
     Raises:
-        GmpsError: it is not installed, or cannot be imported; names the variable.
+        GmpsError: MuJoCo, which loads the library that `MUJOCO_GL` names, cannot be imported.
+        ModuleNotFoundError: a package is not installed.
     """
     try:
-        import mujoco  # noqa: F401, PLC0415 - fails where its library is missing
-    except ModuleNotFoundError as error:
-        raise _not_installed(command, error) from None
+        importlib.import_module("mujoco")
+    except ModuleNotFoundError:
+        raise
     except Exception as error:  # whatever the OpenGL binding meets where its library is missing
         raise GmpsError(
             f"MuJoCo cannot be imported with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
             f"({error}); install the library that it names (Debian's libegl1 or libosmesa6), "
             "or unset the variable."
         ) from error
+    return importlib.import_module(module)
 
 
 def parse(kind: type[T], argv: Sequence[str], prog: str, default: T | None = None) -> T:
@@ -186,22 +195,6 @@ def leading(argv: Sequence[str], command: str, what: str, rule: str) -> tuple[st
     if not argv or argv[0].startswith("-"):
         raise GmpsError(f"`gmps {command}` needs {what} first. {rule}")
     return argv[0], argv[1:]
-
-
-def _command(name: str) -> Callable[[Sequence[str]], int]:
-    try:
-        return importlib.import_module(f"gmps.commands.{name}").run
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "gmps":
-            raise
-        raise _not_installed(name, error) from None
-
-
-def _not_installed(command: str, error: ModuleNotFoundError) -> GmpsError:
-    return GmpsError(
-        f"`gmps {command}` needs the package {error.name}, which is not installed: "
-        'pip install "gmps[train]".'
-    )
 
 
 def _help() -> None:

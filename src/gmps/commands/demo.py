@@ -1,16 +1,10 @@
 """`gmps demo`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from gmps.commands.cli import console, parse
-from gmps.commands.session import train_and_judge
-from gmps.presets import preset
-from gmps.runs.run import CONFIG, Run
+from gmps.commands.cli import late, parse
 from gmps.settings import Settings, setting
-from gmps.training.config import TrainConfig
-from gmps.training.experiment import load_experiment
 
 
 @dataclass(frozen=True)
@@ -33,13 +27,5 @@ class Demo(Settings):
 def run(argv: Sequence[str]) -> int:
     """Train or go on, and show the table."""
     command = parse(Demo, argv, "demo")
-    if (Path(command.run) / CONFIG).exists():
-        console.print(f"Going on with {command.run}; remove the folder to start anew.")
-        opened = Run.open(command.run)
-        config = opened.load_config(TrainConfig)
-    else:
-        config = replace(preset("sawyer-push"), rounds=command.rounds)
-        opened = Run.create(command.run, config, config.keep)
-    with opened:
-        train_and_judge(opened, config, load_experiment(opened, config, ask=True))
+    late("gmps.commands.session").demonstrate(command.run, command.rounds)
     return 0

@@ -6,21 +6,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gmps.commands.cli import console, leading, parse
-from gmps.commands.session import judge
-from gmps.errors import GmpsError
-from gmps.evaluation.repeats import EvaluationConfig
-from gmps.metaworld.family import MetaWorld
-from gmps.metaworld.harness import JUDGE, Harness, HarnessConfig, run_harness, write_harness
-from gmps.runs.run import HARNESS, Run
+from gmps.commands.cli import late, leading, parse
+from gmps.evaluation.settings import EvaluationConfig
+from gmps.metaworld.harness_settings import HarnessConfig
 from gmps.settings import Settings, setting
-from gmps.tracking.film import write_film
-from gmps.tracking.follow import follow
-from gmps.training.config import TrainConfig, with_environments
-from gmps.training.cost import require_evaluation_memory
-from gmps.training.experiment import Experiment, load_experiment, run_family
-from gmps.training.judge import with_evaluation
-from gmps.training.train import restore
+from gmps.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -54,55 +44,8 @@ class Eval(Settings):
 def run(argv: Sequence[str]) -> int:
     """Evaluate and report."""
     folder, options = leading(argv, "eval", "RUN", "RUN is a folder that `gmps train` wrote.")
-    with Run.open(folder) as opened:
+    with late("gmps.runs.run").Run.open(folder) as opened:
         stored = opened.load_config(TrainConfig)
         command = parse(Eval, options, "eval RUN", Eval(config=stored.evaluation))
-        family = run_family(opened, stored, command.family)
-        if command.harness == "metaworld" and not isinstance(family, MetaWorld):
-            raise GmpsError(
-                f"--harness metaworld judges Meta-World's benchmarks, but {folder} is a run on "
-                f"{stored.family}."
-            )
-        require_evaluation_memory(command.config, family)
-        config = with_environments(with_evaluation(stored, command.config), command.environments)
-        own = command.harness == "own"
-        experiment = load_experiment(opened, config, family=command.family, ask=own)
-        if not own:
-            _by_metaworld(opened, config, experiment, command)
-        else:
-            # Whoever was told of the training is told of this, too.
-            with follow(opened, (), "meta", config.family) as tracking:
-                scores = judge(opened, config, experiment, command.checkpoint)
-                if tracking:
-                    write_film(opened, config, experiment, command.checkpoint)
-                    tracking.judged(scores)
+        late("gmps.commands.evaluating").evaluate(opened, stored, command)
     return 0
-
-
-def _by_metaworld(run: Run, config: TrainConfig, experiment: Experiment, command: Eval) -> None:
-    """Let Meta-World's harness judge, write its figures and print them."""
-    family = experiment.world.family
-    assert isinstance(family, MetaWorld)
-    state, metadata = restore(run, config, experiment, command.checkpoint)
-    with console.status("Meta-World's harness is judging"):
-        splits = run_harness(experiment.method, state, family, command.metaworld)
-    found = Harness(
-        harness=JUDGE,
-        family=config.family,
-        method=config.method,
-        seed=config.seed,
-        checkpoint_round=metadata["round"],
-        settings=command.metaworld,
-        horizon_of_adaptation=family.horizon,
-        splits=splits,
-        steps=metadata["env_steps"],
-    )
-    write_harness(run.path, found)
-    for split, counts in found.splits.items():
-        for condition, row in (("before", counts.before), ("after", counts.after)):
-            kinds = ", ".join(f"{kind} {x:.0%}" for kind, x in row.kinds.items())
-            console.print(
-                f"{split}, {condition} adaptation: success {row.success:.1%}, return "
-                f"{row.mean_return:.0f}  ({kinds})"
-            )
-    console.print(f"figures {run.path / HARNESS}")

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gmps.aside import refuse_taken
-from gmps.commands.cli import console, leading, parse
-from gmps.hub.places import place
-from gmps.hub.transfer import pull
+from gmps.commands.cli import console, late, leading, parse
 from gmps.settings import Settings, setting
 
 _RULE = "SOURCE is hf:OWNER/NAME, a URL or a folder that `gmps push` wrote; DEST is a new folder."
@@ -31,13 +29,14 @@ def run(argv: Sequence[str]) -> int:
     source, options = leading(argv, "pull", "SOURCE DEST", _RULE)
     dest, options = leading(options, f"pull {source}", "DEST", _RULE)
     command = parse(Pull, options, "pull SOURCE DEST")
+    transfer, place = late("gmps.hub.transfer"), late("gmps.hub.places").place(source)
     refuse_taken(dest)
     with console.status("asking") as status:
 
         def watch(name: str, size: int) -> None:
             status.update(f"{name} ({size:,} bytes)")
 
-        contents = pull(place(source), Path(dest), int(command.max_gb * 1e9), watch)
+        contents = transfer.pull(place, Path(dest), int(command.max_gb * 1e9), watch)
     console.print(f"pulled: {contents.kind}, {len(contents.files)} files, {contents.size:,} bytes")
     use = "gmps eval" if contents.kind == "run" else "gmps explore"
     console.print(f"written: {dest}\ngo on with: {use} {dest} --help", soft_wrap=True)

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gmps.commands.cli import console, leading, parse
-from gmps.hub.places import place
-from gmps.hub.transfer import push
+from gmps.commands.cli import console, late, leading, parse
 from gmps.settings import Settings
 
 _RULE = "SOURCE is a run or a meta-policy; DEST is hf:OWNER/NAME or a new folder."
@@ -32,7 +30,8 @@ def run(argv: Sequence[str]) -> int:
     source, options = leading(argv, "push", "SOURCE DEST", _RULE)
     dest, options = leading(options, f"push {source}", "DEST", _RULE)
     command = parse(Push, options, "push SOURCE DEST")
-    contents, where = push(Path(source), place(dest), command.public)
+    place = late("gmps.hub.places").place(dest)
+    contents, where = late("gmps.hub.transfer").push(Path(source), place, command.public)
     console.print(f"pushed: {contents.kind}, {len(contents.files)} files, {contents.size:,} bytes")
     console.print(where)
     return 0

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import tyro
 
-from gmps.commands.cli import console, parse
+from gmps.commands.cli import console, late, parse
 from gmps.errors import GmpsError
-from gmps.report import write_report
 from gmps.settings import Settings
 
 
@@ -34,5 +33,6 @@ def run(argv: Sequence[str]) -> int:
         raise GmpsError(f"{len(command.runs)} runs need a place for the page: give --out FILE.")
     runs: Sequence[str] = command.runs
     out = command.out or f"{runs[0]}/report.html"
-    console.print(f"written: {write_report(runs, out)}")
+    written = late("gmps.report").write_report(runs, out)
+    console.print(f"written: {written}")
     return 0

@@ -6,17 +6,12 @@ from typing import Annotated
 
 import tyro
 
-from gmps.commands.cli import leading
+from gmps.commands.cli import late, leading
 from gmps.commands.options import Choice, first_stage, second_stage
-from gmps.commands.session import train_and_judge
-from gmps.commands.train import two_phases
 from gmps.errors import GmpsError
-from gmps.runs.run import Run
 from gmps.settings import Settings
-from gmps.tracking.follow import Tracker, require_trackers
+from gmps.tracking.kinds import Tracker, require_trackers
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import load_experiment, run_family, trains_expert
-from gmps.training.expert_data import EXPERTS
 
 #: Settings that may differ when a run goes on: none of them changes a round that was done.
 FREE = (
@@ -56,7 +51,7 @@ class Resume(Settings):
 def run(argv: Sequence[str]) -> int:
     """Continue, evaluate, report."""
     folder, options = leading(argv, "resume", "RUN", "RUN is a folder that `gmps train` wrote.")
-    opened = Run.open(folder)
+    opened = late("gmps.runs.run").Run.open(folder)
     stored = opened.load_config(TrainConfig)
     choice, options = first_stage(Choice, options, "resume RUN")
     if choice.preset is not None or choice.config is not None:
@@ -71,11 +66,5 @@ def run(argv: Sequence[str]) -> int:
     config = command.config
     opened.check_config(config, FREE)
     require_trackers(command.track)
-    with Run.open(folder, config.keep) as opened:
-        found = run_family(opened, config, command.family)
-        if trains_expert(config, found) and not (opened.path / EXPERTS).is_file():
-            two_phases(opened, config, command.eval, command.track)
-        else:
-            experiment = load_experiment(opened, config, family=command.family, ask=True)
-            train_and_judge(opened, config, experiment, command.eval, command.track)
+    late("gmps.commands.session").go_on(folder, config, command.family, command.eval, command.track)
     return 0

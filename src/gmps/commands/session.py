@@ -1,22 +1,98 @@
-"""What `train`, `resume`, `eval` and `demo` share: progress, judging, the table."""
+"""What `gmps train`, `resume` and `demo` do: training, with its progress, and judging, which `gmps
+eval` shares."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gmps.commands.cli import console
+from gmps.commands.expert_training import train_in
 from gmps.commands.score_tables import print_first, print_scores
 from gmps.evaluation.scores import Scores
 from gmps.experts.base import reporting_faults
 from gmps.experts.score import summary
+from gmps.methods.registry import option_prefix
+from gmps.presets import preset
 from gmps.report import write_report
-from gmps.runs.run import REPORT, Run
+from gmps.runs.run import CONFIG, REPORT, Run, refuse_taken
+from gmps.tasks import make_family
 from gmps.tracking.film import write_film
 from gmps.tracking.follow import Tracking, follow
+from gmps.tracking.kinds import Tracker
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import Experiment
+from gmps.training.experiment import (
+    OWN_EXPERT,
+    Experiment,
+    expert_settings,
+    load_experiment,
+    prepare,
+    require_fit,
+    run_family,
+    trains_expert,
+)
+from gmps.training.expert_data import EXPERTS
 from gmps.training.judge import Stage, evaluate_run
 from gmps.training.train import Round, train
+
+
+def train_new(
+    config: TrainConfig, folder: str | None, judged: bool, track: Sequence[Tracker]
+) -> None:
+    """Make a run, by default in a folder named after its settings, and train and judge it."""
+    found = make_family(config.family)
+    method = option_prefix(config.method)
+    folder = folder or f"runs/{found.name}-{method}-seed{config.seed}"
+    refuse_taken(folder)
+    require_fit(config, found)
+    if trains_expert(config, found):
+        with Run.create(folder, config, config.keep) as opened:
+            two_phases(opened, config, judged, track)
+        return
+    # Bad data are said before the folder exists.
+    experiment = prepare(config, question=True)
+    with Run.create(folder, config, config.keep) as opened:
+        train_and_judge(opened, config, experiment, judged, track)
+
+
+def go_on(
+    folder: str, config: TrainConfig, family: str | None, judged: bool, track: Sequence[Tracker]
+) -> None:
+    """Train a run further and judge it; `family` is another definition of its family."""
+    with Run.open(folder, config.keep) as opened:
+        found = run_family(opened, config, family)
+        if trains_expert(config, found) and not (opened.path / EXPERTS).is_file():
+            two_phases(opened, config, judged, track)
+        else:
+            experiment = load_experiment(opened, config, family=family, ask=True)
+            train_and_judge(opened, config, experiment, judged, track)
+
+
+def demonstrate(folder: str, rounds: int) -> None:
+    """Train on pushing or go on, and show the table."""
+    if (Path(folder) / CONFIG).exists():
+        console.print(f"Going on with {folder}; remove the folder to start anew.")
+        opened = Run.open(folder)
+        config = opened.load_config(TrainConfig)
+    else:
+        config = replace(preset("sawyer-push"), rounds=rounds)
+        opened = Run.create(folder, config, config.keep)
+    with opened:
+        train_and_judge(opened, config, load_experiment(opened, config, ask=True))
+
+
+def two_phases(run: Run, config: TrainConfig, judged: bool, track: Sequence[Tracker] = ()) -> None:
+    """Train experts in the run's folder, or go on there, then the meta-learner; judge it."""
+    console.print("Phase 1 of 2: nobody is named who answers, so SAC makes an expert.")
+    if config.demos is not None:
+        console.print(f"  Half of what it learns from are the demonstrations of {config.demos}.")
+    settings = expert_settings(config)
+    # Told beside the run itself, as one of its own.
+    name = f"{run.path.absolute().name}-{OWN_EXPERT}"
+    train_in(run.path / OWN_EXPERT, settings, track=track, name=name)
+    console.print("Phase 2 of 2: the meta-learner imitates them.")
+    train_and_judge(run, config, prepare(config, run.path), judged, track)
 
 
 def train_and_judge(

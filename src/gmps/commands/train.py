@@ -6,26 +6,15 @@ from typing import Annotated
 
 import tyro
 
-from gmps.commands.cli import console, leading
-from gmps.commands.expert import train_in
+from gmps.commands.cli import late, leading
 from gmps.commands.options import Choice, first_stage, second_stage
-from gmps.commands.session import train_and_judge
 from gmps.errors import GmpsError
-from gmps.methods.registry import option_prefix
 from gmps.presets import Preset, preset
 from gmps.presets.files import load_settings
-from gmps.runs.run import Run, refuse_taken
 from gmps.settings import Settings
-from gmps.tasks import family_names, make_family
-from gmps.tracking.follow import Tracker, require_trackers
+from gmps.tasks import family_names, require_family
+from gmps.tracking.kinds import Tracker, require_trackers
 from gmps.training.config import TrainConfig
-from gmps.training.experiment import (
-    OWN_EXPERT,
-    expert_settings,
-    prepare,
-    require_fit,
-    trains_expert,
-)
 
 #: What most people set: the first page of help. A method that was named adds its settings.
 PAGE = (
@@ -62,26 +51,15 @@ class Train(Settings):
 def run(argv: Sequence[str]) -> int:
     """Train, evaluate, report."""
     family, options = leading(argv, "train", "FAMILY", f"Families: {', '.join(family_names())}.")
-    found = make_family(family)  # an unknown one is said before anything else
+    require_family(family)  # an unknown one is said before anything else
     prog = f"train {family}"
     choice, options = first_stage(Choice, options, prog)
     default = Train(defaults(family, choice), None, choice.preset, choice.config)
     page = (*PAGE, "settings") if choice.method else PAGE
     command = second_stage(options, prog, default, choice, page)
-    config = command.config
-    method = option_prefix(config.method)
-    folder = command.run or f"runs/{found.name}-{method}-seed{config.seed}"
-    refuse_taken(folder)
     require_trackers(command.track)
-    require_fit(config, found)
-    if trains_expert(config, found):
-        with Run.create(folder, config, config.keep) as opened:
-            two_phases(opened, config, command.eval, command.track)
-        return 0
-    # Bad data are said before the folder exists.
-    experiment = prepare(config, question=True)
-    with Run.create(folder, config, config.keep) as opened:
-        train_and_judge(opened, config, experiment, command.eval, command.track)
+    session = late("gmps.commands.session")
+    session.train_new(command.config, command.run, command.eval, command.track)
     return 0
 
 
@@ -102,16 +80,3 @@ def defaults(family: str, choice: Choice) -> TrainConfig:
             "--method out."
         )
     return config
-
-
-def two_phases(run: Run, config: TrainConfig, judged: bool, track: Sequence[Tracker] = ()) -> None:
-    """Train experts in the run's folder, or go on there, then the meta-learner; judge it."""
-    console.print("Phase 1 of 2: nobody is named who answers, so SAC makes an expert.")
-    if config.demos is not None:
-        console.print(f"  Half of what it learns from are the demonstrations of {config.demos}.")
-    settings = expert_settings(config)
-    # Told beside the run itself, as one of its own.
-    name = f"{run.path.absolute().name}-{OWN_EXPERT}"
-    train_in(run.path / OWN_EXPERT, settings, track=track, name=name)
-    console.print("Phase 2 of 2: the meta-learner imitates them.")
-    train_and_judge(run, config, prepare(config, run.path), judged, track)

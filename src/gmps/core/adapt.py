@@ -2,21 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmps.core.choices import Baseline, StepSizeKind, Subset
 from gmps.core.losses import InnerBatch, log_probs, policy_gradient_loss
-from gmps.core.nets import GaussianPolicy, Subset, subset_mask
-from gmps.core.returns import Baseline, advantages, check_without_state
+from gmps.core.nets import GaussianPolicy, subset_mask
+from gmps.core.returns import advantages, check_without_state
 from gmps.core.types import Trajectories
 from gmps.errors import GmpsError
 
-#: One step size for all parameters, one for each leaf, or one for each parameter.
-StepSizeKind = Literal["scalar", "leaf", "parameter"]
 #: A scalar, or a tree like the policy whose leaves broadcast against the policy's.
 StepSizes = Any
 #: A surrogate of the negative return of one task, such as `policy_gradient_loss`.

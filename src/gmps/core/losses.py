@@ -3,17 +3,17 @@
 All are functions of the policy's mean actions, which `GaussianPolicy.means` computes for a batch.
 """
 
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
+from gmps.core.choices import Imitation
 from gmps.core.dist import gaussian_log_prob
 from gmps.core.nets import GaussianPolicy
 from gmps.errors import GmpsError
 
-Imitation = Literal["mse", "huber", "nll"]
 #: Error of an action, in units of the action range's half, up to which `huber` is quadratic.
 HUBER_WIDTH = 0.5
 

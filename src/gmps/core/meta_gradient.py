@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmps.core.adapt import StepSizes, adapt, gradient_step
-from gmps.core.losses import Imitation, InnerBatch, imitation_loss, policy_gradient_loss
-from gmps.core.nets import GaussianPolicy, Subset, subset_mask
+from gmps.core.choices import Imitation, Subset
+from gmps.core.losses import InnerBatch, imitation_loss, policy_gradient_loss
+from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.optimise import over_tasks
 from gmps.core.types import Demonstrations
 

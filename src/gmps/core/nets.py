@@ -4,7 +4,6 @@ One network acts on one vector of features; batch axes are added by `jax.vmap` o
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import equinox as eqx
 import jax
@@ -12,19 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from gmps.core.choices import Activation, Subset
 from gmps.core.columns import product
 from gmps.core.dist import gaussian_log_prob
 from gmps.errors import GmpsError
 
 #: Floor of the standard deviation (GMPS, released settings).
 MIN_STD = 1e-6
-
-#: Which parameters the inner step moves: every one; all but the standard deviation; or the bias
-#: transformation alone.
-Subset = Literal["all", "mean", "bias"]
-
-#: What the hidden layers apply.
-Activation = Literal["relu", "tanh"]
+#: What they compute.
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 

@@ -3,18 +3,13 @@
 Arrays have axes `(ep, t)`; callers `vmap` over tasks.
 """
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
+from gmps.core.choices import Baseline
 from gmps.core.types import Trajectories
 from gmps.errors import GmpsError
-
-#: What is subtracted from returns: a linear function of observation and time, one of time alone
-#: (for pictures), or nothing (as published for pictures).
-Baseline = Literal["linear", "time", "zero"]
 
 
 def check_without_state(baseline: Baseline) -> None:

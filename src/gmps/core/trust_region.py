@@ -4,33 +4,16 @@ Parameters are one flat vector here; `jax.flatten_util.ravel_pytree` makes it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gmps.settings import Settings, setting
+from gmps.core.trust_region_settings import TrustRegionConfig
 
 Vector = Float[Array, " n"]
 Product = Callable[[Vector], Vector]
-
-
-@dataclass(frozen=True)
-class TrustRegionConfig(Settings):
-    """Settings of a trust-region step."""
-
-    max_kl: float = setting(0.01, above=0)
-    """Limit of the mean KL from the old policy to the new one, in nats."""
-    cg_iterations: int = setting(10, at_least=1)
-    """Iterations of conjugate gradient."""
-    damping: float = setting(1e-2, at_least=0)
-    """Added to the diagonal of the Fisher matrix."""
-    shrink: float = setting(0.8, above=0, below=1)
-    """Factor between two tries of the line search."""
-    tries: int = setting(15, at_least=1)
-    """Tries of the line search; when all fail the step is rejected."""
 
 
 class SearchResult(NamedTuple):

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from gmps.aside import refuse_taken
 from gmps.data.bounded import Progress
+from gmps.data.choices import Format
 from gmps.data.episodes import Shown
 from gmps.data.importing import converted
 from gmps.data.layout import parts
@@ -14,8 +14,6 @@ from gmps.data.minari_io import refuse_dataset, write_episodes
 from gmps.data.robomimic_io import write_robomimic
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
-
-Format = Literal["minari", "robomimic", "lerobot"]
 
 
 def refuse_out(kind: Format, out: str | Path) -> None:

@@ -16,12 +16,12 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from gmps.core.types import Task, env_steps, stack, task_count
 from gmps.errors import GmpsError
+from gmps.evaluation.diagnose_settings import DiagnoseConfig
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import Method, MethodState
 from gmps.methods.registry import option_prefix
 from gmps.runs.results import read_result, write_result
-from gmps.settings import Settings, seed_setting, setting
-from gmps.tasks.base import Split
+from gmps.settings import Settings
 from gmps.worlds.base import World
 
 #: The file in the run's folder.
@@ -34,27 +34,6 @@ NOISY = 0.3
 UNKNOWN = 0.25
 #: Above this distance, two tasks' updates are told apart.
 APART = 3.0
-
-
-@dataclass(frozen=True)
-class DiagnoseConfig(Settings):
-    """Settings of `gmps diagnose`."""
-
-    split: Split = "train"
-    """Training tasks, or the held-out ones."""
-    episodes: tuple[int, ...] = setting((5, 10, 20), at_least=1, not_empty="number of episodes")
-    """Numbers of episodes that an update is made from."""
-    repeats: int = setting(6, at_least=4)
-    """Updates of each task, each from episodes of its own; even, at least 4."""
-    measure_episodes: int = setting(2, at_least=1)
-    """Episodes that measure the policy after each update, without action noise."""
-    seed: int = seed_setting()
-    """Seed of everything random."""
-
-    def rules(self) -> None:
-        """Half of the updates judge the other half."""
-        if self.repeats % 2:
-            self.refuse("repeats", "it must be even")
 
 
 class Signal(NamedTuple):

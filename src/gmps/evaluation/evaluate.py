@@ -16,21 +16,16 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import scipy.stats
+import scipy.special
 from jaxtyping import Array, Float, Key
 
 from gmps.core.policy import Policy
 from gmps.core.types import Task, task_count
 from gmps.errors import GmpsError
 from gmps.evaluation.conditions import after
-from gmps.evaluation.repeats import (
-    EvaluationConfig,
-    Measured,
-    Repeats,
-    joined,
-    make_repeats,
-)
+from gmps.evaluation.repeats import Measured, Repeats, joined, make_repeats
 from gmps.evaluation.scores import MODES, Judged, Mode, TaskLevels, TaskRow
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.evaluation.summaries import task_score
 from gmps.experts.base import Controller
 from gmps.methods.base import Method, MethodState
@@ -181,7 +176,7 @@ def narrowing(figures: Float[np.ndarray, "task repeat"], most: int) -> float:
     now = figures.mean(1).var(ddof=1) / n
     repeats = figures.var(1, ddof=1).mean() / (n * done)
     then = max(now - repeats * (1 - done / most), 0.0)
-    return float(scipy.stats.t.ppf(0.975, n - 1) * (np.sqrt(now) - np.sqrt(then)))
+    return float(scipy.special.stdtrit(n - 1, 0.975) * (np.sqrt(now) - np.sqrt(then)))
 
 
 def _normalised(measured: Measured, levels: Levels) -> Float[np.ndarray, "task repeat"]:

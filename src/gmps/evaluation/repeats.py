@@ -17,37 +17,14 @@ from gmps.core.policy import Policy
 from gmps.core.types import Task, env_steps, stack, task_count, tree_index
 from gmps.evaluation.conditions import after
 from gmps.evaluation.scores import MODES, Mode
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import Method, MethodPolicy, MethodState, policy_actor
 from gmps.methods.best_episode import ImitatedLatent
 from gmps.methods.plain import PlainControl
-from gmps.settings import Settings, seed_setting, setting
 from gmps.worlds.base import World
 from gmps.worlds.batch import distinct
-
-
-@dataclass(frozen=True)
-class EvaluationConfig(Settings):
-    """How a policy is judged."""
-
-    episodes: int = setting(20, at_least=1)
-    """Episodes of own experience for each adaptation step."""
-    steps: int = setting(3, at_least=1)
-    """Adaptation steps, each from fresh episodes."""
-    repeats: int = setting(4, at_least=1)
-    """Independent adaptations to each task, at most: they end early where all of them would narrow
-    no interval of a normalised return by more than 0.01 at each end."""
-    evaluation_episodes: int = setting(2, at_least=1)
-    """Episodes that measure each adapted policy, in each noise mode."""
-    tasks: int | None = setting(
-        None, at_least=2, because="the wrong-task control takes another task"
-    )
-    """Tasks of each split, evenly chosen; all by default."""
-    validation: bool = setting(False, before=False)
-    """Judge on the validation tasks too, which settings are chosen by."""
-    seed: int = seed_setting()
-    """Seed of the evaluation's own randomness."""
 
 
 class Measured(NamedTuple):

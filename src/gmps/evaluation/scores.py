@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from gmps.runs.results import read_result, write_result
 from gmps.runs.run import SCORES
-from gmps.tasks.base import Split
+from gmps.tasks.choices import Split
 
 FORMAT = 3
 Mode = Literal["deterministic", "stochastic"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from jaxtyping import Float
 
 from gmps.errors import GmpsError
@@ -71,7 +71,7 @@ def seed_task_interval(
     if variance == 0:
         return Interval(value, value)
     freedom = variance**2 / sum(v**2 / n for v, n in parts)
-    half = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance))
+    half = float(scipy.special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance))
     return Interval(value - half, value + half)
 
 

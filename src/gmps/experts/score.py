@@ -1,6 +1,5 @@
 """How good an expert is in each task: asked before anything learns from it."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -11,25 +10,11 @@ from jaxtyping import Array, Bool, Float, Key
 from gmps.core.types import Task, env_steps, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.base import Expert, ExpertActor, reporting_faults
-from gmps.settings import Settings, setting
+from gmps.experts.score_settings import ExpertThreshold
 from gmps.worlds.base import World
 
 #: Tasks that a complaint names.
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class ExpertThreshold(Settings):
-    """What is expected of an expert in every training task."""
-
-    mean_return: float | None = None
-    """Least mean return of an expert in a task; by default nothing is expected of it."""
-    success: float = setting(0.5, at_least=0, at_most=1)
-    """Least share of successful episodes in a task."""
-    episodes: int = setting(4, at_least=1)
-    """Episodes of each task that measure it, without action noise."""
-    exclude: bool = False
-    """Train without the tasks in which the expert misses one of these, instead of warning."""
 
 
 class ExpertScore(NamedTuple):

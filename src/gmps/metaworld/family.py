@@ -34,7 +34,8 @@ from gmps.metaworld.environments import (
 from gmps.metaworld.experts import scripted_actions
 from gmps.metaworld.goals import LISTED, GoalList, goal_list, goal_points, kinds_of
 from gmps.tasks import METAWORLD_NAME
-from gmps.tasks.base import Augment, Spec, Split, State
+from gmps.tasks.base import Augment, Spec, State
+from gmps.tasks.choices import Split
 from gmps.tasks.gymnasium_family import Batch, GymnasiumFamily
 from gmps.tasks.lists import select_evenly
 

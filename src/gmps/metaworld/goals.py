@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gmps.metaworld.environments import AnyKind, RewardVersion, environments
-from gmps.tasks.base import Split
+from gmps.tasks.choices import Split
 
 #: Goals of each kind that Meta-World lists.
 LISTED = 50

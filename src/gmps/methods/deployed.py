@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmps.core.adapt import StepSizes
-from gmps.core.nets import GaussianPolicy, Subset
+from gmps.core.choices import Baseline, Subset
+from gmps.core.nets import GaussianPolicy
 from gmps.core.policy import Policy
-from gmps.core.returns import Baseline
 from gmps.methods.latent import Latent
 
 

@@ -2,7 +2,7 @@
 number of the latent, read from its rewards.
 """
 
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import equinox as eqx
 import jax
@@ -14,10 +14,6 @@ MEMORY = 0.9
 #: Smallest deviation of a segment, as a share of the largest: the start of an episode, where all
 #: rewards are alike, is not blown up.
 MIN_SHARE = 0.05
-
-
-#: How the episodes of a task are compared.
-AdvantageKind = Literal["learned", "softmax"]
 
 
 class RewardScale(NamedTuple):

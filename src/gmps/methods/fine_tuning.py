@@ -16,9 +16,9 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.adapt import adapt, inner_batch
+from gmps.core.choices import Baseline
 from gmps.core.losses import InnerBatch
 from gmps.core.policy import Policy
-from gmps.core.returns import Baseline
 from gmps.core.types import Trajectories, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate
 from gmps.deploy.adaptation import gradient_share

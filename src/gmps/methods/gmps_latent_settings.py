@@ -1,10 +1,9 @@
 """Settings of GMPS with structured exploration: reading them imports no method."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from gmps.core.losses import Imitation
-from gmps.core.nets import Activation
-from gmps.methods.episode_advantage import AdvantageKind
+from gmps.core.choices import Activation, Imitation
 from gmps.settings import Settings, setting
 
 
@@ -79,7 +78,7 @@ class LatentSettings(Settings):
 class GmpsLatentConfig(LatentSettings):
     """Settings of GMPS with structured exploration."""
 
-    advantage: AdvantageKind = "learned"
+    advantage: Literal["learned", "softmax"] = "learned"
     """How episodes are compared: `learned` from their rewards, on one scale for all tasks; or
     `softmax` of their returns within the task, which goes to the best of them."""
     step_size: float = setting(1.0, at_least=0)

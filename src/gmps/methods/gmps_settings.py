@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gmps.core.adapt import StepSizeKind
-from gmps.core.losses import Imitation
-from gmps.core.nets import Activation, Subset
-from gmps.core.returns import Baseline
+from gmps.core.choices import Activation, Baseline, Imitation, StepSizeKind, Subset
 from gmps.settings import Settings, setting
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from gmps.core.losses import Imitation, imitation_loss
+from gmps.core.choices import Imitation
+from gmps.core.losses import imitation_loss
 from gmps.core.nets import GaussianPolicy
 from gmps.core.optimise import descend
 from gmps.core.policy import Policy, encoded

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from gmps.core.adapt import adapt
+from gmps.core.choices import Subset
 from gmps.core.losses import InnerBatch
 from gmps.core.meta_gradient import MetaParams
-from gmps.core.nets import GaussianPolicy, Subset
+from gmps.core.nets import GaussianPolicy
 from gmps.core.policy import Policy, encoded
 from gmps.core.types import tree_index
 

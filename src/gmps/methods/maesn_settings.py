@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from gmps.core.nets import Activation
-from gmps.core.trust_region import TrustRegionConfig
+from gmps.core.choices import Activation
+from gmps.core.trust_region_settings import TrustRegionConfig
 from gmps.settings import Settings, setting
 
 

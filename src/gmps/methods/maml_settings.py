@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gmps.core.adapt import StepSizeKind
-from gmps.core.nets import Activation, Subset
-from gmps.core.trust_region import TrustRegionConfig
-from gmps.methods.outer import Outer, PpoConfig
+from gmps.core.choices import Activation, StepSizeKind, Subset
+from gmps.core.trust_region_settings import TrustRegionConfig
+from gmps.methods.outer_settings import Outer, PpoConfig
 from gmps.settings import Settings, setting
 
 

@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from gmps.core.choices import Baseline
 from gmps.core.optimise import descend
 from gmps.core.policy import Policy
-from gmps.core.returns import Baseline, check_without_state
+from gmps.core.returns import check_without_state
 from gmps.core.types import Demonstrations, env_steps
 from gmps.data.aggregate import Aggregate, sample, start_aggregate
 from gmps.methods.base import Gathered, Metrics, Needs, mean_returns

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from gmps.core.nets import Activation
-from gmps.core.trust_region import TrustRegionConfig
-from gmps.methods.outer import Outer, PpoConfig
+from gmps.core.choices import Activation
+from gmps.core.trust_region_settings import TrustRegionConfig
+from gmps.methods.outer_settings import Outer, PpoConfig
 from gmps.settings import Settings, setting
 
 

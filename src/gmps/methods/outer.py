@@ -5,9 +5,8 @@ policy for all, or what an inner step starts from.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -27,27 +26,13 @@ from gmps.core.surrogates import (
     mean_kl,
     surrogate_loss,
 )
-from gmps.core.trust_region import TrustRegionConfig, natural_step
+from gmps.core.trust_region import natural_step
+from gmps.core.trust_region_settings import TrustRegionConfig
 from gmps.errors import GmpsError
-from gmps.settings import Settings, setting
+from gmps.methods.outer_settings import Outer, PpoConfig
 
 P = TypeVar("P")
-Outer = Literal["trpo", "ppo"]
 Metrics = dict[str, Float[Array, ""]]
-
-
-@dataclass(frozen=True)
-class PpoConfig(Settings):
-    """Settings of the clipped outer steps."""
-
-    steps: int = setting(5, at_least=1)
-    """Adam steps on the same episodes."""
-    learning_rate: float = setting(1e-3, above=0)
-    """Adam's learning rate."""
-    clip: float = setting(0.3, above=0)
-    """How far the ratio of the policies may pay off, from 1."""
-    kl_weight: float = setting(5e-4, at_least=0)
-    """Weight of the KL between the old and the new policy before the update; MAML only."""
 
 
 def check_outer(outer: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gmps.experts.sac import SacConfig
+from gmps.experts.sac_settings import SacConfig
 from gmps.settings import Settings, setting
 
 

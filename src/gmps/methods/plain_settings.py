@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from gmps.core.losses import Imitation
-from gmps.core.returns import Baseline
+from gmps.core.choices import Baseline, Imitation
 from gmps.settings import Settings, setting
 
 

@@ -1,16 +1,18 @@
-"""The methods by name. A method's module is imported when it is asked for."""
+"""The methods by name. A method's module is imported when it is asked for, and JAX with it."""
 
 import difflib
 import importlib
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from gmps.core.types import Task
 from gmps.errors import GmpsError
-from gmps.experts.base import Controller
-from gmps.methods.base import Method, Needs
 from gmps.settings import Settings
 from gmps.user_code import entry_points, is_code, load_code, name_in_code
-from gmps.worlds.base import World
+
+if TYPE_CHECKING:
+    from gmps.core.types import Task
+    from gmps.experts.base import Controller
+    from gmps.methods.base import Method
+    from gmps.worlds.base import World
 
 #: Entry points of packages that bring methods.
 GROUP = "gmps.methods"
@@ -54,7 +56,7 @@ def settings_class(name: str) -> type[Settings]:
     return method_class(name).Settings
 
 
-def method_class(name: str) -> type[Method]:
+def method_class(name: str) -> "type[Method]":
     """The class of a method.
 
     Raises:
@@ -67,6 +69,8 @@ def method_class(name: str) -> type[Method]:
         close = difflib.get_close_matches(name, method_names(), 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise GmpsError(f"There is no method {name!r}.{hint} Methods: {', '.join(method_names())}.")
+    from gmps.methods.base import Method, Needs  # noqa: PLC0415 - JAX
+
     found = load_code(offered.get(name, name), "a method")
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise GmpsError(f"{name} is no method: derive its class from gmps.methods.base.Method.")
@@ -90,8 +94,12 @@ def option_prefix(name: str) -> str:
 
 
 def make_method(
-    name: str, settings: Settings, world: World, tasks: Task, controller: Controller | None = None
-) -> Method:
+    name: str,
+    settings: Settings,
+    world: "World",
+    tasks: "Task",
+    controller: "Controller | None" = None,
+) -> "Method":
     """The method on the training `tasks` of a world.
 
     Args:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gmps.methods.outer import PpoConfig
+from gmps.methods.outer_settings import PpoConfig
 from gmps.settings import Settings, setting
 
 

@@ -7,16 +7,18 @@
 
 import importlib
 import importlib.util
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from gmps.errors import GmpsError
 from gmps.methods.registry import settings_class
 from gmps.presets import metaworld, paper
 from gmps.presets.base import FamilyPreset, changed
 from gmps.tasks import METAWORLD_NAME, family_names, family_spec
-from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
-from gmps.training.sac_training import ExpertConfig
+from gmps.training.sac_settings import ExpertConfig
+
+if TYPE_CHECKING:
+    from gmps.tasks.base import TaskFamily
 
 Preset = Literal["default", "paper"]
 PRESETS = get_args(Preset)
@@ -25,7 +27,9 @@ PUBLISHED = "gmps"
 
 
 def preset(
-    family: str | TaskFamily | type[TaskFamily], method: str | None = None, name: str = "default"
+    family: "str | TaskFamily | type[TaskFamily]",
+    method: str | None = None,
+    name: str = "default",
 ) -> TrainConfig:
     """The settings to train with in a family: what `gmps train FAMILY` takes without options.
 

@@ -18,7 +18,7 @@ from gmps.report.text import (
     words,
 )
 from gmps.runs.config_json import encode_config, flatten_config
-from gmps.tasks.base import Split
+from gmps.tasks.choices import Split
 
 #: Columns of environment steps, in words.
 _COLUMNS = {

@@ -13,7 +13,7 @@ from gmps.evaluation.conditions import (
 from gmps.evaluation.scores import Differences, Figure, Measures, Mode, ModeScores, Scores
 from gmps.report.runs import Group
 from gmps.report.text import escape, interval, number, words
-from gmps.tasks.base import Split
+from gmps.tasks.choices import Split
 
 
 class Dot(NamedTuple):

@@ -8,7 +8,7 @@ noise, within the robot's bounds and in its units, as of `gmps.deploy.AdaptedPol
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ from gmps.aside import write_atomically
 from gmps.core.encoders import STRIDES, Convolutions
 from gmps.core.policy import Policy
 from gmps.errors import GmpsError
+from gmps.runs.choices import Form
 
-Form = Literal["onnx", "stablehlo"]
 #: Of ONNX: old enough for every runtime of the last four years.
 _OPSET, _IR = 17, 8
 #: Where the StableHLO runs.

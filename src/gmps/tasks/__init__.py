@@ -1,14 +1,16 @@
-"""Task families and their registry."""
+"""Task families and their registry. A family is imported when it is made, and JAX with it."""
 
 import difflib
 import importlib
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gmps.errors import GmpsError
-from gmps.tasks.base import TaskFamily
 from gmps.user_code import entry_points, file_of, is_code, load_code
+
+if TYPE_CHECKING:
+    from gmps.tasks.base import TaskFamily
 
 #: Entry points of packages that bring families.
 GROUP = "gmps.families"
@@ -53,7 +55,22 @@ def family_names() -> tuple[str, ...]:
     return tuple(sorted({*_FAMILIES, *entry_points(GROUP)}))
 
 
-def make_family(name: str | TaskFamily | type[TaskFamily]) -> TaskFamily:
+def require_family(name: str) -> None:
+    """Whether there may be a family of that name: a user's own is not looked for, none is imported.
+
+    Raises:
+        GmpsError: no such family; lists what exists and the nearest name.
+    """
+    if is_code(name) or name in family_names() or _maker(name) is not None:
+        return
+    close = difflib.get_close_matches(name, family_names(), 1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise GmpsError(
+        f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
+    )
+
+
+def make_family(name: "str | TaskFamily | type[TaskFamily]") -> "TaskFamily":
     """The family of that name with its default options, or a user's own.
 
     `ml1-reach-v3` and the like are Meta-World's: see `gmps.metaworld.family`. `FILE.py:NAME`,
@@ -66,24 +83,17 @@ def make_family(name: str | TaskFamily | type[TaskFamily]) -> TaskFamily:
     """
     if not isinstance(name, str):
         return name() if isinstance(name, type) else name
+    require_family(name)
     if is_code(name):
         return _own_family(name)
     if name in _FAMILIES:
         where, options = _FAMILIES[name]
         return _attribute(where)(**options)
-    if name in entry_points(GROUP):
-        return _own_family(entry_points(GROUP)[name])
-    makers = [where for pattern, where in _PATTERNS.items() if pattern.fullmatch(name)]
-    if not makers:
-        close = difflib.get_close_matches(name, family_names(), 1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise GmpsError(
-            f"There is no task family {name!r}.{hint} Families: {', '.join(family_names())}."
-        )
-    return _attribute(makers[0])(name)
+    maker = _maker(name)
+    return _attribute(maker)(name) if maker else _own_family(entry_points(GROUP)[name])
 
 
-def family_spec(family: str | TaskFamily | type[TaskFamily]) -> str:
+def family_spec(family: "str | TaskFamily | type[TaskFamily]") -> str:
     """What `make_family` takes for a family, as settings have it.
 
     Args:
@@ -111,7 +121,7 @@ def family_spec(family: str | TaskFamily | type[TaskFamily]) -> str:
     )
 
 
-def _is_default(kind: type[TaskFamily], made: TaskFamily) -> bool:
+def _is_default(kind: "type[TaskFamily]", made: "TaskFamily") -> bool:
     """Whether this is what the class gives without arguments."""
     try:
         return kind() == made
@@ -125,7 +135,14 @@ def _attribute(where: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _own_family(spec: str) -> TaskFamily:
+def _maker(name: str) -> str | None:
+    """Where the function is that makes the families of this pattern."""
+    return next((where for pattern, where in _PATTERNS.items() if pattern.fullmatch(name)), None)
+
+
+def _own_family(spec: str) -> "TaskFamily":
+    from gmps.tasks.base import TaskFamily  # noqa: PLC0415 - JAX
+
     found = load_code(spec, "a family of your own")
     family = found() if callable(found) else found
     if not isinstance(family, TaskFamily):

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from gmps.tasks.ant import HEIGHTS
-from gmps.tasks.base import Camera, Part, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Part, Spec, State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import select_evenly
 from gmps.tasks.locomotion import HORIZON, Runner
 

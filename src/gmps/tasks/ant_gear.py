@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Key
 from gmps.core.types import Task
 from gmps.tasks.ant import Ant, dense_reward, distance_outcome
 from gmps.tasks.ant_goal import RADIUS
-from gmps.tasks.base import Spec, Split, State, Transition
+from gmps.tasks.base import Spec, State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import lattice, select_evenly
 
 #: The goal of all tasks, m.

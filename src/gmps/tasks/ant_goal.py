@@ -21,7 +21,8 @@ from jaxtyping import Array, Float, Key
 from gmps.core.types import Task
 from gmps.errors import GmpsError
 from gmps.tasks.ant import Ant, dense_reward, distance_outcome
-from gmps.tasks.base import Spec, Split, State, Transition
+from gmps.tasks.base import Spec, State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import select_evenly
 
 #: Distance of the goals from the origin, in m.

@@ -9,7 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import mujoco
@@ -17,13 +17,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.types import Task
 from gmps.errors import GmpsError
+from gmps.tasks.choices import Split
 
 #: Other observations to act alike in, of observations and a key: see `TaskFamily.augment`.
 Augment = Callable[[Float[Array, "task label obs"], Key[Array, ""]], Float[Array, "task label obs"]]
-
-Split = Literal["train", "heldout"]
-#: Who simulates a MuJoCo family: MuJoCo on CPU threads, or MJX in JAX.
-Sim = Literal["native", "mjx"]
 
 
 class State(NamedTuple):

@@ -18,7 +18,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from gmps.tasks.base import Split, State, Transition
+from gmps.tasks.base import State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import select_evenly
 from gmps.tasks.locomotion import Runner
 

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.tasks.base import Spec, Split, State, Transition
+from gmps.tasks.base import Spec, State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.half_cheetah import HalfCheetah, control_cost
 from gmps.tasks.lists import select_evenly
 from gmps.tasks.locomotion import HORIZON

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Task
-from gmps.tasks.base import Part, PureFamily, Spec, Split, State, Transition
+from gmps.tasks.base import Part, PureFamily, Spec, State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import select_evenly
 
 #: Metres that a full action moves the point along an axis in one step.

@@ -15,7 +15,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from gmps.tasks.base import Split, State, Transition
+from gmps.tasks.base import State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import lattice, select_evenly
 from gmps.tasks.sawyer_push import PushScene, block_outcome, dense_reward, push_expert
 

@@ -17,7 +17,8 @@ from jaxtyping import Array, Float, Key
 
 from gmps.errors import GmpsError
 from gmps.tasks import sawyer
-from gmps.tasks.base import Camera, Control, MujocoFamily, Part, Spec, Split, State, Transition
+from gmps.tasks.base import Camera, Control, MujocoFamily, Part, Spec, State, Transition
+from gmps.tasks.choices import Split
 from gmps.tasks.lists import select_evenly
 
 Angles = tuple[float, ...]

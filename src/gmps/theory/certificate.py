@@ -1,35 +1,15 @@
 """What `gmps certify` leaves in a run folder: reading it, and saying what it says."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gmps.runs.results import read_result, write_result
-from gmps.settings import Settings, seed_setting, setting
 from gmps.theory.estimate import Estimates, Figure, Verdict
-from gmps.theory.sample import SamplingConfig
+from gmps.theory.settings import CertifyConfig
 
 CERTIFICATE = "certificate.json"
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class CertifyConfig(Settings):
-    """Settings of `gmps certify`."""
-
-    tasks: int | None = setting(None, at_least=1)
-    """Held-out tasks, evenly chosen; all by default."""
-    std: float | None = setting(
-        None, above=0, at_most=100, because="the KL needs policies with noise"
-    )
-    """Standard deviation with which policy and expert act; by default the policy's own."""
-    adaptation_episodes: int = setting(20, at_least=1)
-    """Episodes of own experience for the adaptation step."""
-    history: int = setting(0, at_least=0)
-    """Also certify this many evenly chosen checkpoints of those that the run has kept."""
-    seed: int = seed_setting()
-    """Seed of everything random."""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,10 @@ from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import MethodState
 from gmps.runs.run import Run
-from gmps.theory.certificate import (
-    FORMAT,
-    Certificate,
-    CertifyConfig,
-    Earlier,
-    TaskCertificate,
-    write_certificate,
-)
+from gmps.theory.certificate import FORMAT, Certificate, Earlier, TaskCertificate, write_certificate
 from gmps.theory.estimate import Estimates, Figure, Samples, estimate, judge, unit_figures
 from gmps.theory.sample import answers, collect
+from gmps.theory.settings import CertifyConfig
 from gmps.training.clone import CLONE, clone_controller, fit_clone
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe

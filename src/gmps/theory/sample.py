@@ -19,29 +19,13 @@ from gmps.core.actors import Actor
 from gmps.core.policy import Policy, PolicyActor
 from gmps.core.types import Params, Rollout, Task, env_steps
 from gmps.experts.base import Controller, ExpertActor
-from gmps.settings import Settings, setting
 from gmps.theory.divergence import clipped_gaussian_kl, executed_tv
 from gmps.theory.estimate import Samples
+from gmps.theory.settings import SamplingConfig
 from gmps.worlds.base import Draws, World
 
 #: Rollouts from visited states have one of so many lengths: each is compiled once.
 _LENGTHS = 4
-
-
-@dataclass(frozen=True)
-class SamplingConfig(Settings):
-    """How much is simulated."""
-
-    repeats: int = setting(4, at_least=1)
-    """Independent adaptations to each task."""
-    episodes: int = setting(4, at_least=1)
-    """Episodes of each adapted policy, and of the expert beside it."""
-    states: int = setting(8, at_least=1)
-    """Visited states of each adapted policy in which actions are compared, spread over time."""
-    pairs: int = setting(4, at_least=1)
-    """Actions compared in each of them: this many of the policy and of the expert each."""
-    continuations: int = setting(4, at_least=1)
-    """Times that the expert goes on after each of these actions."""
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,18 @@
 
 import contextlib
 import importlib
-import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
-from gmps.errors import GmpsError
 from gmps.evaluation.scores import Scores
 from gmps.runs.config_json import flatten_config
 from gmps.runs.run import REPORT, SCORES, Run
 from gmps.tracking.base import Facts, Row, Status
 from gmps.tracking.courier import Courier, followed
 from gmps.tracking.film import FILM
+from gmps.tracking.kinds import KINDS, require_trackers
 
-Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
-#: The tracker's class, and the package that it takes.
-_KINDS: dict[str, tuple[str, str]] = {
-    "tensorboard": ("TensorBoard", "tensorboardX"),
-    "wandb": ("Wandb", "wandb"),
-    "mlflow": ("MLflow", "mlflow"),
-    "trackio": ("Trackio", "trackio"),
-}
 #: In a run's folder: who was told what, and what trackers keep on this machine.
 TRACKING = "tracking"
 
@@ -111,7 +102,7 @@ def follow(
     folder = run.path / TRACKING
     require_trackers(names)
     # One that is not installed where the run goes on is a fault like any other.
-    earlier = (name for name in followed(folder) if name in _KINDS)
+    earlier = (name for name in followed(folder) if name in KINDS)
     chosen = tuple(dict.fromkeys((*earlier, *names)))
     if chosen:
         folder.mkdir(exist_ok=True)
@@ -129,25 +120,6 @@ def follow(
         tracking.close(status)
 
 
-def require_trackers(names: Sequence[str]) -> None:
-    """That there are such trackers, and their packages; asked before anything long begins.
-
-    Raises:
-        GmpsError: naming the tracker, and what to install.
-    """
-    for name in names:
-        if name not in _KINDS:
-            raise GmpsError(
-                f"There is no tracker {name!r}; choose among {', '.join(get_args(Tracker))}."
-            )
-        package = _KINDS[name][1]
-        if importlib.util.find_spec(package) is None:
-            raise GmpsError(
-                f"--track {name} takes the package {package}, which is not installed: "
-                'pip install "gmps[track]".'
-            )
-
-
 def score_figures(scores: Scores) -> Iterator[tuple[str, float]]:
     """The held-out means, as `heldout/MODE/CONDITION/MEASURE`, and the adaptation
     scores, as `heldout/MODE/CONDITION/adaptation_score`."""
@@ -161,4 +133,4 @@ def score_figures(scores: Scores) -> Iterator[tuple[str, float]]:
 
 
 def _kind(name: str) -> Any:
-    return getattr(importlib.import_module(f"gmps.tracking.{name}"), _KINDS[name][0])
+    return getattr(importlib.import_module(f"gmps.tracking.{name}"), KINDS[name][0])

@@ -8,13 +8,13 @@ import tyro
 
 from gmps.cluster import Executor
 from gmps.errors import GmpsError
-from gmps.evaluation.repeats import EvaluationConfig
-from gmps.experts.score import ExpertThreshold
+from gmps.evaluation.settings import EvaluationConfig
+from gmps.experts.score_settings import ExpertThreshold
 from gmps.methods.plain_settings import PlainConfig
 from gmps.methods.registry import option_prefix, settings_class
 from gmps.settings import Settings, seed_setting, setting
-from gmps.tasks.base import Sim
-from gmps.training.sac_training import ExpertConfig
+from gmps.tasks.choices import Sim
+from gmps.training.sac_settings import ExpertConfig
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from gmps.core.types import task_count
 from gmps.evaluation.evaluate import AT_ONCE
-from gmps.evaluation.repeats import EvaluationConfig
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.methods.gmps_latent_settings import LatentSettings
 from gmps.methods.registry import option_prefix
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
-from gmps.training.sac_training import ExpertConfig
+from gmps.training.sac_settings import ExpertConfig
 from gmps.worlds.cost import episode_bytes, require_room
 
 #: A policy is held for each task, as its gradient and its optimiser's moments are.

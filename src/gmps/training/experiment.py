@@ -24,14 +24,15 @@ from gmps.methods.registry import make_method, method_class
 from gmps.runs.run import Run
 from gmps.runs.user_files import kept_spec
 from gmps.tasks import make_family
-from gmps.tasks.base import Split, TaskFamily
+from gmps.tasks.base import TaskFamily
+from gmps.tasks.choices import Split
 from gmps.training.clone import CLONE, clone_controller
 from gmps.training.config import TrainConfig
 from gmps.training.cost import require_memory
 from gmps.training.expert_data import ExpertData, KnownLevels, load_expert_data
 from gmps.training.expert_sources import find_expert
 from gmps.training.gather_experts import gather_expert_data
-from gmps.training.sac_training import ExpertConfig
+from gmps.training.sac_settings import ExpertConfig
 from gmps.worlds.base import World
 from gmps.worlds.factory import make_world
 from gmps.worlds.ray_world import RayWorld

@@ -17,7 +17,8 @@ from gmps.experts.user import from_function, load_function
 from gmps.runs.checkpoint import load, verify
 from gmps.runs.run import CONFIG, Run
 from gmps.tasks.base import TaskFamily
-from gmps.training.sac_training import EXPERT_FILE, ExpertConfig, per_task
+from gmps.training.sac_settings import ExpertConfig
+from gmps.training.sac_training import EXPERT_FILE, per_task
 from gmps.user_code import is_code
 
 #: Folders of per-task experts that were trained apart lie in their common run under this name.

@@ -21,7 +21,6 @@ from gmps.evaluation.evaluate import (
     SplitResult,
     task_rows,
 )
-from gmps.evaluation.repeats import EvaluationConfig
 from gmps.evaluation.scores import (
     FORMAT,
     EpisodeCounts,
@@ -34,6 +33,7 @@ from gmps.evaluation.scores import (
     TaskRow,
     write_scores,
 )
+from gmps.evaluation.settings import EvaluationConfig
 from gmps.evaluation.summaries import summarise
 from gmps.experts.score import ExpertScore, summary
 from gmps.methods.base import MethodState

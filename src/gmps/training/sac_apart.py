@@ -16,7 +16,8 @@ from gmps.runs.jsonl import RoundLog
 from gmps.runs.run import CONFIG, METRICS
 from gmps.tasks import make_family
 from gmps.training.expert_sources import PART
-from gmps.training.sac_training import ExpertConfig, ExpertTraining, open_training, per_task
+from gmps.training.sac_settings import ExpertConfig
+from gmps.training.sac_training import ExpertTraining, open_training, per_task
 from gmps.training.sac_training import train_expert as train
 from gmps.worlds.factory import make_world
 

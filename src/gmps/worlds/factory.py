@@ -2,8 +2,9 @@
 
 from gmps.cores import usable_cores
 from gmps.errors import GmpsError
-from gmps.tasks.base import MujocoFamily, PureFamily, Sim, TaskFamily
+from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.check import check_functions
+from gmps.tasks.choices import Sim
 from gmps.tasks.gymnasium_family import GymnasiumFamily
 from gmps.tasks.pixels import PixelFamily
 from gmps.worlds.base import World
