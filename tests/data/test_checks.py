@@ -9,11 +9,14 @@ import pytest
 
 from gmps.data.checks import (
     Ranges,
+    _same_goals,
     action_questions,
     goal_questions,
+    goal_unit_questions,
     horizon_questions,
     own_ranges,
     questions,
+    reward_questions,
     reward_words,
     start_questions,
     summary,
@@ -31,11 +34,14 @@ ARM: Any = SimpleNamespace(
     spec=Spec(obs_size=5, act_size=2, context_size=1, horizon=20, control_dt=0.1),
     parts=(Part("hand", 2, "m"), Part("joints", 2, "rad"), Part("load", 1, "kg")),
 )
+POINT = make_family("point-goal")
 OWN = Ranges(
     np.array([-0.5, -0.5, -1, -1, 0]),
     np.array([0.5, 0.5, 1, 1, 1]),
     np.array([0, 0, 0.1, 0.1, 0]),
     np.array([0, 0, 0.2, 0.2, 0]),
+    -2.0,
+    0.0,
 )
 LOW, HIGH = np.array([-0.4, -0.4, -0.8, -0.8, 0]), np.array([0.4, 0.4, 0.8, 0.8, 1])
 
@@ -77,7 +83,10 @@ def test_what_is_alike_is_not_asked_about():
     assert start_questions(OWN.start_low, OWN.start_high, ARM, OWN) == []
     assert unit_questions(1000 * LOW, 1000 * HIGH, ARM, None) == []
     assert action_questions(0.0, 0.9) == []
-    assert goal_questions(np.array([[0.0], [1.0]])) == []
+    assert goal_questions(np.array([[0.0, 1.0], [1.0, 0.0]]), POINT) == []
+    assert goal_unit_questions(np.array([[0.0, 1.0], [1.0, 0.0]]), POINT) == []
+    assert reward_questions(np.array([-1.9, 0.0]), POINT, OWN) == []
+    assert reward_questions(None, POINT, OWN) == []
     assert horizon_questions(12, 20, ARM) == []
 
 
@@ -86,6 +95,12 @@ def test_starts():
     assert start_questions(start, start + 0.5, ARM, OWN) == [
         "joints starts in [8, 8.5]; the family's starts in [0.1, 0.2]: another frame or unit?"
     ]
+    # A fifth of its size, 0.5 m, is 0.1 m.
+    hand = np.array([0.11, 0, 0.1, 0.1, 0])
+    assert start_questions(hand, hand + 0.05, ARM, OWN) == [
+        "hand starts in [0, 0.16]; the family's starts in [0, 0]: another frame or unit?"
+    ]
+    assert start_questions(hand - 0.02, hand, ARM, OWN) == []
 
 
 def test_actions_goals_and_horizon():
@@ -95,7 +110,7 @@ def test_actions_goals_and_horizon():
     ]
     assert "The largest number of an action is 0.001" in action_questions(0.0, 0.001)[0]
     goals = np.array([[0.0, 1], [2, 1], [0, 1.0001], [2, 1]])
-    assert goal_questions(goals) == ["The tasks 0 and 2, 1 and 3 have the same goal."]
+    assert _same_goals(goals) == ["The tasks 0 and 2, 1 and 3 have the same goal."]
     assert horizon_questions(60, 60, ARM) == [
         "Episodes have up to 60 steps, and those of arm end after 20: another horizon or rate?"
     ]
@@ -104,7 +119,25 @@ def test_actions_goals_and_horizon():
     ]
 
 
+def test_goals_of_another_unit_or_far_outside():
+    """The goals of point-goal have x from -1 to 1 and y from 0 to 0.998 m."""
+    goals = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert goal_unit_questions(1000 * goals, POINT) == [
+        "Goals have numbers up to 1e+03; the largest of point-goal is 1: millimetres?"
+    ]
+    assert goal_questions(1000 * goals, POINT) == []
+    assert goal_unit_questions(3 * goals, POINT) == []
+    assert goal_questions(3 * goals, POINT) == [
+        "The goal of task 1 has 3 as number 2, far outside of the tasks of point-goal, where it is "
+        "0 to 0.998: another frame or unit?"
+    ]
+
+
 def test_rewards():
+    assert reward_questions(100 * np.array([-1.9, 0.0]), POINT, OWN) == [
+        "Rewards are in [-190, 0] a step; those of point-goal are in [-2, 0]: another scale? The "
+        "demonstrators' level is taken from them."
+    ]
     rng = np.random.default_rng(0)
     ours = rng.normal(size=50) + 1
     assert reward_words(100 * ours, ours) == "they are 100 times the family's"
@@ -118,16 +151,18 @@ def test_ranges_of_a_family():
     assert own.high.max() == pytest.approx(1.0, abs=1.2)
     assert own.high[1] > 0.9
     assert np.abs(own.start_low).max() < 0.1
+    # Minus the distance to the goal: at most that of the corner (-2, -2), 3.83 m.
+    assert -3.83 < own.reward_low < -2 < -0.1 < own.reward_high < 0
     outside: Any = SimpleNamespace(name="robot")
     assert own_ranges(outside) is None  # nothing moves for a check
 
 
-def demonstrations(path, scale=1.0, steps=20):
+def demonstrations(path, scale=1.0, steps=20, goal_scale=1.0, **more):
     """A point that goes straight to the goals of some tasks, one of them held out."""
     goals = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     obs = np.arange(steps)[:, None] * goals[:, None, None] * 0.05 * scale
     act = np.broadcast_to(goals[:, None, None] * 0.5, obs.shape)
-    np.savez(path, observations=obs, actions=act, goals=goals)
+    np.savez(path, observations=obs, actions=act, goals=goal_scale * goals, **more)
     return path
 
 
@@ -150,6 +185,16 @@ def test_training_begins_with_a_summary(tmp_path):
     assert warnings[0].startswith("position is in [0, 1.45e+03]; the family's is in m and in [")
     assert warnings[0].endswith(": millimetres?")
     assert warnings[1].startswith("Episodes have up to 30 steps, and those of point-goal end aft")
+
+
+def test_training_names_goals_and_rewards_of_another_unit(tmp_path):
+    family = make_family("point-goal")
+    rewards = np.full((3, 1, 20), -100.0)
+    path = demonstrations(tmp_path / "a.npz", goal_scale=1000.0, rewards=rewards)
+    config = replace(preset("point-goal"), demos=str(path))
+    goals, level = demonstrated(config, family, family.tasks("heldout"), True).warnings
+    assert goals == "Goals have numbers up to 1e+03; the largest of point-goal is 1: millimetres?"
+    assert level.startswith("Rewards are in [-100, -100] a step; those of point-goal are in [-")
 
 
 @pytest.mark.parametrize("name", ["ant-goal", "sawyer-push-sac"])

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from gmps.core.actors import Actor
 from gmps.core.types import Params, Task, task_count
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
+from gmps.tasks.lists import FAR, listed_numbers, outermost
 from gmps.worlds.native_world import NativeWorld
 from gmps.worlds.pure_world import PureWorld
 
@@ -37,6 +38,9 @@ class Ranges(NamedTuple):
     high: Float[np.ndarray, " obs"]
     start_low: Float[np.ndarray, " obs"]
     start_high: Float[np.ndarray, " obs"]
+    #: The same of the reward of a step.
+    reward_low: float
+    reward_high: float
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,17 @@ def _measured(family: PureFamily | MujocoFamily) -> Ranges:
     data = world.rollout(
         _Anything(family), params, tasks, _EPISODES, jax.random.key(0)
     ).trajectories
-    obs = np.asarray(data.obs)[np.asarray(data.alive)]
+    alive = np.asarray(data.alive)
+    obs, reward = np.asarray(data.obs)[alive], np.asarray(data.reward)[alive]
     start = np.asarray(data.obs)[:, :, 0].reshape(-1, obs.shape[-1])
-    return Ranges(obs.min(0), obs.max(0), start.min(0), start.max(0))
+    return Ranges(
+        obs.min(0),
+        obs.max(0),
+        start.min(0),
+        start.max(0),
+        float(reward.min()),
+        float(reward.max()),
+    )
 
 
 def unit_questions(
@@ -130,12 +142,12 @@ def start_questions(
     if own is None:
         return []
     found = []
-    # Even the nearest starts are far from all of the family's.
+    # Even the nearest starts are away from all of the family's.
     gap = np.maximum(np.maximum(low - own.start_high, own.start_low - high), 0)
     span = own.high - own.low
     for name, part, _ in _named_parts(family, len(low)):
         usual = max(_size(own.low[part], own.high[part]), 1e-3)
-        if (gap[part] > np.maximum(span[part], 0.2 * usual)).any():
+        if (gap[part] > np.maximum(0.1 * span[part], 0.2 * usual)).any():
             found.append(
                 f"{name} starts in {_interval(low[part], high[part])}; the family's starts in "
                 f"{_interval(own.start_low[part], own.start_high[part])}: another frame or unit?"
@@ -164,7 +176,32 @@ def action_questions(clipped: float, largest: float) -> list[str]:
     return []
 
 
-def goal_questions(tasks: np.ndarray) -> list[str]:
+def goal_unit_questions(tasks: Float[np.ndarray, "task d"], family: TaskFamily) -> list[str]:
+    """A sentence about goals that look like another unit than those of the family's lists."""
+    usual = float(np.abs(listed_numbers(family)).max())
+    largest = float(np.abs(tasks).max())
+    if largest <= _LARGER * usual:
+        return []
+    return [
+        f"Goals have numbers up to {largest:.3g}; the largest of {family.name} is {usual:.3g}: "
+        f"{_guess(largest / usual, '')}?"
+    ]
+
+
+def goal_questions(tasks: Float[np.ndarray, "task d"], family: TaskFamily) -> list[str]:
+    """Sentences about goals far outside of the family's own, and tasks that have the same goal."""
+    at = outermost(family, tasks)
+    found = []
+    if at.excess > FAR and not goal_unit_questions(tasks, family):
+        found = [
+            f"The goal of task {at.row} has {at.value:.4g} as number {at.column + 1}, far outside "
+            f"of the tasks of {family.name}, where it is {at.low:.3g} to {at.high:.3g}: another "
+            "frame or unit?"
+        ]
+    return found + _same_goals(tasks)
+
+
+def _same_goals(tasks: np.ndarray) -> list[str]:
     """A sentence about tasks that have the same goal."""
     gap = np.abs(tasks[:, None] - tasks[None]).max(-1)
     pairs = [(int(i), int(j)) for i, j in np.argwhere(gap < SAME_GOAL) if i < j]
@@ -190,6 +227,29 @@ def horizon_questions(shortest: int, longest: int, family: TaskFamily) -> list[s
     return []
 
 
+def reward_questions(
+    rewards: Float[np.ndarray, " step"] | None, family: TaskFamily, own: Ranges | None
+) -> list[str]:
+    """A sentence about rewards of another scale than the family's own.
+
+    Args:
+        rewards: of each step; None where there are none.
+        family: the family.
+        own: its own ranges; without them nothing is asked.
+    """
+    if rewards is None or own is None:
+        return []
+    largest = float(np.abs(rewards).max())
+    usual = max(abs(own.reward_low), abs(own.reward_high), 1e-3)
+    if largest <= _LARGER * usual:
+        return []
+    return [
+        f"Rewards are in [{rewards.min():.3g}, {rewards.max():.3g}] a step; those of "
+        f"{family.name} are in [{own.reward_low:.3g}, {own.reward_high:.3g}]: another scale? The "
+        "demonstrators' level is taken from them."
+    ]
+
+
 def reward_words(theirs: np.ndarray, ours: np.ndarray) -> str:
     """How the rewards of a file differ from the family's, in words."""
     scale = float((theirs * ours).sum() / max(float((ours**2).sum()), 1e-12))
@@ -199,8 +259,20 @@ def reward_words(theirs: np.ndarray, ours: np.ndarray) -> str:
     return f"{theirs.mean():.3g} a step in the mean, the family's {ours.mean():.3g}"
 
 
-def questions(demos: "DemoSet", family: TaskFamily, own: Ranges | None) -> list[str]:
-    """What looks wrong with demonstrations, a sentence each."""
+def questions(
+    demos: "DemoSet",
+    family: TaskFamily,
+    own: Ranges | None,
+    rewards: Float[np.ndarray, "task ep t"] | None = None,
+) -> list[str]:
+    """What looks wrong with demonstrations, a sentence each.
+
+    Args:
+        demos: the demonstrations.
+        family: the family.
+        own: its own ranges.
+        rewards: what they earned, as far as that is known.
+    """
     alive = demos.alive
     obs, lengths = demos.obs[alive], alive.sum(-1)
     starts = demos.obs[:, :, 0][lengths > 0]
@@ -209,7 +281,9 @@ def questions(demos: "DemoSet", family: TaskFamily, own: Ranges | None) -> list[
         *unit_questions(obs.min(0), obs.max(0), family, own),
         *start_questions(starts.min(0), starts.max(0), family, own),
         *action_questions(report.clipped_fraction, report.largest_action),
-        *goal_questions(demos.tasks),
+        *goal_unit_questions(demos.tasks, family),
+        *goal_questions(demos.tasks, family),
+        *reward_questions(None if rewards is None else rewards[alive], family, own),
         *horizon_questions(int(lengths[lengths > 0].min()), report.longest, family),
     ]
 

@@ -11,6 +11,7 @@ from gmps.data.bounded import Progress, recorded
 from gmps.data.checks import (
     action_questions,
     goal_questions,
+    goal_unit_questions,
     horizon_questions,
     own_ranges,
     start_questions,
@@ -88,6 +89,7 @@ def _checked(
     yield from conversion.episodes(progress)
     tally, own = conversion.tally, own_ranges(family)
     found = unit_questions(tally.obs_low, tally.obs_high, family, own)
+    found += goal_unit_questions(conversion.tasks, family)
     share = tally.clipped / tally.act_numbers
     beyond = action_questions(share, tally.largest_action)
     if share < _BEYOND:
@@ -100,7 +102,7 @@ def _checked(
             "give --accept if they are right."
         )
     found += start_questions(tally.start_low, tally.start_high, family, own)
-    found += goal_questions(conversion.tasks)
+    found += goal_questions(conversion.tasks, family)
     found += horizon_questions(tally.shortest, tally.longest, family)
     conversion.notes += found
 

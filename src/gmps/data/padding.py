@@ -99,8 +99,8 @@ def find_padding(
     few, many = steps[steps > 0].min(), steps.max()
     note = (
         f"{(steps > 0).sum()} of {steps.size} episodes end in padding ({' or '.join(names)}), "
-        f"{few} to {many} steps each; these {steps.sum()} steps are left out. If they are real, "
-        "give the array lengths (task, episode)."
+        f"{few} to {many} steps each; these {steps.sum()} steps are left out; if they are real, "
+        "give the array lengths (task, episode)"
     )
     return Padding(~padded, note)
 

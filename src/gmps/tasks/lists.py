@@ -3,6 +3,7 @@
 import functools
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -143,8 +144,8 @@ def _nearest(
 
 
 #: By how much of the width of the family's lists a task may lie beside them before that is said:
-#: random tasks of the same region do too. From the second on it is refused.
-_BESIDE, _FAR = 0.1, 0.5
+#: random tasks of the same region do too. Beyond the second it is far outside.
+BESIDE, FAR = 0.1, 0.5
 
 
 def task_of(
@@ -176,9 +177,9 @@ def task_of(
         >>> task_of(make_family("point-goal"), (0.0, 1.0)).shape
         (1, 2)
     """
-    lists = [family.tasks(split) for split in ("train", "heldout")]
-    listed = np.concatenate([_numbers(tasks) for tasks in lists])
-    size = listed.shape[1]
+    first = tree_index(family.tasks("train"), 0)
+    flat, unravel = ravel_pytree(first)
+    size = len(flat)
     if len(numbers) != size:
         raise GmpsError(
             f"{called} has {len(numbers)} numbers, but a task of {family.name} has {size}; "
@@ -187,27 +188,67 @@ def task_of(
     if not np.isfinite(numbers).all():
         words = " ".join(f"{x:g}" for x in numbers)
         raise GmpsError(f"{called} is {words}; every number must be finite.")
-    low, high = listed.min(0), listed.max(0)
-    width = high - low
-    # A number that is the same in all listed tasks has the scale of the others.
-    scale = np.where(width > 0, width, width.max() or 1.0)
-    excess = np.maximum(low - numbers, numbers - high) / scale
-    i = int(excess.argmax())
-    what = f"{called} has {numbers[i]:g} as number {i + 1}"
-    where = f"outside of the tasks of {family.name}, where it is {low[i]:.3g} to {high[i]:.3g}"
-    if excess[i] > _FAR and not outside:
+    at = outermost(family, np.asarray([numbers], np.float64))
+    what = f"{called} has {at.value:g} as number {at.column + 1}"
+    where = f"outside of the tasks of {family.name}, where it is {at.low:.3g} to {at.high:.3g}"
+    if at.excess > FAR and not outside:
         raise GmpsError(
             f"{what}, far {where}: nothing was learned there, and it may be out of reach. Choose "
             f"a nearer one, or insist by {insist}."
         )
-    if excess[i] > _BESIDE:
+    if at.excess > BESIDE:
         warnings.warn(f"{what}, {where}: nothing was learned there.", stacklevel=2)
-    _, unravel = ravel_pytree(tree_index(lists[0], 0))
     return stack(unravel(jnp.asarray(numbers, jnp.float32)), 1)
 
 
-def _numbers(tasks: Task) -> Float[np.ndarray, "task d"]:
-    """The numbers of stacked tasks, leaf by leaf."""
-    count = task_count(tasks)
-    leaves = [np.asarray(x, np.float64).reshape(count, -1) for x in jax.tree.leaves(tasks)]
-    return np.concatenate(leaves, 1)
+class Outermost(NamedTuple):
+    """The number of some tasks that lies furthest outside of their family's lists."""
+
+    #: By how much, in widths of that number in the lists; at most 0 within.
+    excess: float
+    value: float
+    #: Which task and which of its numbers it is.
+    row: int
+    column: int
+    #: Least and greatest of that number in the lists.
+    low: float
+    high: float
+
+
+def outermost(family: TaskFamily, numbers: Float[np.ndarray, "task d"]) -> Outermost:
+    """How far tasks lie outside of a family's lists.
+
+    Args:
+        family: the family.
+        numbers: those of the tasks, leaf by leaf.
+
+    Example:
+        >>> from gmps.tasks import make_family
+        >>> outermost(make_family("point-goal"), np.array([[0.5, 0.5], [2.0, 0.5]])).excess
+        0.5
+    """
+    listed = listed_numbers(family)
+    low, high = listed.min(0), listed.max(0)
+    width = high - low
+    # A number that is the same in all listed tasks has the scale of the others.
+    excess = np.maximum(low - numbers, numbers - high)
+    excess = excess / np.where(width > 0, width, width.max() or 1.0)
+    row, column = (int(i) for i in np.unravel_index(excess.argmax(), excess.shape))
+    return Outermost(
+        float(excess[row, column]),
+        float(numbers[row, column]),
+        row,
+        column,
+        float(low[column]),
+        float(high[column]),
+    )
+
+
+def listed_numbers(family: TaskFamily) -> Float[np.ndarray, "task d"]:
+    """The numbers of all listed tasks, leaf by leaf."""
+    found = []
+    for split in ("train", "heldout"):
+        tasks = family.tasks(split)
+        leaves = (np.asarray(x, np.float64) for x in jax.tree.leaves(tasks))
+        found.append(np.concatenate([x.reshape(task_count(tasks), -1) for x in leaves], 1))
+    return np.concatenate(found)

@@ -60,7 +60,7 @@ def demonstrated(
     if config.spread and not config.expert and not config.clone and used.frames is None:
         labelled = labelled._replace(spread=task_spread(used.obs, used.alive, config.spread))
     if question:
-        warnings += tuple(questions(demos, family, own_ranges(family)))
+        warnings += tuple(questions(demos, family, own_ranges(family), rewards.values))
     return Demonstrated(
         tasks=jnp.asarray(used.tasks),
         demos=labelled,
