@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.actors import Actor
 from gmps.core.dist import gaussian_log_prob
@@ -140,14 +140,15 @@ def update(
     steps: int,
     key: Key[Array, ""],
     shown: Replay | None = None,
+    share: Float[Array, ""] | float = 1.0,
 ) -> tuple[SacState, dict[str, Float[Array, ""]]]:
     """`steps` gradient steps; returns the mean of each figure.
 
-    With demonstrations `shown`, half of each batch is theirs (symmetric sampling: Ball et al. 2023,
-    arXiv:2302.02948, section 4.1).
+    With demonstrations `shown`, `share` of one half of each batch is theirs: with 1, symmetric
+    sampling (Ball et al. 2023, arXiv:2302.02948, section 4.1).
     """
-    half = 0 if shown is None else config.batch // 2
-    buffers = [(replay, config.batch - half)] + ([] if shown is None else [(shown, half)])
+    half = config.batch // 2
+    buffers = [(replay, config.batch)] + ([] if shown is None else [(shown, half)])
     ends = [jnp.cumsum(buffer.length) for buffer, _ in buffers]
 
     def chances(key: Key[Array, ""]):
@@ -158,20 +159,29 @@ def update(
             draw(buffer, end, n, k)
             for (buffer, n), end, k in zip(buffers, ends, keys, strict=False)
         ]
-        return places, *noise
+        theirs = jax.random.uniform(jax.random.fold_in(key_batch, 2), (config.batch,)) < share
+        return places, theirs & (jnp.arange(config.batch) < half), *noise
 
     def one(state: SacState, chance: Any):
-        places, noise_next, noise_now = chance
+        places, theirs, noise_next, noise_now = chance
         parts = [
             take(buffer, row, t, config.n_step, config.discount)
             for (buffer, _), (row, t) in zip(buffers, places, strict=True)
         ]
-        batch = jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+        batch = parts[0]
+        if shown is not None:
+            batch = jax.tree.map(functools.partial(_instead, theirs), *parts)
         return _step(config, state, batch, noise_next, noise_now)
 
     # All random numbers at once: one by one they take 4 % of a step on a CPU.
     state, figures = jax.lax.scan(one, state, jax.vmap(chances)(jax.random.split(key, steps)))
     return state, jax.tree.map(jnp.mean, figures)
+
+
+def _instead(theirs: Bool[Array, " b"], own: Array, shown: Array) -> Array:
+    """Rows of the shorter array where it is theirs."""
+    shown = jnp.concatenate([shown, own[len(shown) :]])
+    return jnp.where(theirs.reshape(-1, *[1] * (own.ndim - 1)), shown, own)
 
 
 def _step(

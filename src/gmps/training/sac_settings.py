@@ -37,8 +37,8 @@ class ExpertConfig(Settings):
     """Contextual: store each episode also with the rewards and the parameter of this many other
     tasks. Only where no task changes how the world moves."""
     demos: str | None = setting(None, before=None)
-    """Contextual: demonstrations (an .npz file or a Minari dataset) that fill half of each batch,
-    with the family's rewards where the file has none."""
+    """Contextual: demonstrations (an .npz file or a Minari dataset) that fill half of each batch at
+    first, and fade; with the family's rewards where the file has none."""
     capacity: int = setting(3000, at_least=1)
     """Episodes in each learner's replay buffer; the newest replace the oldest."""
     evaluate_every: int = setting(20, at_least=1)

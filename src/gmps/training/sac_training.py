@@ -136,13 +136,21 @@ class ExpertTraining:
         middle = time.perf_counter()
         keys = jnp.stack([jax.random.fold_in(key_learn, i) for i in self.indices])
         shown = None if self.shown is None else jax.tree.map(lambda x: x[None], self.shown)
-        learners, figures = _learn(config.sac, learners, replay, config.gradient_steps, keys, shown)
+        learners, figures = _learn(
+            config.sac, learners, replay, config.gradient_steps, keys, shown, self._share(state)
+        )
         metrics = {name: float(np.mean(x)) for name, x in jax.device_get(figures).items()}
         end = time.perf_counter()
         metrics["return/collected"] = float(roll.trajectories.returns.mean())
         metrics["steps/expert"] = env_steps(roll.trajectories)
         seconds = {"seconds/collect": middle - start, "seconds/learn": end - middle}
         return TrainingState(learners, replay, state.round + 1), metrics, seconds
+
+    def _share(self, state: TrainingState) -> Float[np.ndarray, " learner"]:
+        """Demonstrations fill half of each batch at first, and none once half of the rounds are
+        over: a few episodes, seen as often as all others, keep a learner from becoming exact."""
+        passed = int(state.round) / self.config.rounds
+        return np.full(len(self.indices), max(1 - 2 * passed, 0), np.float32)
 
     def measure(self, state: TrainingState) -> Measurement:
         """Episodes without action noise; the start states are the same in every measurement."""
@@ -231,14 +239,15 @@ def _learn(
     steps: int,
     keys: Key[Array, " learner"],
     shown: Replay | None,
+    share: Float[np.ndarray, " learner"],
 ) -> tuple[SacState, dict[str, Float[Array, " learner"]]]:
     """Gradient steps of all learners."""
 
-    def one(learner: SacState, replay: Replay, key: Key[Array, ""], shown: Replay | None = None):
-        return sac.update(config, learner, replay, steps, key, shown)
+    def one(learner: SacState, replay: Replay, key: Key[Array, ""], *theirs: Any):
+        return sac.update(config, learner, replay, steps, key, *theirs)
 
-    given = (learners, replay, keys) if shown is None else (learners, replay, keys, shown)
-    return over_tasks(one, *given)
+    theirs = () if shown is None else (shown, share)
+    return over_tasks(one, learners, replay, keys, *theirs)
 
 
 def _having_seen(state: SacState, shown: Replay) -> SacState:
