@@ -107,7 +107,8 @@ def test_the_reward_scale_multiplies_values():
     assert value(state, [0.0], [0.3]) == pytest.approx(10.0, abs=0.5)
 
 
-def test_half_of_each_batch_is_demonstrated():
+@pytest.mark.parametrize("share", [1.0, 0.4, 0.0])
+def test_a_share_of_half_of_each_batch_is_demonstrated(share: float):
     """Own episodes are worth 0 and demonstrated ones 1, in the same state: the value is between."""
     rng = np.random.default_rng(0)
     act = rng.uniform(-1, 1, (256, 1, 1))
@@ -117,9 +118,9 @@ def test_half_of_each_batch_is_demonstrated():
     )
     state = init_sac(jax.random.key(0), PLAIN, 1, 0, 1)
     for i in range(2):
-        state, _ = update(PLAIN, state, own, 1000, jax.random.key(i), shown)
+        state, _ = update(PLAIN, state, own, 1000, jax.random.key(i), shown, share)
     values = [value(state, [0.0], [a])[0] for a in np.linspace(-0.8, 0.8, 9)]
-    assert np.mean(values) == pytest.approx(0.5, abs=0.15)
+    assert np.mean(values) == pytest.approx(0.5 * share, abs=0.15)
 
 
 def test_density_of_squashed_actions_integrates_to_one():

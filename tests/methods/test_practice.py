@@ -25,21 +25,25 @@ def episodes(reward: jax.Array, alive: jax.Array) -> Trajectories:
 def test_advantages_by_hand():
     # Returns to come: 5, 3, 1 and 1, 1, 1; around their means 3, 2, 1: 2, 1, 0 and -2, -1, 0.
     reward = array([[[2.0, 2.0, 1.0], [0.0, 0.0, 1.0]]])
-    found = practised(episodes(reward, jnp.ones((1, 2, 3), bool)))
+    found = practised(episodes(reward, jnp.ones((1, 2, 3), bool)), 1.0)
     wanted = np.array([2, 1, 0, -2, -1, 0]) / np.sqrt(10 / 6)
     np.testing.assert_allclose(found.advantage, [wanted], rtol=1e-6)
     assert found.obs.shape == (1, 6, 1)
+    # Discounted by a half: 3.25, 2.5, 1 and 0.25, 0.5, 1.
+    found = practised(episodes(reward, jnp.ones((1, 2, 3), bool)), 0.5)
+    wanted = np.array([1.5, 1, 0, -1.5, -1, 0])
+    np.testing.assert_allclose(found.advantage, [wanted / np.sqrt(6.5 / 6)], rtol=1e-6)
 
 
 def test_an_episode_that_ended_earns_nothing_more():
     # To come: 2, 1 and 1, 0, whatever stands behind the end; the living steps deviate by sqrt(1/4).
     reward = array([[[1.0, 1.0], [1.0, 7.0]]])
     alive = jnp.asarray([[[True, True], [True, False]]])
-    found = practised(episodes(reward, alive))
+    found = practised(episodes(reward, alive), 1.0)
     np.testing.assert_allclose(found.advantage, [[1, 1, -1, 0]], rtol=1e-6)
     assert np.isfinite(found.obs).all()
     # Equal episodes say nothing, and no deviation of 0 divides.
-    same = practised(episodes(jnp.ones((1, 2, 2)), jnp.ones((1, 2, 2), bool)))
+    same = practised(episodes(jnp.ones((1, 2, 2)), jnp.ones((1, 2, 2), bool)), 1.0)
     assert not np.asarray(same.advantage).any()
 
 

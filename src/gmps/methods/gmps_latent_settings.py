@@ -65,6 +65,8 @@ class LatentSettings(Settings):
     practice_tasks: int = setting(10, at_least=0, before=0)
     """Where nobody labels states: further tasks of the family to practise in, the farthest from
     those that were demonstrated; 0: none."""
+    practice_discount: float = setting(0.97, above=0, at_most=1, before=1.0)
+    """Discount of the rewards to come, for each step, in practice."""
     practice_std: float = setting(0.1, above=0, at_most=100)
     """Standard deviation of the actions in place of `std` where the learner practises."""
 

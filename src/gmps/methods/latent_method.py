@@ -180,7 +180,8 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         trial = self.trial(state, before, adapted, after)
         explored = Explored(rewards, before.held, trial=trial)
         if practises:
-            explored = explored._replace(adapted=practised(after), own=practised(own))
+            earned = functools.partial(practised, discount=config.practice_discount)
+            explored = explored._replace(adapted=earned(after), own=earned(own))
         return state, Gathered(explored, metrics, steps)
 
     def _visit(

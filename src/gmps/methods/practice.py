@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from gmps.core.losses import living
 from gmps.core.nets import GaussianPolicy
+from gmps.core.returns import discounted_returns
 from gmps.core.types import Trajectories
 
 #: The policy's likelihood of an action may change by this share before it no longer pays.
@@ -35,18 +36,20 @@ class Practice(NamedTuple):
     act: Float[Array, "task n act"]
     #: Log density of `act` under the policy that chose it.
     log_prob: Float[Array, "task n"]
-    #: Return to come, less its mean over the task's episodes at the same moment, in deviations.
+    #: Discounted return to come, less its mean over the task's episodes at the same moment, in
+    #: deviations.
     advantage: Float[Array, "task n"]
     alive: Bool[Array, "task n"]
 
 
-def practised(visited: Trajectories) -> Practice:
+def practised(visited: Trajectories, discount: float) -> Practice:
     """The steps of at least two episodes of each task.
 
     Beyond its end an episode earns nothing: to have ended early counts as much as it cost.
     """
     reward = jnp.where(visited.alive, visited.reward, 0)
-    to_come = jnp.flip(jnp.cumsum(jnp.flip(reward, -1), -1), -1)
+    nothing = jnp.zeros(reward.shape[:2], reward.dtype)
+    to_come = jax.vmap(discounted_returns, (0, None, 0))(reward, discount, nothing)
     better = jnp.where(visited.alive, to_come - to_come.mean(1, keepdims=True), 0)
     count = jnp.maximum(visited.alive.sum((1, 2), keepdims=True), 1)
     std = jnp.sqrt((better**2).sum((1, 2), keepdims=True) / count)
