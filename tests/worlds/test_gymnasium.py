@@ -5,7 +5,8 @@ import runpy
 import sys
 import types
 from dataclasses import dataclass
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import gymnasium
 import jax
@@ -21,6 +22,7 @@ from gmps.tasks import make_family
 from gmps.tasks.base import Spec
 from gmps.tasks.check import check_functions
 from gmps.tasks.gymnasium_family import GymnasiumFamily
+from gmps.training.export import spaces
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
 from gmps.worlds.gymnasium_world import GymnasiumWorld
@@ -183,6 +185,15 @@ def test_one_environment_takes_exactly_the_steps_of_its_episodes(counted):
     assert same(out, corridor())
 
 
+def test_what_actions_stand_for_is_known_without_another_environment(counted):
+    """Whoever writes a policy asks: a robot behind an environment is connected to once."""
+    world = make_world(counted)
+    policy: Any = SimpleNamespace(encoder=None, obs_size=2)
+    action = spaces(world, policy)["action"]
+    assert (action["low"], action["high"]) == ([0.0], [4.0])
+    assert len(counted.made) == 1
+
+
 def test_a_count_of_environments_is_for_gymnasium_families():
     with pytest.raises(GmpsError, match="point-goal is not made of Gymnasium environments; leave"):
         make_world(make_family("point-goal"), environments=1)
@@ -280,6 +291,25 @@ def test_the_example_of_the_manual_returns_what_it_must():
         check_functions(family)
     finally:
         del sys.modules["fetch"]
+
+
+def test_success_that_is_never_told_is_asked_for_once(recwarn):
+    class Silent(ReachFamily):
+        reports_success = True
+
+    world = make_world(Silent())
+    tasks = Silent().tasks("train")
+    for _ in range(2):
+        out = world.rollout(Constant(), jnp.zeros((2, 2)), tasks, 1, jax.random.key(0))
+        np.testing.assert_array_equal(out.outcome["success"], [[0], [0]])
+    assert [str(x.message) for x in recwarn if x.category is UserWarning] == [
+        "reach: no info of the environment told success or is_success, which counts as failure; if "
+        "it never does, set reports_success = False in the family."
+    ]
+    recwarn.clear()
+    corridor()  # tells it
+    play_reach(ReachFamily())  # says that it does not
+    assert not [x for x in recwarn if x.category is UserWarning]
 
 
 def test_a_goal_in_the_observation_is_refused():

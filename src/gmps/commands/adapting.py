@@ -66,7 +66,7 @@ def adapt(folder: str, command: Adapt) -> None:
         adapted,
         {
             "family": config.family,
-            "spaces": spaces(world.family, adapted),
+            "spaces": spaces(world, adapted),
             "task": list(command.task),
             "steps": command.steps,
             "episodes": command.episodes,

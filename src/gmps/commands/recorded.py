@@ -61,7 +61,7 @@ def adapt_run(
         adapted,
         {
             "family": config.family,
-            "spaces": spaces(experiment.world.family, adapted),
+            "spaces": spaces(experiment.world, adapted),
             "episodes_from": str(source),
             "episodes": len(episodes),
             "steps": 1,

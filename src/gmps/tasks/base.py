@@ -160,7 +160,8 @@ class TaskFamily(abc.ABC):
 
     @property
     def action_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The robot's actions that -1 and 1 stand for: by default these."""
+        """The robot's actions that -1 and 1 stand for: by default these. Of a Gymnasium environment
+        its world knows them."""
         return (-1.0,) * self.spec.act_size, (1.0,) * self.spec.act_size
 
     def terminated(self, state: State) -> Bool[Array, ""]:

@@ -22,7 +22,8 @@ class Stepped(NamedTuple):
 
     obs: Float[np.ndarray, "n obs"]
     reward: Float[np.ndarray, " n"]
-    #: Whether the environment has terminated, now or before, and whether it reports success.
+    #: Whether the environment has terminated, now or before, and whether it reports success, NaN
+    #: where it tells nothing.
     ended: Bool[np.ndarray, " n"]
     success: Float[np.ndarray, " n"]
 
@@ -113,14 +114,6 @@ class GymnasiumFamily(TaskFamily):
     def state_sizes(self) -> tuple[int, int, int]:
         """The observation, and whether the environment has terminated."""
         return self.spec.obs_size + 1, 0, 0
-
-    @property
-    def action_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The bounds of the environment's action space."""
-        env = self.make_env()
-        space: Any = env.action_space
-        env.close()
-        return tuple(map(float, space.low.ravel())), tuple(map(float, space.high.ravel()))
 
     def observe(self, state: State) -> Float[Array, " obs"]:
         """The environment's observation."""

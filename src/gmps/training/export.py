@@ -13,6 +13,8 @@ from gmps.methods.base import Method
 from gmps.methods.deployed import head_arrays
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.pixels import PixelFamily
+from gmps.worlds.base import World
+from gmps.worlds.gymnasium_world import GymnasiumWorld
 
 #: Smallest deviation of an observation in training, so that numbers that never move there do not
 #: make every other value look far away.
@@ -73,7 +75,7 @@ def export(
         "horizon": family.spec.horizon,
         "seconds_per_step": family.spec.control_dt,
         "training_tasks": words,
-        "spaces": spaces(family, policy),
+        "spaces": spaces(method.world, policy),
         "policy": {
             "activation": policy.head.activation,
             "latent": deployed.latent is not None,
@@ -84,14 +86,16 @@ def export(
     return Exported(meta, arrays, card(meta, family))
 
 
-def spaces(family: TaskFamily, policy: Policy) -> dict[str, Any]:
-    """What a policy of the family is given, and what its actions mean: JSON values."""
-    frame = None
+def spaces(world: World, policy: Policy) -> dict[str, Any]:
+    """What a policy for a world is given, and what its actions mean: JSON values."""
+    family, frame = world.family, None
     if isinstance(policy.encoder, Convolutions):
         assert isinstance(family, PixelFamily)
         shape = [family.view.height, family.view.width, 3]
         frame = {"shape": shape, "dtype": "uint8", "strides": list(STRIDES)}
-    low, high = family.action_bounds
+    # An environment that the world has is asked: a robot is not connected to once more.
+    known = world if isinstance(world, GymnasiumWorld) else family
+    low, high = known.action_bounds
     return {
         "observation": {"size": policy.obs_size, "names": list(family.observation_names)},
         "action": {

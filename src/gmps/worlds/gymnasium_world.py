@@ -6,6 +6,7 @@ depend on how many environments or processes share the work.
 """
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ class TaskEnv(gymnasium.Env):
     def step(self, action: Any) -> Any:
         """Step, or rest."""
         if self._over or self._env is None:
-            return self._last, 0.0, False, False, {"ended": True, "success": 0.0}
+            return self._last, 0.0, False, False, {"ended": True, "success": np.nan}
         try:
             obs, reward, terminated, truncated, info = self._env.step(action)
             self._last = self._shown(obs)
@@ -98,7 +99,7 @@ class TaskEnv(gymnasium.Env):
                 f"but spec.horizon is {self.family.spec.horizon}; make them agree."
             )
         self._over = bool(terminated)
-        success = float(info.get("success", info.get("is_success", 0.0)))
+        success = float(info.get("success", info.get("is_success", np.nan)))
         return self._last, reward, False, False, {"ended": self._over, "success": success}
 
     def close(self) -> None:
@@ -219,6 +220,14 @@ class GymnasiumWorld:
             env.close()
         self._batch = batch or VectorBatch(family, spaces, env, environments, processes)
         self._width = min(self._batch.width, processes or environments)
+        # Whether success is still waited for that the environment alone can tell.
+        own = type(family).outcome is not GymnasiumFamily.outcome
+        self._untold = family.reports_success and not own
+
+    @property
+    def action_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The environment's actions that -1 and 1 stand for."""
+        return tuple(map(float, self._low)), tuple(map(float, self._high))
 
     def rollout(
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
@@ -241,6 +250,13 @@ class GymnasiumWorld:
         for start in range(0, batch, self._width):
             rows = np.arange(start, min(start + self._width, batch))
             self._play(actor, params, tasks, episodes, first, np.asarray(noise), rows, record)
+        if self._untold:
+            self._untold = False
+            warnings.warn(
+                f"{self.family.name}: no info of the environment told success or is_success, which "
+                "counts as failure; if it never does, set reports_success = False in the family.",
+                stacklevel=2,
+            )
         return ep.finish(self.family, episodes, tasks, record)
 
     def _play(
@@ -293,7 +309,8 @@ class GymnasiumWorld:
             record.obs[t + 1, rows] = record.states[t + 1, rows, :size] = flat
             record.states[t + 1, rows, size] = over = ended
             record.sensors[t + 1, rows, 0] = reward
-            record.sensors[t + 1, rows, 1] = success
+            record.sensors[t + 1, rows, 1] = np.nan_to_num(success)
+            self._untold = self._untold and bool(np.isnan(success).all())
             if mind is not None:
                 memory = _told(mind, memory, act, reward)
             if over.all():
