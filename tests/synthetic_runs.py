@@ -56,15 +56,17 @@ def write_run(
     gain: float = 1.0,
     tasks: int = 8,
     evaluated: bool = True,
+    success: bool = True,
 ) -> Path:
-    """Write a run; `gain` scales what the update brings, 0 makes it useless."""
+    """Write a run; `gain` scales what the update brings, 0 makes it useless; `success` says
+    whether the family tells it."""
     settings = settings or Settings()
     rng = np.random.default_rng(settings.seed)
     with Run.create(folder, settings) as run:
         for i in range(settings.rounds):
             run.log(i, _metrics(rng, i, settings, gain), timing={"seconds/rollout": 3.1})
         if evaluated:
-            write_scores(run.path, _scores(rng, settings, gain, tasks))
+            write_scores(run.path, _scores(rng, settings, gain, tasks, success))
             run.write_paths(_paths(rng, settings.family, gain, min(tasks, 6)))
     return folder
 
@@ -84,7 +86,7 @@ def _metrics(rng, i, settings, gain):
     }
 
 
-def _scores(rng, settings, gain, tasks) -> Scores:
+def _scores(rng, settings, gain, tasks, success) -> Scores:
     outcome = "final_error" if settings.family == "sawyer-push" else "final_distance"
     seed_shift = 0.03 * rng.normal()
     rows = []
@@ -104,6 +106,8 @@ def _scores(rng, settings, gain, tasks) -> Scores:
                     "success": (x > 0.7).astype(float),
                     outcome: np.maximum(0.02, 1.4 - 1.2 * x),
                 }
+                if not success:
+                    del figures["success"]
                 for i, row in enumerate(means):
                     of_task = {k: float(v[i].mean()) for k, v in figures.items()}
                     row.setdefault(mode, {})[name] = of_task

@@ -8,6 +8,7 @@ from gmps.commands.cli import console
 from gmps.commands.score_tables import print_first, print_scores
 from gmps.evaluation.scores import read_scores
 from gmps.evaluation.summaries import summarise
+from gmps.report import write_report
 from synthetic_runs import write_run
 
 SENTENCES = ("environment steps", "What one step brings", "Adaptation score", "(Intervals")
@@ -62,6 +63,15 @@ def test_what_a_step_brings_is_a_table(scores, width, monkeypatch, capsys):
     names = [line.partition("  ")[0] for line in lines[at + 2 : at + 6]]
     assert names == ["after 1 step(s)", "after 2 step(s)", "after 3 step(s)", "best control"]
     assert lines[at + 5].split() == ["best", "control", "before", "before"]
+
+
+def test_a_family_that_tells_no_success_has_no_column_of_it(tmp_path, monkeypatch, capsys):
+    run = write_run(tmp_path / "run", success=False)
+    lines = printed(read_scores(run), 80, monkeypatch, capsys)
+    assert lines[1].split() == ["deterministic", "return", "normalised", "final", "distance"]
+    assert not any("success" in line for line in lines)
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "normalised" in page.lower() and "success" not in page.lower()
 
 
 def test_a_score_towards_demonstrators_has_a_table_of_its_own(scores, monkeypatch, capsys):

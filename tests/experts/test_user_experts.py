@@ -10,7 +10,7 @@ import pytest
 
 from gmps.errors import UserCodeError
 from gmps.experts.base import Expert, ExpertActor, label, reporting_faults
-from gmps.experts.score import complaints, score_expert
+from gmps.experts.score import complaints, meets, score_expert
 from gmps.experts.score_settings import ExpertThreshold
 from gmps.experts.user import from_function, load_function
 from gmps.tasks import make_family
@@ -125,6 +125,10 @@ def test_complaints_name_the_worst_tasks_first():
     worst = FAMILY.describe(TASKS[int(measured.returns.argmin())])
     assert f"mean return is below {low + 0.01:g} in 1 of 3 tasks, worst in {worst}" in sentences[1]
     assert complaints(WORLD, score(towards), ExpertThreshold()) == []
+    # A family that tells no success is not said to fail.
+    untold = measured._replace(outcome={"final_error": measured.returns})
+    assert complaints(WORLD, untold, ExpertThreshold()) == []
+    assert meets(untold, ExpertThreshold()).all()
 
 
 def test_a_function_is_found_in_a_file(tmp_path):

@@ -66,7 +66,7 @@ class GymnasiumFamily(TaskFamily):
     #: Parts of a dict of observations that the learner is not shown, such as "desired_goal".
     hidden_observations: ClassVar[tuple[str, ...]] = ()
     #: Whether the environment's info tells `success` or `is_success`. Without, there is no such
-    #: figure, and tables show "-".
+    #: figure, and tables leave it out.
     reports_success: ClassVar[bool] = True
 
     def make_batch(self, threads: int) -> Batch | None:
