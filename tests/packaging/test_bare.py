@@ -84,7 +84,8 @@ for words in %r:
 
 
 def test_gmps_is_imported_within_a_third_of_a_second():
-    code = "import time; t = time.perf_counter(); import gmps; print(time.perf_counter() - t)"
+    # Of the processor: what else the machine does is not gmps's.
+    code = "import time; t = time.process_time(); import gmps; print(time.process_time() - t)"
     best = min(float(bare(code).stdout) for _ in range(3))
     assert best < 0.3
 
