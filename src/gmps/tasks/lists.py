@@ -110,15 +110,15 @@ def farthest_tasks(family: TaskFamily, tasks: Task, n: int) -> Task:
         (5, 2)
     """
     drawn = family.tasks("train", _CANDIDATES * n, jax.random.key(_FAR_SEED))
-    points, taken = _contexts(family, drawn), _contexts(family, tasks)
-    judged = [_contexts(family, family.tasks("heldout"))]
+    heldout = _contexts(family, family.tasks("heldout"))
+    judged = [heldout]
     if draws_tasks(family):
         judged.append(_contexts(family, validation_tasks(family)))
-    listed = np.concatenate([_contexts(family, family.tasks("train")), judged[0]])
+    listed = np.concatenate([_contexts(family, family.tasks("train")), heldout])
     least = _APART * np.median(_nearest(listed, listed, own=True))
-    scale = np.concatenate(judged)
-    free = _nearest(points, scale) > least
-    distance = np.where(free, _nearest(points, taken, scale=listed), 0)
+    points = _contexts(family, drawn)
+    distance = _nearest(points, _contexts(family, tasks), scale=listed)
+    distance[_nearest(points, np.concatenate(judged)) <= least] = 0
     chosen = []
     while len(chosen) < n and distance.max() > 0:
         chosen.append(int(distance.argmax()))
