@@ -64,7 +64,7 @@ def study(settings: Grid) -> None:
         found.append(
             {"tasks": tasks, "episodes": episodes, "noise": noise, "seed": seed, **figures(folder)}
         )
-        versions = Run.open(folder).versions
+        versions = encode_config(Run.open(folder).versions)
         about = {"study": out.stem, "about": __doc__, "options": settings.options}
         write_report({**about, "versions": versions, "cells": found}, out)
         draw(settings.family, found, out.with_suffix(".png"))
@@ -86,10 +86,10 @@ def figures(folder: Path) -> dict[str, Any]:
     """Held-out figures without action noise, and the own steps that they took."""
     scores = read_scores(folder)
     assert scores is not None
-    level = scores.heldout.deterministic
-    rows = {name: level.conditions[name] for name in ROWS if name in level.conditions}
-    score = level.adaptation_score["after_1"]
-    return encode_config({"conditions": rows, "score": score, "steps": scores.steps})
+    level = encode_config(scores.heldout.deterministic)
+    rows = {name: level["conditions"][name] for name in ROWS if name in level["conditions"]}
+    score = level["adaptation_score"]["after_1"]
+    return {"conditions": rows, "score": score, "steps": scores.steps}
 
 
 def draw(family: str, cells: list[dict[str, Any]], path: Path) -> None:
