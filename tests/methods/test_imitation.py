@@ -9,7 +9,7 @@ from gmps.core.types import Demonstrations
 from gmps.data.aggregate import start_aggregate
 from gmps.evaluation.scores import PlainCandidate, PlainScores
 from gmps.methods.fine_tuning import beyond
-from gmps.methods.imitation import imitate
+from gmps.methods.imitation import _imitated, imitate
 from gmps.methods.normalisation import MIN_OBS_STD, normalised, renormalised
 from gmps.methods.plain import fit_plain
 from gmps.methods.plain_settings import PlainConfig
@@ -71,6 +71,23 @@ def test_blind_imitation_finds_the_mean_expert():
     mean, _ = jax.vmap(policy)(states)
     error = mean - 0.3 * (tasks.mean(0) - states)
     assert float(jnp.sqrt(jnp.mean(error**2))) < 0.3 * spread**0.5
+
+
+def test_one_program_imitates_for_any_number_of_steps():
+    demos = linear_demos(make_family("point-goal").tasks("train", 2))
+    policy, data = init_policy(KEY, 2, 2, hidden=(8,)), start_aggregate(demos, 0)
+
+    def losses(steps: int) -> list[float]:
+        found = imitate(
+            policy, data, KEY, steps=steps, learning_rate=1e-3, batch_size=4, kind="huber"
+        )
+        return found[1].tolist()
+
+    before = _imitated._cache_size()
+    few, more = losses(3), losses(5)
+    assert (len(few), more[:3]) == (3, few)
+    assert more[4] != more[3]
+    assert _imitated._cache_size() == before + 1
 
 
 def test_plain_control_takes_the_best_candidate_and_counts_its_steps():

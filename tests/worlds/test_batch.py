@@ -1,12 +1,15 @@
 """Episodes that would all be the same."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gmps.core.policy import PolicyActor, init_policy
-from gmps.sim.episodes import normals
+from gmps.sim.episodes import draw_starts, normals
 from gmps.tasks import make_family
+from gmps.tasks.base import State
+from gmps.tasks.point_goal import PointGoal
 from gmps.worlds.batch import distinct
 from gmps.worlds.factory import make_world
 
@@ -41,3 +44,21 @@ def test_one_episode_is_as_good_as_several_where_none_differ():
 def test_noise_is_that_of_jax_whatever_its_shape(shape):
     key = jax.random.key(3)
     np.testing.assert_array_equal(normals(key, shape), jax.random.normal(key, shape))
+
+
+class AroundTheGoal(PointGoal):
+    """Starts that depend on the task and on the key."""
+
+    def reset(self, key, task):
+        nothing = jnp.zeros(0, jnp.float32)
+        return State(task + jax.random.normal(key, (2,), jnp.float32), nothing, nothing)
+
+
+@pytest.mark.parametrize("episodes", [1, 40])
+def test_starts_are_those_of_reset_whatever_their_number(episodes):
+    family, key = AroundTheGoal(), jax.random.key(3)
+    tasks = family.tasks("train", 2)
+    starts = draw_starts(family, episodes, tasks, key)
+    keys = jax.random.split(key, 2 * episodes)
+    drawn = jax.vmap(lambda key: jax.random.normal(key, (2,), jnp.float32))(keys)
+    np.testing.assert_allclose(starts, np.repeat(tasks, episodes, 0) + drawn, atol=1e-6)

@@ -3,6 +3,7 @@
 One network acts on one vector of features; batch axes are added by `jax.vmap` outside.
 """
 
+import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -133,6 +134,20 @@ def init_head(
     if activation not in ACTIVATIONS:
         known = " or ".join(map(repr, ACTIVATIONS))
         raise GmpsError(f"activation is {activation!r}; it must be {known}.")
+    return _drawn(key, obs_size, act_size, tuple(hidden), bias_size, bias_init, std, activation)
+
+
+@functools.partial(jax.jit, static_argnums=range(1, 8))
+def _drawn(
+    key: Key[Array, ""],
+    obs_size: int,
+    act_size: int,
+    hidden: tuple[int, ...],
+    bias_size: int,
+    bias_init: float,
+    std: float,
+    activation: Activation,
+) -> GaussianPolicy:
     sizes = (obs_size + bias_size, *hidden, act_size)
     init = jax.nn.initializers.glorot_uniform()
     keys = jax.random.split(key, len(sizes) - 1)

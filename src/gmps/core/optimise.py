@@ -5,8 +5,19 @@ from typing import Any, TypeVar
 
 import jax
 import optax
+from jaxtyping import Array, Key
 
 P = TypeVar("P")
+
+
+#: Keys are split in multiples of these, so that steps of any number take few programs.
+_KEYS = 4096
+
+
+def keys_of_steps(key: Key[Array, ""], n: int) -> Key[Array, " room"]:
+    """`n` keys, the same as of `jax.random.split`, and behind them others that fill a length which
+    most numbers have in common: programs that take it need no other for another number."""
+    return jax.random.split(key, max(1, -(-n // _KEYS)) * _KEYS)
 
 
 def descend(

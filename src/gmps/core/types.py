@@ -97,7 +97,16 @@ class Rollout(NamedTuple):
 
 def tree_index(tree: Any, index: Any) -> Any:
     """Index the leading axis of every leaf."""
+    places = isinstance(index, np.ndarray) and index.dtype.kind == "i"
+    if places and all(isinstance(x, jax.Array) for x in jax.tree.leaves(tree)):
+        return _taken(tree, index)
     return jax.tree.map(lambda x: x[index], tree)
+
+
+@jax.jit
+def _taken(tree: Any, places: Int[Array, " n"]) -> Any:
+    """One program for all leaves, where each would be several."""
+    return jax.tree.map(lambda x: x[places], tree)
 
 
 def evenly(length: int, n: int) -> np.ndarray:
@@ -119,4 +128,4 @@ def task_count(tree: Any) -> int:
 
 def env_steps(data: Trajectories) -> int:
     """Environment steps taken."""
-    return int(data.alive.sum())
+    return int(np.asarray(data.alive).sum())

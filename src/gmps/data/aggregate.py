@@ -1,5 +1,6 @@
 """The growing set of expert labels that the outer loop imitates (D_val of the paper)."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -30,6 +31,7 @@ class Aggregate(NamedTuple):
     spread: TaskSpread | None = None
 
 
+@functools.partial(jax.jit, static_argnames="extra")
 def start_aggregate(demos: Demonstrations, extra: int) -> Aggregate:
     """An aggregate that holds `demos` and has room for `extra` further labels of each task."""
     # Valid rows first: sampling then needs the count alone.
@@ -74,6 +76,7 @@ def append(data: Aggregate, labels: Demonstrations) -> Aggregate:
     return jax.vmap(one_task)(data, labels)
 
 
+@functools.partial(jax.jit, static_argnames="n", inline=True)
 def sample(data: Aggregate, n: int, key: Key[Array, ""]) -> Demonstrations:
     """`n` labels of each task, drawn evenly with replacement; moved about if `data` says so."""
     tasks = data.obs.shape[0]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from gmps.core.policy import Policy
 from gmps.core.types import Task, env_steps, stack, task_count, tree_index
@@ -23,6 +23,7 @@ from gmps.methods.adaptation import adaptation
 from gmps.methods.base import Method, MethodPolicy, MethodState, policy_actor
 from gmps.methods.best_episode import ImitatedLatent
 from gmps.methods.plain import PlainControl
+from gmps.sim.episodes import normals
 from gmps.worlds.base import World
 from gmps.worlds.batch import distinct
 
@@ -106,9 +107,9 @@ class Repeats:
         """Each task's entry for each of its repeats, along the task axis."""
         return _each(tree, self.count)
 
-    def places(self, index: Array) -> Array:
+    def places(self, index: Int[np.ndarray, " task"]) -> Int[np.ndarray, " n"]:
         """The places of the repeats of the tasks in these places."""
-        return (index[:, None] * self.count + jnp.arange(self.count)).reshape(-1)
+        return (index[:, None] * self.count + np.arange(self.count)).reshape(-1)
 
 
 def make_repeats(
@@ -193,20 +194,26 @@ def joined(parts: Sequence[Part]) -> Part:
     return every, one([zero for _, zero in parts]) if len(parts) > 1 else zero
 
 
-def _derangement(key: Key[Array, ""], n: int) -> Array:
+def _derangement(key: Key[Array, ""], n: int) -> Int[np.ndarray, " task"]:
     """A permutation of n >= 2 tasks, one random cycle, so that no task keeps its own place."""
-    order = jax.random.permutation(key, n)
-    return jnp.zeros(n, order.dtype).at[order].set(jnp.roll(order, 1))
+    order = np.asarray(jax.random.permutation(key, n))
+    found = np.empty_like(order)
+    found[order] = np.roll(order, 1)
+    return found
 
 
-@jax.jit
 def random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
     """Stacked policies moved in random directions, with the norm of the real update in each
     leaf."""
+    size = sum(x.size for x in jax.tree.leaves(before))
+    return _moved(before, after, normals(key, (size,)))
+
+
+@jax.jit
+def _moved(before: Any, after: Any, drawn: Float[Array, " n"]) -> Any:
     leaves, treedef = jax.tree.flatten(before)
-    # Drawn at once: every draw takes a second to compile.
     cuts = np.cumsum([x.size for x in leaves])
-    drawn = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
+    directions = jnp.split(drawn, cuts[:-1])
 
     def one_leaf(b: Array, a: Array, drawn: Array) -> Array:
         axes = tuple(range(1, b.ndim))
@@ -215,5 +222,5 @@ def random_update(before: Any, after: Any, key: Key[Array, ""]) -> Any:
         size = jnp.sqrt(jnp.sum(direction**2, axes, keepdims=True))
         return b + direction * norm / jnp.maximum(size, jnp.finfo(b.dtype).tiny)
 
-    updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), drawn, strict=True)]
+    updated = [one_leaf(*x) for x in zip(leaves, jax.tree.leaves(after), directions, strict=True)]
     return jax.tree.unflatten(treedef, updated)

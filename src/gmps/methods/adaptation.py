@@ -1,10 +1,11 @@
 """The loop of adaptation: act, adapt, and again."""
 
 from collections.abc import Iterable, Iterator
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
 from gmps.core.types import Task, Trajectories
@@ -77,4 +78,10 @@ def part_of_the_way(before: P, proposed: P, share: float) -> P:
     """The policies at `before + share * (proposed - before)`; those proposed where it is 1."""
     if share == 1:
         return proposed
-    return jax.tree.map(lambda a, b: a + share * (b - a), before, proposed)
+
+    def between(a: Any, b: Any) -> Array:
+        # On the host: in JAX each shape of a leaf would take three programs.
+        a, b = np.asarray(a), np.asarray(b)
+        return jax.device_put(a + share * (b - a))
+
+    return jax.tree.map(between, before, proposed)

@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
 from gmps.core.policy import Policy
@@ -42,8 +43,8 @@ class BestEpisode(LatentMethod[LatentSettings]):
     def adapt(self, state: LatentState, policies: LatentPolicy, data: Trajectories) -> LatentPolicy:
         """To the latent of each task's best episode. The next step explores more narrowly."""
         del state
-        best = jnp.argmax(jnp.asarray(data.returns), 1)
-        noise = jnp.take_along_axis(jnp.asarray(data.held), best[:, None, None], 1)[:, 0]
+        best = np.asarray(data.returns).argmax(1)
+        noise = np.take_along_axis(np.asarray(data.held), best[:, None, None], 1)[:, 0]
         mean, log_std = policies.latent
         narrower = log_std + jnp.log(self.config.narrowing)
         return replace(policies, latent=Latent(mean + jnp.exp(log_std) * noise, narrower))

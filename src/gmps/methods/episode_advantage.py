@@ -2,6 +2,7 @@
 number of the latent, read from its rewards.
 """
 
+import functools
 from typing import NamedTuple, Protocol
 
 import equinox as eqx
@@ -110,6 +111,7 @@ def init_advantage(
     )
 
 
+@functools.partial(jax.jit, static_argnames="segments", inline=True)
 def segment(reward: Float[Array, "*n t"], segments: int) -> Float[Array, "*n segment"]:
     """Sums over `segments` nearly equal parts of the time axis."""
     steps = reward.shape[-1]

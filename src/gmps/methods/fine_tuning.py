@@ -176,7 +176,7 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
         actor = self.actor(stochastic=False)
         after = self.world.rollout(
             actor,
-            jax.tree.map(lambda *x: jnp.concatenate(x), *adapted),
+            _joined(adapted),
             many_tasks,
             distinct(self.world.family, actor, config.measure_episodes),
             measure_key,
@@ -207,6 +207,12 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
             actor, adapted, self.tasks, config.measure_episodes, after_key
         ).trajectories
         return own, after
+
+
+@jax.jit
+def _joined(policies: Sequence[Policy]) -> Policy:
+    """Stacked policies one after the other."""
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *policies)
 
 
 @jax.jit

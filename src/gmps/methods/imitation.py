@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.choices import Imitation
 from gmps.core.losses import imitation_loss
 from gmps.core.nets import GaussianPolicy
-from gmps.core.optimise import descend
+from gmps.core.optimise import descend, keys_of_steps
 from gmps.core.policy import Policy, encoded
 from gmps.core.types import Demonstrations, Task, Trajectories
 from gmps.data.aggregate import Aggregate, append, sample
@@ -34,7 +34,6 @@ def head_bc_loss(
     return jax.vmap(one_task)(labelled).mean()
 
 
-@partial(jax.jit, static_argnames=("steps", "learning_rate", "batch_size", "kind"))
 def imitate(
     policy: Policy,
     data: Aggregate,
@@ -49,16 +48,33 @@ def imitate(
 
     Returns the policy and the loss of each step. The standard deviation keeps its value.
     """
+    # One program, whatever the number of steps.
+    keys = keys_of_steps(key, steps)
+    policy, losses = _imitated(policy, data, keys, steps, learning_rate, batch_size, kind)
+    return policy, losses[:steps]
+
+
+@partial(jax.jit, static_argnames=("learning_rate", "batch_size", "kind"))
+def _imitated(
+    policy: Policy,
+    data: Aggregate,
+    keys: Key[Array, " room"],
+    steps: Int[Array, ""],
+    learning_rate: float,
+    batch_size: int,
+    kind: Imitation,
+) -> tuple[Policy, Float[Array, " room"]]:
     optimiser = optax.adam(learning_rate)
 
-    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Float[Array, ""]]:
-        policy, opt_state = carry
-        value, gradient = jax.value_and_grad(bc_loss)(policy, sample(data, batch_size, key), kind)
-        return descend(optimiser, gradient, opt_state, policy), value
+    def step(i: Int[Array, ""], carry: tuple) -> tuple:
+        policy, opt_state, losses = carry
+        labelled = sample(data, batch_size, keys[i])
+        value, gradient = jax.value_and_grad(bc_loss)(policy, labelled, kind)
+        return *descend(optimiser, gradient, opt_state, policy), losses.at[i].set(value)
 
-    start: Any = (policy, optimiser.init(policy))  # pyright: ignore[reportArgumentType]
-    carry, losses = jax.lax.scan(step, start, jax.random.split(key, steps))
-    return carry[0], losses
+    start: Any = (policy, optimiser.init(policy), jnp.zeros(len(keys)))  # pyright: ignore[reportArgumentType]
+    policy, _, losses = jax.lax.fori_loop(0, steps, step, start)
+    return policy, losses
 
 
 @partial(jax.jit, static_argnames="controller")
@@ -69,6 +85,13 @@ def label_visits(
     return append(data, label(controller, tasks, visited))
 
 
+@partial(jax.jit, static_argnames="n")
+def first_episodes(visited: Trajectories, n: int) -> Trajectories:
+    """The first `n` episodes of each task."""
+    return jax.tree.map(lambda x: x[:, :n], visited)
+
+
+@partial(jax.jit, static_argnames="others")
 def shifted_visits(visited: Trajectories, others: int, key: Key[Array, ""]) -> list[Trajectories]:
     """Visits for other tasks' experts to label: the episodes of each task moved to `others` other
     tasks, at most to all of them."""

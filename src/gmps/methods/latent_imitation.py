@@ -13,12 +13,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.choices import Imitation
 from gmps.core.losses import imitation_loss
 from gmps.core.nets import GaussianPolicy
-from gmps.core.optimise import descend
+from gmps.core.optimise import descend, keys_of_steps
 from gmps.core.policy import Policy, encoded
 from gmps.core.types import Demonstrations
 from gmps.data.aggregate import Aggregate, sample
@@ -93,7 +93,6 @@ def latent_bc_loss(
     return jax.vmap(one_task)(z, labelled).mean()
 
 
-@partial(jax.jit, static_argnames=("config", "augment"))
 def imitate_own(
     params: LatentParams,
     data: Aggregate,
@@ -102,6 +101,23 @@ def imitate_own(
     augment: Augment | None,
 ) -> LatentParams:
     """The start: imitation with each task's own latent. The advantage is left as it is."""
+    steps = config.pretrain_steps
+    # One program, whatever the number of steps and the advantage.
+    learned = params._replace(advantage=())
+    any_number = replace(config, pretrain_steps=0)
+    learned = _imitated(learned, data, keys_of_steps(key, steps), steps, any_number, augment)
+    return learned._replace(advantage=params.advantage)
+
+
+@partial(jax.jit, static_argnames=("config", "augment"))
+def _imitated(
+    params: LatentParams,
+    data: Aggregate,
+    keys: Key[Array, " room"],
+    steps: Int[Array, ""],
+    config: LatentSettings,
+    augment: Augment | None,
+) -> LatentParams:
     optimiser = optimiser_of(config)
 
     def loss(
@@ -110,16 +126,15 @@ def imitate_own(
         shown = encoded(params.net.encoder, labelled)
         return own_loss(params.net.head, params.latents, shown, key, config)
 
-    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, None]:
+    def step(i: Int[Array, ""], carry: tuple) -> tuple:
         params, opt_state = carry
-        sample_key, noise_key = jax.random.split(key)
+        sample_key, noise_key = jax.random.split(keys[i])
         labelled = _labelled(data, sample_key, config, augment)
         gradient = _fixed_std(jax.grad(loss)(params, labelled, noise_key))
-        return descend(optimiser, gradient, opt_state, params), None
+        return descend(optimiser, gradient, opt_state, params)
 
     start: Any = (params, optimiser.init(params))  # pyright: ignore[reportArgumentType]
-    carry, _ = jax.lax.scan(step, start, jax.random.split(key, config.pretrain_steps))
-    return carry[0]
+    return jax.lax.fori_loop(0, steps, step, start)[0]
 
 
 def outer_steps(

@@ -21,7 +21,7 @@ from gmps.errors import GmpsError
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns, policy_actor
 from gmps.methods.episode_advantage import RewardScale, segment
 from gmps.methods.gmps_latent_settings import LatentSettings
-from gmps.methods.imitation import label_visits, shifted_visits
+from gmps.methods.imitation import first_episodes, label_visits, shifted_visits
 from gmps.methods.latent import Latent, LatentPolicy, SpreadLatentActor, prior, with_latent
 from gmps.methods.latent_imitation import (
     Explored,
@@ -36,6 +36,8 @@ from gmps.tasks.base import Augment, TaskFamily
 from gmps.tasks.lists import farthest_tasks
 
 C = TypeVar("C", bound=LatentSettings)
+#: The policy with each of several latents.
+_with_latents = jax.jit(jax.vmap(with_latent, (None, 0)))
 
 
 class LatentState(NamedTuple):
@@ -162,7 +164,7 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         own = self._visit(state, state.params.latents.mean, self.tasks, own_episodes, own_key)
         if self.controller is not None:
             data = state.data
-            first = jax.tree.map(lambda x: x[:, : config.visit_episodes], before)
+            first = first_episodes(before, config.visit_episodes)
             others = shifted_visits(after, config.label_others, label_key)
             for source in (after, own, first, *others):
                 data = label_visits(data, source, self.tasks, self.controller)
@@ -193,7 +195,7 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         key: Key[Array, ""],
     ) -> Trajectories:
         actor = policy_actor(self.world.family)
-        policies = jax.vmap(with_latent, (None, 0))(state.params.net, z)
+        policies = _with_latents(state.params.net, z)
         return self.world.rollout(actor, policies, tasks, episodes, key).trajectories
 
     def learn(

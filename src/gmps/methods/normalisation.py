@@ -13,6 +13,7 @@ from gmps.worlds.base import World
 MIN_OBS_STD = 0.03
 
 
+@jax.jit
 def normalised(policy: Policy, demos: Demonstrations) -> Policy:
     """The policy with its head's inputs shifted and scaled to the features of `demos`."""
     shown = encoded(policy.encoder, demos)

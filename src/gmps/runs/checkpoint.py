@@ -269,4 +269,4 @@ def _restored(
         return value[()]
     if isinstance(like, np.ndarray) or is_key:
         return value
-    return jnp.asarray(value)
+    return jnp.array(value)  # `asarray` compiles a program for each shape

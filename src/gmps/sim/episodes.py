@@ -54,7 +54,7 @@ def pack(state: State) -> Float[Array, " state"]:
     return jnp.concatenate(state)
 
 
-def unpack(vector: Float[Array, "*b state"], sizes: tuple[int, int, int]) -> State:
+def unpack(vector: Float[Any, "*b state"], sizes: tuple[int, int, int]) -> State:
     """The state of a vector made by `pack`, any leading axes."""
     nq, nv, _ = sizes
     return State(vector[..., :nq], vector[..., nq : nq + nv], vector[..., nq + nv :])
@@ -62,14 +62,18 @@ def unpack(vector: Float[Array, "*b state"], sizes: tuple[int, int, int]) -> Sta
 
 def draw_starts(
     family: TaskFamily, episodes: int, tasks: Task, key: Key[Array, ""]
-) -> Float[Array, "b state"]:
+) -> Float[np.ndarray, "b state"]:
     """Packed start states of `episodes` episodes in each task.
 
     Raises:
         NotFiniteError: one is not finite.
     """
-    starts = _draw_starts(family, episodes, tasks, key)
-    finite = np.isfinite(np.asarray(starts)).all(-1)
+    batch = task_count(tasks) * episodes
+    # Few lengths, and so few programs; the first keys are the same however many there are.
+    rows = np.minimum(np.arange(_length(batch, *_STARTS)) // episodes, task_count(tasks) - 1)
+    repeated = jax.tree.map(lambda x: np.asarray(x)[rows], tasks)
+    starts = np.asarray(_draw_starts(family, repeated, key))[:batch]
+    finite = np.isfinite(starts).all(-1)
     if not finite.all():
         task, episode = divmod(int(finite.argmin()), episodes)
         what = "the state that reset draws is not finite"
@@ -77,15 +81,20 @@ def draw_starts(
     return starts
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _draw_starts(
-    family: TaskFamily, episodes: int, tasks: Task, key: Key[Array, ""]
-) -> Float[Array, "b state"]:
-    batch = task_count(tasks) * episodes
-    repeated = jax.tree.map(lambda x: jnp.repeat(x, episodes, 0), tasks)
+@functools.partial(jax.jit, static_argnums=0)
+def _draw_starts(family: TaskFamily, tasks: Task, key: Key[Array, ""]) -> Float[Array, "b state"]:
+    keys = jax.random.split(key, task_count(tasks))
     # Not vmap: random bits of a batch of keys take several times as long to compile.
-    starts = jax.lax.map(lambda x: pack(family.reset(*x)), (jax.random.split(key, batch), repeated))
+    starts = jax.lax.map(lambda x: pack(family.reset(*x)), (keys, tasks))
     return starts.astype(jnp.float32)
+
+
+def _length(n: int, least: int, most: int) -> int:
+    """The next of `least` times a power of 4; beyond `most` the number itself."""
+    size = least
+    while size < n:
+        size *= 4
+    return size if size <= most else n
 
 
 def draw_noise(
@@ -100,17 +109,15 @@ def draw_noise(
     return noise
 
 
-#: Normal numbers are drawn in lengths of a power of 4 of these, up to this many.
-_LEAST, _MOST = 4096, 4**10
+#: Least and largest of the few lengths in which normal numbers and start states are drawn.
+_NORMALS, _STARTS = (4**6, 4**10), (4**3, 4**6)
 
 
 def normals(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
     """As `jax.random.normal`, by a few compiled programs for all shapes: each takes a second to
     compile, and what a key gives first does not depend on how much is drawn after it."""
-    n, size = math.prod(shape), _LEAST
-    while size < n:
-        size *= 4
-    drawn = np.asarray(_normals(key, size if size <= _MOST else n))
+    n = math.prod(shape)
+    drawn = np.asarray(_normals(key, _length(n, *_NORMALS)))
     return drawn[:n].reshape(shape).copy()
 
 
@@ -192,7 +199,8 @@ def tell_batch(
 def ends_on_divergence(family: TaskFamily) -> bool:
     """Whether the family counts a state of numbers that are not finite as terminal."""
     sizes = state_sizes(family)
-    return bool(family.terminated(unpack(jnp.full(sum(sizes), jnp.nan, jnp.float32), sizes)))
+    nowhere = unpack(np.full(sum(sizes), np.nan, np.float32), sizes)
+    return bool(jax.jit(family.terminated)(nowhere))
 
 
 def assemble(family: TaskFamily, episodes: int, tasks: Task, record: Recording) -> Rollout:
@@ -297,9 +305,9 @@ def require_finite(family: TaskFamily, episodes: int, record: Recording) -> None
     Raises:
         NotFiniteError: names the family, the task's index, the episode and the step.
     """
-    unseen = ~np.isfinite(np.asarray(record.obs[:-1])).all(-1)
+    unseen = ~np.isfinite(np.asarray(record.obs)[:-1]).all(-1)
     if unseen.any():
-        unseen &= np.isfinite(np.asarray(record.states[:-1])).all(-1)
+        unseen &= np.isfinite(np.asarray(record.states)[:-1]).all(-1)
     hints = POLICY_HINT, "look at observe"
     faults = {
         "the observation of a finite state is not finite": unseen,

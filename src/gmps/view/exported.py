@@ -21,6 +21,7 @@ from gmps.core.types import Rollout, Task, stack
 from gmps.deploy import MetaPolicy, load
 from gmps.deploy.episodes import RecordedEpisode
 from gmps.errors import GmpsError
+from gmps.evaluation.repeats import random_update
 from gmps.experts.base import ExpertActor
 from gmps.methods.latent import Latent, LatentActor, LatentPolicy, SpreadLatentActor
 from gmps.tasks import make_family
@@ -32,7 +33,6 @@ from gmps.view.learner import (
     Learner,
     Step,
     latents_of,
-    moved_at_random,
     never,
     one_task,
     points_in,
@@ -130,7 +130,7 @@ class ExportedLearner(Learner):
 
     def moved_at_random(self, before: Adapting, after: Adapting, key: Key[Array, ""]) -> Adapting:
         """See `Learner.moved_at_random`."""
-        return after._replace(acts=moved_at_random(before.acts, after.acts, key))
+        return after._replace(acts=random_update(before.acts, after.acts, key))
 
     def latents(self, before: Adapting, step: Step) -> Latents | None:
         """See `Learner.latents`."""

@@ -211,7 +211,7 @@ class RunLearner(Learner):
 
     def moved_at_random(self, before: Any, after: Any, key: Key[Array, ""]) -> Any:
         """See `Learner.moved_at_random`."""
-        return moved_at_random(before, after, key)
+        return random_update(before, after, key)
 
     def points(self, policies: Any, frames: UInt8[np.ndarray, "t height width 3"]) -> np.ndarray:
         """See `Learner.points`."""
@@ -319,12 +319,6 @@ def latents_of(before: Any, after: Any, step: Step) -> Latents | None:
     mean, log_std = (np.asarray(x)[0] for x in own)
     held = np.asarray(step.rollout.trajectories.held)[0]
     return Latents(mean + np.exp(log_std) * held, mean, np.asarray(after.latent.mean)[0])
-
-
-@jax.jit
-def moved_at_random(before: Any, after: Any, key: Key[Array, ""]) -> Any:
-    """`random_update`, compiled."""
-    return random_update(before, after, key)
 
 
 def points_in(

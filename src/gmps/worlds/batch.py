@@ -1,6 +1,7 @@
 """What all worlds do before an episode: check the batch, and draw everything random in it."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def _starts_vary(family: TaskFamily) -> bool:
 
 def draw(
     family: TaskFamily, actor: Actor, episodes: int, tasks: Task, key: Key[Array, ""] | Draws
-) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
+) -> tuple[Float[Any, "b state"], Float[Any, "t b noise"]]:
     """Everything random in a batch of episodes: start states and the actor's noise."""
     if isinstance(key, Draws):
         return _given(family, actor, episodes, tasks, key)
@@ -75,7 +76,7 @@ def draw(
 
 def _given(
     family: TaskFamily, actor: Actor, episodes: int, tasks: Task, draws: Draws
-) -> tuple[Float[Array, "b state"], Float[Array, "t b noise"]]:
+) -> tuple[Float[Any, "b state"], Float[Any, "t b noise"]]:
     """Given draws as a flat batch."""
     count = task_count(tasks)
     wanted = [(count, episodes, size) for size in ep.state_sizes(family)]
