@@ -34,6 +34,18 @@ def view(command: View) -> int:
     if command.export or command.film:
         return _write(command)
     server = Server(lambda: _load(command), command.host, command.port)
+    try:
+        _serve(server, command)
+    except KeyboardInterrupt:
+        console.print("stopped")
+    # A compilation that runs just now cannot be stopped, and nothing of it is worth waiting for.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _serve(server: Server, command: View) -> None:
+    """Say where the page is, and wait."""
     if command.host not in LOOPBACK:
         console.print(
             f"WARNING: everybody who reaches {command.host} can use this page; there is no "
@@ -43,14 +55,7 @@ def view(command: View) -> int:
     console.print(f"{server.address}  (Ctrl-C ends it)")
     if command.browser and _has_display():
         threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
-    try:
-        server.wait()
-    except KeyboardInterrupt:
-        console.print("stopped")
-    # A compilation that runs just now cannot be stopped, and nothing of it is worth waiting for.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    server.wait()
 
 
 def _write(command: View) -> int:
