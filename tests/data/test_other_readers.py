@@ -29,6 +29,7 @@ BARE = ["lerobot==0.4.4", "robomimic==0.3.0", "accelerate", "draccus", "mergedee
 BARE += ["safetensors", "six"]
 WHOLE = ["torch==2.14.1", "torchvision==0.29.1", "h5py", "tqdm", "termcolor", "datasets<5", "av"]
 WHOLE += ["huggingface_hub", "jsonlines", "packaging", "pyarrow", "einops", "deepdiff", "imageio"]
+WHOLE += ["matplotlib"]
 
 
 def other_python(folder: Path) -> str:
