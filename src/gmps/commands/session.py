@@ -86,7 +86,9 @@ def two_phases(run: Run, config: TrainConfig, judged: bool, track: Sequence[Trac
     """Train experts in the run's folder, or go on there, then the meta-learner; judge it."""
     console.print("Phase 1 of 2: nobody is named who answers, so SAC makes an expert.")
     if config.demos is not None:
-        console.print(f"  Half of what it learns from are the demonstrations of {config.demos}.")
+        console.print(
+            f"  At first half of what it learns from are the demonstrations of {config.demos}."
+        )
     settings = expert_settings(config)
     # Told beside the run itself, as one of its own.
     name = f"{run.path.absolute().name}-{OWN_EXPERT}"
