@@ -159,8 +159,8 @@ def update(
             draw(buffer, end, n, k)
             for (buffer, n), end, k in zip(buffers, ends, keys, strict=False)
         ]
-        theirs = jax.random.uniform(jax.random.fold_in(key_batch, 2), (config.batch,)) < share
-        return places, theirs & (jnp.arange(config.batch) < half), *noise
+        theirs = jax.random.uniform(jax.random.fold_in(key_batch, 2), (half,)) < share
+        return places, theirs, *noise
 
     def one(state: SacState, chance: Any):
         places, theirs, noise_next, noise_now = chance
@@ -178,10 +178,10 @@ def update(
     return state, jax.tree.map(jnp.mean, figures)
 
 
-def _instead(theirs: Bool[Array, " b"], own: Array, shown: Array) -> Array:
-    """Rows of the shorter array where it is theirs."""
-    shown = jnp.concatenate([shown, own[len(shown) :]])
-    return jnp.where(theirs.reshape(-1, *[1] * (own.ndim - 1)), shown, own)
+def _instead(theirs: Bool[Array, " half"], own: Array, shown: Array) -> Array:
+    """`own`, its first rows replaced by those of `shown` that are theirs."""
+    rows = theirs.reshape(-1, *[1] * (own.ndim - 1))
+    return own.at[: len(shown)].set(jnp.where(rows, shown, own[: len(shown)]))
 
 
 def _step(
