@@ -95,6 +95,11 @@ class Rollout(NamedTuple):
     sensors: Float[Array, "task ep t1 sensor"]
 
 
+def concatenated(*trees: Any) -> Any:
+    """Trees joined along the leading axis of every leaf."""
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *trees)
+
+
 def tree_index(tree: Any, index: Any) -> Any:
     """Index the leading axis of every leaf."""
     places = isinstance(index, np.ndarray) and index.dtype.kind == "i"

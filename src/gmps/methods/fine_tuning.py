@@ -19,7 +19,7 @@ from gmps.core.adapt import adapt, inner_batch
 from gmps.core.choices import Baseline
 from gmps.core.losses import InnerBatch
 from gmps.core.policy import Policy
-from gmps.core.types import Trajectories, env_steps, stack, task_count
+from gmps.core.types import Trajectories, concatenated, env_steps, stack, task_count
 from gmps.data.aggregate import Aggregate
 from gmps.deploy.adaptation import gradient_share
 from gmps.methods.base import Method, NetworkSettings
@@ -44,6 +44,8 @@ class FineTuningSettings(NetworkSettings, Protocol):
 Tuning = TypeVar("Tuning", bound=FineTuningSettings)
 #: How often a search goes on beyond the ends of what it was told to try, while the best is there.
 WIDENINGS = 6
+#: Stacked policies one after the other, by one program.
+_joined = jax.jit(concatenated)
 
 
 class FineTunedState(NamedTuple):
@@ -176,7 +178,7 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
         actor = self.actor(stochastic=False)
         after = self.world.rollout(
             actor,
-            _joined(adapted),
+            _joined(*adapted),
             many_tasks,
             distinct(self.world.family, actor, config.measure_episodes),
             measure_key,
@@ -207,12 +209,6 @@ class FineTuned(Method[Tuning, FineTunedState, Policy]):
             actor, adapted, self.tasks, config.measure_episodes, after_key
         ).trajectories
         return own, after
-
-
-@jax.jit
-def _joined(policies: Sequence[Policy]) -> Policy:
-    """Stacked policies one after the other."""
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *policies)
 
 
 @jax.jit

@@ -15,7 +15,15 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.policy import Policy
-from gmps.core.types import Demonstrations, Task, Trajectories, env_steps, stack, task_count
+from gmps.core.types import (
+    Demonstrations,
+    Task,
+    Trajectories,
+    concatenated,
+    env_steps,
+    stack,
+    task_count,
+)
 from gmps.data.aggregate import Aggregate, start_aggregate
 from gmps.errors import GmpsError
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns, policy_actor
@@ -224,7 +232,7 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         if not (self._practises and n):
             return self.tasks
         others = farthest_tasks(self.world.family, self.tasks, n)
-        return jax.tree.map(lambda *x: jnp.concatenate(x), self.tasks, others)
+        return concatenated(self.tasks, others)
 
     @property
     def _segments(self) -> int:

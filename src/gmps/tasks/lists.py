@@ -66,9 +66,8 @@ def validation_tasks(family: TaskFamily, n: int = VALIDATION) -> Task:
         >>> validation_tasks(make_family("point-goal")).shape
         (12, 2)
     """
-    listed = np.concatenate([_contexts(family, family.tasks(x)) for x in ("train", "heldout")])
+    listed, least = _listed(family)
     drawn = family.tasks("train", 20 * n, jax.random.key(_SEED))
-    least = _APART * np.median(_nearest(listed, listed, own=True))
     apart = np.flatnonzero(_nearest(_contexts(family, drawn), listed) > least)[:n]
     if len(apart) < n:
         raise GmpsError(
@@ -110,12 +109,10 @@ def farthest_tasks(family: TaskFamily, tasks: Task, n: int) -> Task:
         (5, 2)
     """
     drawn = family.tasks("train", _CANDIDATES * n, jax.random.key(_FAR_SEED))
-    heldout = _contexts(family, family.tasks("heldout"))
-    judged = [heldout]
+    judged = [_contexts(family, family.tasks("heldout"))]
     if draws_tasks(family):
         judged.append(_contexts(family, validation_tasks(family)))
-    listed = np.concatenate([_contexts(family, family.tasks("train")), heldout])
-    least = _APART * np.median(_nearest(listed, listed, own=True))
+    listed, least = _listed(family)
     points = _contexts(family, drawn)
     distance = _nearest(points, _contexts(family, tasks), scale=listed)
     distance[_nearest(points, np.concatenate(judged)) <= least] = 0
@@ -124,6 +121,12 @@ def farthest_tasks(family: TaskFamily, tasks: Task, n: int) -> Task:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, _nearest(points, points[chosen[-1:]], scale=listed))
     return tree_index(drawn, np.array(chosen, np.int64))
+
+
+def _listed(family: TaskFamily) -> tuple[np.ndarray, float]:
+    """Parameters of all listed tasks, and how near to one of them a task is taken for the same."""
+    listed = np.concatenate([_contexts(family, family.tasks(x)) for x in ("train", "heldout")])
+    return listed, float(_APART * np.median(_nearest(listed, listed, own=True)))
 
 
 def _contexts(family: TaskFamily, tasks: Task) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmps.core.types import Task, tree_index
+from gmps.core.types import Task, concatenated, tree_index
 from gmps.errors import GmpsError
 from gmps.experts.base import Controller, Expert
 from gmps.experts.sac import SacActor, SacActorNet, actor_net, init_sac
@@ -58,7 +58,7 @@ def find_expert(sources: Sequence[str], family: TaskFamily) -> Expert:
             f"{' '.join(sources)} name {len(parts)} experts of the kinds {sorted(kinds)}; give one "
             "contextual expert, or per-task experts alone."
         )
-    nets = jax.tree.map(lambda *x: jnp.concatenate(x), *[net for _, net in parts])
+    nets = concatenated(*[net for _, net in parts])
     tasks = [per_task(family, config)[1] for config, _ in parts]
     contexts = np.concatenate([np.asarray(jax.vmap(family.context)(t)) for t in tasks])
     words = f"{len(contexts)} per-task SAC experts from {' '.join(sources)}"

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from gmps.core.optimise import over_tasks
-from gmps.core.types import Rollout, Shared, Task, env_steps, task_count, tree_index
+from gmps.core.types import Rollout, Shared, Task, concatenated, env_steps, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.experts import sac
 from gmps.experts.replay import Replay, add, start_replay
@@ -87,7 +87,7 @@ class ExpertTraining:
             # The best measurement chooses the actor, so no held-out task has a part in it.
             lists = [self.family.tasks("train")]
             lists += [validation_tasks(self.family)] if draws_tasks(self.family) else []
-            self.measured = jax.tree.map(lambda *x: jnp.concatenate(x), *lists)
+            self.measured = concatenated(*lists)
         self.shown = None if config.demos is None else shown_episodes(config.demos, self.family)
 
     def init(self) -> TrainingState:

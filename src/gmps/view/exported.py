@@ -17,7 +17,7 @@ from gmps.core.actors import Actor
 from gmps.core.encoders import Convolutions, Encoder, Identity
 from gmps.core.nets import GaussianPolicy
 from gmps.core.policy import Policy, PolicyActor
-from gmps.core.types import Rollout, Task, stack
+from gmps.core.types import Rollout, Task, concatenated, stack
 from gmps.deploy import MetaPolicy, load
 from gmps.deploy.episodes import RecordedEpisode
 from gmps.errors import GmpsError
@@ -69,7 +69,7 @@ class ExportedLearner(Learner):
         self.least = 2 if facts["policy"]["latent"] else 1
         train, heldout = self.family.tasks("train"), self.family.tasks("heldout")
         self.goals = Goals(self.family, train, heldout)
-        both = jax.tree.map(lambda *x: jnp.concatenate(x), train, heldout)
+        both = concatenated(train, heldout)
         self.stage = make_stage(self.family, both)
         self._world = make_world(self.family)
         self._std = self.start().acts.action_std[0]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, UInt8
 
 from gmps.core.actors import Actor
 from gmps.core.encoders import Convolutions
-from gmps.core.types import Params, Rollout, Task, Trajectories, stack, tree_index
+from gmps.core.types import Params, Rollout, Task, Trajectories, concatenated, stack, tree_index
 from gmps.data.aggregate import start_aggregate
 from gmps.evaluation.repeats import random_update
 from gmps.evaluation.scores import read_scores
@@ -167,7 +167,7 @@ class RunLearner(Learner):
         self.family = self.experiment.world.family
         tasks = self.experiment.tasks
         self.goals = Goals(self.family, tasks["train"], tasks["heldout"])
-        both = jax.tree.map(lambda *x: jnp.concatenate(x), tasks["train"], tasks["heldout"])
+        both = concatenated(tasks["train"], tasks["heldout"])
         self.stage = make_stage(self.family, both)
         method: Method = self.experiment.method
         self.least = method.least_episodes

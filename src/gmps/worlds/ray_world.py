@@ -15,7 +15,7 @@ from jaxtyping import Array, Key
 
 from gmps.cluster import connect, remote
 from gmps.core.actors import Actor
-from gmps.core.types import Params, Rollout, Shared, Task, tree_index
+from gmps.core.types import Params, Rollout, Shared, Task, concatenated, tree_index
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 from gmps.worlds.base import Draws
@@ -61,7 +61,7 @@ class RayWorld:
             parts = self._ray.get(jobs)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
-        return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+        return concatenated(*parts)
 
 
 def run_piece(
