@@ -263,11 +263,13 @@ def test_what_a_robot_explored(tmp_path):
             held=np.zeros(4),
             last_obs=rng.normal(size=2),
             terminated=n == 3,
+            policy="abc",
+            seed=7,
         )
         for n in (5, 3)
     ]
     for i, episode in enumerate(episodes):
-        write_episode(tmp_path / "explored" / f"{i}.npz", episode, policy=np.array("abc"))
+        write_episode(tmp_path / "explored" / f"{i}.npz", episode)
     several = {}
     for name in ("observations", "actions", "rewards", "log_prob"):
         arrays = [e.contents()[name] for e in episodes]

@@ -12,6 +12,15 @@ from test_meta_policy import Slide, constant, play, write
 import gmps.deploy
 from gmps.errors import GmpsError
 
+#: Of a policy without a latent.
+STEP = {
+    "kind": "policy-gradient",
+    "subset": "bias",
+    "discount": 1.0,
+    "gae_lambda": 1.0,
+    "baseline": "zero",
+}
+
 
 @pytest.fixture
 def policy(tmp_path) -> Path:
@@ -69,6 +78,29 @@ def test_another_seed_in_the_same_folder_is_refused(policy, tmp_path):
 
 def test_damaged_folders_are_refused(policy, tmp_path):
     with pytest.raises(GmpsError, match="is no meta-policy"):
+@pytest.mark.parametrize("latent", [True, False])
+def test_episodes_of_another_policy_or_seed_are_not_reused(latent, tmp_path):
+    settings = (
+        {} if latent else {"policy": {"activation": "relu", "latent": False}, "adaptation": STEP}
+    )
+    one, other = (
+        gmps.deploy.load(write(tmp_path / f"{bias}", bias, **settings)) for bias in (0.0, 0.1)
+    )
+    play(one, tmp_path / "e", 2)
+    with pytest.raises(GmpsError, match=r"episode-000\.npz was recorded by another policy"):
+        next(other.explore(2, tmp_path / "e"))
+    with pytest.raises(GmpsError, match="another seed, number of episodes or policy"):
+        next(one.explore(2, tmp_path / "e", seed=1))
+    assert list(one.explore(2, tmp_path / "e")) == []
+    # Earlier versions said the policy and no seed, or nothing.
+    for path in (tmp_path / "e/step-1").iterdir():
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files if name != "seed"}
+        assert arrays["policy"].shape == ()
+        np.savez(path, **arrays)
+    assert list(one.explore(2, tmp_path / "e")) == []
+
+
         gmps.deploy.load(tmp_path)
     weights = policy / "policy.safetensors"
     content = bytearray(weights.read_bytes())

@@ -40,11 +40,11 @@ class Slide:
         return self.x, reward, self.t == self.steps
 
 
-def write(folder: Path, **changes) -> Path:
+def write(folder: Path, bias: float = 0.0, **changes) -> Path:
     """A linear policy that goes to its latent: a = z - x, so z is the goal."""
     arrays = {
         "policy/weights/0": np.concatenate([-np.eye(2), np.eye(2)]),
-        "policy/biases/0": np.zeros(2),
+        "policy/biases/0": np.full(2, bias),
         "policy/bias_transform": np.zeros(2),
         "policy/log_std": np.full(2, np.log(0.05)),
         "policy/obs_mean": np.zeros(2),

@@ -3,16 +3,16 @@
 An episode's file holds `observations (t, obs)`, `actions (t, act)` as drawn, `rewards (t,)`, and
 what adaptation may need beside them: `log_prob (t,)`, `held (z,)` (what the episode drew for its
 latent), `last_observation (obs,)`, `terminated ()`, and `frames (t, height, width, 3)` of policies
-that act on pictures. A file of several episodes has a leading axis on every array and `lengths
-(ep,)`. `gmps demos` reads both.
+that act on pictures; `explore` adds `policy ()` and `seed ()`, which say who acted. A file of
+several episodes has a leading axis on every array and `lengths (ep,)`. `gmps demos` reads both.
 """
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from gmps.errors import GmpsError
 _REQUIRED = ("observations", "actions", "rewards")
 #: Largest content of one file, in bytes: no recording of a robot is larger.
 _MAX_BYTES = 4 << 30
+#: What `explore` says of an episode, in words: seeds may be larger than an array's integers.
+_WORDS = ("policy", "seed")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class RecordedEpisode:
     terminated: bool
     #: `(t, height, width, 3)` uint8, where the policy acts on pictures.
     frames: np.ndarray | None = None
+    #: The digest of the policy that acted, and the seed of its latents and noise; None where the
+    #: file does not say.
+    policy: str | None = None
+    seed: int | None = None
 
     def __len__(self) -> int:
         """Steps."""
@@ -51,7 +58,7 @@ class RecordedEpisode:
 
     def contents(self) -> dict[str, Any]:
         """The arrays of its file."""
-        named = {
+        named: dict[str, Any] = {
             "observations": self.obs,
             "actions": self.act,
             "rewards": self.reward,
@@ -60,7 +67,10 @@ class RecordedEpisode:
             "last_observation": self.last_obs,
             "terminated": np.bool_(self.terminated),
         }
-        return named if self.frames is None else {**named, "frames": self.frames}
+        if self.frames is not None:
+            named["frames"] = self.frames
+        said = {name: getattr(self, name) for name in _WORDS}
+        return named | {n: np.array(str(x)) for n, x in said.items() if x is not None}
 
 
 class Batch(NamedTuple):
@@ -101,15 +111,12 @@ def pad(episodes: Sequence[RecordedEpisode], horizon: int) -> Batch:
     )
 
 
-def write_episode(path: str | Path, episode: RecordedEpisode, **facts: Any) -> None:
-    """Write one episode's file; a crash meanwhile leaves no half of it.
-
-    `facts` are further small arrays, such as the digest of the policy that acted.
-    """
+def write_episode(path: str | Path, episode: RecordedEpisode) -> None:
+    """Write one episode's file; a crash meanwhile leaves no half of it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **episode.contents(), **facts)
+    np.savez_compressed(content, allow_pickle=False, **episode.contents())
     write_atomically(path, content.getvalue())
 
 
@@ -152,12 +159,13 @@ def _episodes(arrays: dict[str, np.ndarray], path: Path) -> list[RecordedEpisode
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         raise GmpsError(f"{path} lacks {', '.join(missing)}; an episode holds {_REQUIRED}.")
+    words = {n: x for n, x in arrays.items() if n in _WORDS and x.dtype.kind == "U"}
     numeric = {n: x for n, x in arrays.items() if x.dtype.kind in "fiub"}
     for name in _REQUIRED:
         if name not in numeric:
             raise GmpsError(f"{path}: {name} holds {arrays[name].dtype}; it must hold numbers.")
     if numeric["rewards"].ndim == 1:
-        return [_episode(numeric, path)]
+        return [_episode(numeric | words, path)]
     if numeric["rewards"].ndim != 2:
         raise GmpsError(
             f"{path}: rewards has {numeric['rewards'].ndim} axes; they are (t,) for one episode "
@@ -172,7 +180,7 @@ def _episodes(arrays: dict[str, np.ndarray], path: Path) -> list[RecordedEpisode
         of_time = ("observations", "actions", "rewards", "log_prob", "frames")
         own = {
             name: x[i, :length] if name in of_time else x[i]
-            for name, x in numeric.items()
+            for name, x in (numeric | words).items()
             if x.ndim and len(x) == count and name != "lengths"
         }
         if "last_observation" not in own and length < steps:
@@ -207,9 +215,20 @@ def _episode(arrays: dict[str, np.ndarray], path: Path, which: str = "") -> Reco
         last_obs=np.asarray(arrays.get("last_observation", after), np.float32),
         terminated=bool(arrays.get("terminated", False)) and len(act) == len(reward),
         frames=arrays["frames"][:steps] if "frames" in arrays else None,
+        policy=_word(arrays, "policy", str, where),
+        seed=_word(arrays, "seed", int, where),
     )
     check_finite(episode, where)
     return episode
+
+
+def _word(arrays: dict[str, np.ndarray], name: str, kind: Callable[[Any], _T], where: str):
+    if name not in arrays:
+        return None
+    try:
+        return kind(arrays[name].item())
+    except ValueError as error:
+        raise GmpsError(f"{where}: {name} is not one {kind.__name__}: {error}.") from error
 
 
 def check_finite(episode: RecordedEpisode, where: str) -> None:

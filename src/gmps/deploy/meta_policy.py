@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -104,7 +105,7 @@ class MetaPolicy:
 
         Raises:
             GmpsError: `episodes` is below what the step needs, or the folder holds episodes of
-                another policy.
+                another policy, seed or number.
         """
         if episodes < self._inner.least:
             raise GmpsError(
@@ -118,7 +119,7 @@ class MetaPolicy:
         for i in range(episodes):
             path = here / f"episode-{i:03d}.npz"
             if path.exists():
-                self._recorded.append(self._own(path, held[i]))
+                self._recorded.append(self._own(path, held[i], seed))
                 continue
             # A new number for each try, or an episode that was given up would be repeated.
             attempt = 0
@@ -131,7 +132,8 @@ class MetaPolicy:
                 if done is not None:
                     break
                 attempt += 1
-            write_episode(path, done, policy=np.array(self._digest()))
+            done = replace(done, policy=self._digest(), seed=seed)
+            write_episode(path, done)
             self._recorded.append(done)
 
     def _held(self, episodes: int, seed: int) -> np.ndarray:
@@ -144,7 +146,9 @@ class MetaPolicy:
             return spread_evenly(rng, episodes, size)
         return rng.standard_normal((episodes, size)).astype(np.float32)
 
-    def _own(self, path: Path, held: np.ndarray) -> RecordedEpisode:
+    def _own(self, path: Path, held: np.ndarray, seed: int) -> RecordedEpisode:
+        """What is recorded already, if this policy acted, with this seed. Earlier versions did not
+        write the seed."""
         try:
             (episode,) = read_episodes(path)
         except (GmpsError, ValueError) as error:
@@ -156,6 +160,11 @@ class MetaPolicy:
             raise GmpsError(
                 f"{path} was recorded with another seed, number of episodes or policy; name "
                 "another folder, or go on as it was begun."
+        if episode.policy not in (None, self._digest()):
+            raise GmpsError(
+                f"{path} was recorded by another policy, or after other steps; name another "
+                "folder, or move it away."
+            )
             )
         return episode
 

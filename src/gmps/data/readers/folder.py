@@ -25,7 +25,7 @@ _CSV_BYTES = 1 << 28
 #: Arrays that say something of the whole episode.
 _FACTS = ("goal", "task_index", "success", "terminated", "last_observation")
 #: Arrays of `gmps explore` that are for adaptation alone.
-_ASIDE = ("held", "policy")
+_ASIDE = ("held", "policy", "seed")
 #: Axes of one episode's observations.
 _AXES = 2
 
