@@ -54,6 +54,7 @@ def write(folder: Path, bias: float = 0.0, **changes) -> Path:
         "scale/mean": np.zeros(5),
         "scale/std": np.ones(5),
         "scale/return_std": np.array(3.0),
+        "advantage/log_sharpness": np.array(0.5),
         "advantage/weight": np.full((5, Z), 1.0),
         "advantage/hidden": np.zeros((5, 3)),
         "advantage/bias": np.zeros(3),
@@ -115,6 +116,32 @@ def test_the_loop_finds_a_hidden_goal(policy, tmp_path):
     meta.adapt()
     assert meta.step == 2
     assert sorted(p.name for p in (tmp_path / "episodes").iterdir()) == ["step-1", "step-2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "least"),
+    [
+        ("latent-step", {"advantage": "learned", "segments": 5, "narrowing": 0.5}, 2),
+        ("latent-gradient", {"discount": 0.99, "gae_lambda": 1.0}, 1),
+    ],
+)
+def test_how_many_episodes_a_step_needs_is_its_own_matter(kind, settings, least, tmp_path):
+    """Both have a latent; the second (MAESN's) does not compare episodes."""
+    meta = gmps.deploy.load(write(tmp_path / "policy", adaptation={"kind": kind, **settings}))
+    assert meta.least == least
+    assert next(meta.explore(least, tmp_path / "episodes")) is not None
+
+
+def test_the_best_episodes_may_weigh_most(tmp_path):
+    """A single number stays one in the folder."""
+    adaptation = {"kind": "latent-step", "advantage": "softmax", "segments": 5, "narrowing": 0.5}
+    meta = gmps.deploy.load(write(tmp_path / "policy", adaptation=adaptation))
+    assert meta.arrays["advantage/log_sharpness"].shape == ()
+    play(meta, tmp_path / "episodes")
+    meta.adapt()
+    # Towards the goal, (0.5, -0.3).
+    assert meta.acting.latent is not None
+    assert (np.sign(meta.acting.latent[0]) == [1, -1]).all()
 
 
 def test_a_crash_loses_the_running_episode_alone(policy, tmp_path):

@@ -76,7 +76,9 @@ def save(
     """
     with aside(folder) as staging:
         staging.mkdir()
-        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, staging / WEIGHTS)
+        # Not `ascontiguousarray`, which makes vectors of single numbers.
+        plain = {name: np.asarray(x, order="C") for name, x in arrays.items()}
+        save_file(plain, staging / WEIGHTS)
         digest = hashlib.sha256((staging / WEIGHTS).read_bytes()).hexdigest()
         content = {"format": FORMAT, **meta, "digest": digest}
         # What is read again is what is sealed: tuples become lists.
