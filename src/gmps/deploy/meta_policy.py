@@ -82,6 +82,11 @@ class MetaPolicy:
         return self._acting
 
     @property
+    def least(self) -> int:
+        """Episodes without which its step cannot work."""
+        return self._inner.least
+
+    @property
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The arrays of the folder, by name."""
         return MappingProxyType(self._arrays)
@@ -107,10 +112,10 @@ class MetaPolicy:
             GmpsError: `episodes` is below what the step needs, or the folder holds episodes of
                 another policy, seed or number.
         """
-        if episodes < self._inner.least:
+        if episodes < self.least:
             raise GmpsError(
                 f"episodes is {episodes}; this policy's step compares episodes and needs at least "
-                f"{self._inner.least}."
+                f"{self.least}."
             )
         self._folder = Path(folder)
         here = self._folder / f"step-{self.step + 1}"
@@ -155,16 +160,16 @@ class MetaPolicy:
             raise GmpsError(
                 f"{error} Move {path} away, and the same call plays this episode again."
             ) from error
-        self._check(episode, str(path))
-        if not np.array_equal(episode.held, held):
-            raise GmpsError(
-                f"{path} was recorded with another seed, number of episodes or policy; name "
-                "another folder, or go on as it was begun."
         if episode.policy not in (None, self._digest()):
             raise GmpsError(
                 f"{path} was recorded by another policy, or after other steps; name another "
                 "folder, or move it away."
             )
+        self._check(episode, str(path))
+        if episode.seed not in (None, seed) or not np.array_equal(episode.held, held):
+            raise GmpsError(
+                f"{path} was recorded with another seed, number of episodes or policy; name "
+                "another folder, or go on as it was begun."
             )
         return episode
 
@@ -189,10 +194,10 @@ class MetaPolicy:
             data = read_episodes(episodes)
         else:
             data = list(episodes)
-        if len(data) < self._inner.least:
+        if len(data) < self.least:
             raise GmpsError(
                 f"There are {len(data)} recorded episodes; this policy's step needs at least "
-                f"{self._inner.least}: explore, or name a file or folder of episodes."
+                f"{self.least}: explore, or name a file or folder of episodes."
             )
         for i, episode in enumerate(data):
             self._check(episode, f"episode {i}")

@@ -66,7 +66,7 @@ class ExportedLearner(Learner):
         self.name = Path(path).name
         self.family = make_family(family or facts["family"])
         self.round, self.episodes = int(facts["round"]), int(facts["episodes"])
-        self.least = 2 if facts["policy"]["latent"] else 1
+        self.least = self.meta.least
         train, heldout = self.family.tasks("train"), self.family.tasks("heldout")
         self.goals = Goals(self.family, train, heldout)
         both = concatenated(train, heldout)
