@@ -62,6 +62,8 @@ def test_misuse_is_one_sentence(policy, tmp_path):
         episode.act(np.zeros(3))
     with pytest.raises(GmpsError, match="not finite"):
         episode.act(np.array([0.0, np.nan]))
+    with pytest.raises(GmpsError, match="acts on states, and is given a frame"):
+        episode.act(np.zeros(2), np.zeros((2, 2, 3), np.uint8))
     episode.act(np.zeros(2))
     with pytest.raises(GmpsError, match="call record before act"):
         episode.act(np.zeros(2))
@@ -76,8 +78,6 @@ def test_another_seed_in_the_same_folder_is_refused(policy, tmp_path):
         list(meta.explore(4, tmp_path / "e", seed=1))
 
 
-def test_damaged_folders_are_refused(policy, tmp_path):
-    with pytest.raises(GmpsError, match="is no meta-policy"):
 @pytest.mark.parametrize("latent", [True, False])
 def test_episodes_of_another_policy_or_seed_are_not_reused(latent, tmp_path):
     settings = (
@@ -101,6 +101,8 @@ def test_episodes_of_another_policy_or_seed_are_not_reused(latent, tmp_path):
     assert list(one.explore(2, tmp_path / "e")) == []
 
 
+def test_damaged_folders_are_refused(policy, tmp_path):
+    with pytest.raises(GmpsError, match="is no meta-policy"):
         gmps.deploy.load(tmp_path)
     weights = policy / "policy.safetensors"
     content = bytearray(weights.read_bytes())

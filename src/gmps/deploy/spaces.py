@@ -56,7 +56,8 @@ class Spaces:
         """What a network is given for an observation, and a frame where it acts on pictures.
 
         Raises:
-            GmpsError: a size is wrong, or a number is not finite.
+            GmpsError: a size is wrong, a number is not finite, or a policy of states is given a
+                frame.
         """
         try:
             obs = np.asarray(obs, np.float32)
@@ -69,6 +70,8 @@ class Spaces:
         if not np.isfinite(obs).all():
             raise GmpsError("The observation holds a number that is not finite.")
         if encoder is None:
+            if frame is not None:
+                raise GmpsError("This policy acts on states, and is given a frame; leave it out.")
             return obs
         shape = None if frame is None else np.shape(frame)
         if shape != self.frame or np.asarray(frame).dtype != np.uint8:
