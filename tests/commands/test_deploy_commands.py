@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 import pytest
+from test_meta_policy import write as write_policy
 
 import gmps
 import gmps.deploy
@@ -32,6 +33,20 @@ def make_env():
 
 def nothing():
     return None
+"""
+STILL = """
+import gymnasium
+import numpy as np
+
+class Still(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, act):
+        return np.zeros(2, np.float32), 1.0, False, False, {}
 """
 
 
@@ -140,6 +155,23 @@ def test_explore_plays_any_gymnasium_environment(run, tmp_path, monkeypatch, cap
     assert main(["adapt", "policy", "--episodes", "episodes/step-1"]) == 0
     assert main(["explore", "policy", "--env", "robot.py:nothing"]) == 2
     assert "not a gymnasium.Env" in capsys.readouterr().err
+
+
+def test_a_trial_looks_at_nothing_that_is_recorded(tmp_path, monkeypatch, capsys):
+    """Once all is recorded it still acts, with the first draw of its seed, and records nothing."""
+    monkeypatch.chdir(tmp_path)
+    write_policy(tmp_path / "policy")
+    (tmp_path / "still.py").write_text(STILL)
+    command = "explore policy --env still.py:Still --episodes 4 --folder own"
+    assert main(command.split()) == 0
+    before = sorted(tmp_path.rglob("*.npz"))
+    capsys.readouterr()
+    for seed in (0, 1):
+        assert main(f"{command} --dry-run --seed {seed}".split()) == 0
+        first = next(gmps.deploy.load("policy").explore(4, tmp_path / "none", seed))
+        act = first.act(np.zeros(2)).round(4).tolist()
+        assert f"action {act}, reward 1\n" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*.npz")) == before
 
 
 @pytest.mark.parametrize(

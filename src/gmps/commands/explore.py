@@ -1,5 +1,6 @@
 """`gmps explore POLICY --env FILE.py:make_env`."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -52,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
         raise GmpsError(f"{command.env} gives a {type(env).__name__}, not a gymnasium.Env.")
     episodes = command.episodes or int(meta.meta["episodes"])
     if command.dry_run:
-        return _try(meta, env, episodes)
+        return _try(meta, env, episodes, command.seed)
     returns = []
     played = meta.explore(episodes, command.folder, command.seed)
     for episode in track(played, "exploring", total=episodes, console=console, transient=True):
@@ -81,7 +82,7 @@ def _act(episode: Episode, obs: Any) -> np.ndarray:
     return episode.act(np.ravel(obs))
 
 
-def _try(meta: MetaPolicy, env: gymnasium.Env, episodes: int) -> int:
+def _try(meta: MetaPolicy, env: gymnasium.Env, episodes: int, seed: int) -> int:
     """One step, which shows that sizes and units fit."""
     space: Any = env.action_space
     for name, mine, theirs in (
@@ -93,10 +94,12 @@ def _try(meta: MetaPolicy, env: gymnasium.Env, episodes: int) -> int:
                 f"The environment's actions have {name} {theirs.tolist()}, and the policy's "
                 f"{mine.tolist()}; make the environment take the policy's units."
             )
-    episode = next(meta.explore(max(2, episodes)))
-    obs, _ = env.reset()
-    act = _act(episode, obs)
-    _, reward, *_ = env.step(act)
+    # In a folder of its own, or what is recorded already would count.
+    with tempfile.TemporaryDirectory() as folder:
+        episode = next(meta.explore(episodes, folder, seed))
+        obs, _ = env.reset()
+        act = _act(episode, obs)
+        _, reward, *_ = env.step(act)
     console.print(f"observation {np.ravel(obs).round(4).tolist()}")
     console.print(f"action {act.round(4).tolist()}, reward {float(reward):.4g}")
     console.print(f"{episodes} episodes of at most {meta.horizon} steps would be played.")
