@@ -12,6 +12,8 @@ import numpy as np
 from gmps.errors import GmpsError
 
 _META = "recording.json"
+#: Bytes without sign of so many axes are pictures or masks of them.
+_PICTURE_AXES = 3
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Sink:
         """Take an episode.
 
         Raises:
-            GmpsError: it has no steps, or columns of other names, shapes or lengths than they
-                should have.
+            GmpsError: it has no steps, or columns of other names, shapes, lengths or kinds than
+                they should have.
         """
         lengths = {column: len(array) for column, array in columns.items()}
         if not lengths or min(lengths.values()) == 0:
@@ -99,6 +101,12 @@ class Sink:
             raise GmpsError(f"{name} of {self._source} has columns of unequal length: {words}.")
         arrays = {f"step {k}": v for k, v in columns.items()}
         arrays |= {f"last {k}": v[None] for k, v in (last or {}).items()}
+        for key, array in arrays.items():
+            if array.dtype.kind not in "fiub":
+                raise GmpsError(
+                    f"The column {key.partition(' ')[2]} of {self._source} holds {array.dtype}; "
+                    "numbers are needed."
+                )
         if not self._specs:
             self._open(arrays)
         if arrays.keys() != self._specs.keys():
@@ -109,10 +117,16 @@ class Sink:
             )
         for key, array in arrays.items():
             dtype, shape = self._specs[key]
+            column = key.partition(" ")[2]
             if list(array.shape[1:]) != shape:
                 raise GmpsError(
-                    f"{name} of {self._source} has {key.partition(' ')[2]} of the shape "
-                    f"{array.shape[1:]}, and the first episode {tuple(shape)}."
+                    f"{name} of {self._source} has {column} of the shape {array.shape[1:]}, and "
+                    f"the first episode {tuple(shape)}."
+                )
+            if np.dtype(dtype) == np.uint8 and array.dtype != np.uint8:
+                raise GmpsError(
+                    f"{name} of {self._source} has {column} of {array.dtype}, and the first "
+                    "episode pictures of uint8; store all alike."
                 )
             np.ascontiguousarray(array, dtype).tofile(self._files[key])
         facts = self._facts
@@ -125,12 +139,7 @@ class Sink:
 
     def _open(self, arrays: dict[str, np.ndarray]) -> None:
         for i, (key, array) in enumerate(arrays.items()):
-            if array.dtype.kind not in "fiub":
-                raise GmpsError(
-                    f"The column {key.partition(' ')[2]} of {self._source} holds {array.dtype}; "
-                    "numbers are needed."
-                )
-            self._specs[key] = (array.dtype.str, list(array.shape[1:]))
+            self._specs[key] = (_stored(array).str, list(array.shape[1:]))
             self._files[key] = (self._folder / f"{i}.bin").open("wb")
 
     def require_room(self, size: float) -> None:
@@ -152,6 +161,16 @@ class Sink:
         (self._folder / _META).write_text(json.dumps(meta))
 
 
+def _stored(array: np.ndarray) -> np.dtype:
+    """How a column is stored, from what the first episode has of it. Where that happens to hold
+    whole numbers, a later one may not."""
+    if array.dtype == np.uint8 and array.ndim >= _PICTURE_AXES:
+        return array.dtype
+    if array.dtype.kind == "f":
+        return np.promote_types(array.dtype, np.float32)
+    return np.dtype(np.float64)
+
+
 def open_recording(folder: Path) -> Recording:
     """The recording that a `Sink` laid down. Its arrays are on the disk, read as they are used."""
     meta = json.loads((folder / _META).read_text())
@@ -165,6 +184,17 @@ def open_recording(folder: Path) -> Recording:
         )
     meta["notes"] = tuple(meta["notes"])
     return Recording(columns=found["step"], last=found["last"], facts=facts, **meta)
+
+
+def from_bounds(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Factor and offset that bring these bounds to -1 and 1."""
+    return 2 / (high - low), -(high + low) / (high - low)
+
+
+def bounds_note(bounds: tuple[list[float], list[float]]) -> str:
+    """What is said of a recording whose actions were brought from these bounds."""
+    low, high = (", ".join(f"{x:g}" for x in dict.fromkeys(side)) for side in bounds)
+    return f"actions are scaled from the file's bounds, [{low}] to [{high}], to [-1, 1]"
 
 
 def split(recording: Recording) -> Iterator[tuple[int, slice]]:
