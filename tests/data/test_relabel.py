@@ -7,6 +7,8 @@ import pytest
 
 from gmps.data.demos import load_demos
 from gmps.data.relabel import own_rewards, same_rewards
+from gmps.data.rewards import known_rewards
+from gmps.data.select import without_failures
 from gmps.presets import preset
 from gmps.tasks import make_family
 from gmps.training.experiment import prepare
@@ -58,6 +60,27 @@ def test_a_level_of_other_rewards_is_computed_anew_and_said(tmp_path):
     )
 
 
+def test_rewards_of_failures_that_are_left_out_do_not_count(tmp_path):
+    family = make_family("sawyer-push-sparse")
+    once = load_demos(pushes(tmp_path / "a.npz"), family)
+    twice = lambda x: np.repeat(x, 2, 1)  # noqa: E731
+    reward = twice(own_rewards(once, family))
+    demos = once._replace(
+        obs=twice(once.obs),
+        act=twice(once.act),
+        reward=reward,
+        alive=twice(once.alive),
+        success=np.array([[1, 0], [0, 1]]),
+    )
+    kept, notes = without_failures(demos)
+    assert len(notes) == 1
+    known = known_rewards(kept, family)
+    assert (known.words, known.warnings) == ("of the file", ())
+    assert known.values is reward
+    other = known_rewards(kept._replace(reward=reward + 5), family)
+    assert other.recomputed and "are not those of sawyer-push-sparse" in other.warnings[0]
+
+
 def test_observations_that_tell_no_state_have_no_rewards_of_their_own(tmp_path):
     family = make_family("point-goal")
     sizes = family.spec.obs_size, family.spec.act_size
@@ -85,8 +108,9 @@ def test_dense_rewards_are_those_of_the_authors(name, file):
         alive=demos.alive[:, episodes],
     )
     found = own_rewards(demos, family)
-    assert same_rewards(demos.reward, found)
+    assert same_rewards(demos.reward[demos.alive], found[demos.alive])
     assert np.abs(found - demos.reward)[:, :, :-1].max() < 0.02
     np.testing.assert_allclose(found.sum(-1).mean(), demos.reward.sum(-1).mean(), rtol=2e-3)
     sparse = make_family(f"{name}-sparse")
-    assert not same_rewards(demos.reward, own_rewards(demos, sparse))
+    other = own_rewards(demos, sparse)
+    assert not same_rewards(demos.reward[demos.alive], other[demos.alive])

@@ -43,6 +43,7 @@ def own_rewards(demos: DemoSet, family: TaskFamily) -> Float[np.ndarray, "task e
     return np.sum(list(terms.values()), axis=0)
 
 
-def same_rewards(one: Float[np.ndarray, "task ep t"], two: Float[np.ndarray, "task ep t"]) -> bool:
-    """Whether both are the same reward, but for what other versions of a simulator change."""
+def same_rewards(one: Float[np.ndarray, " step"], two: Float[np.ndarray, " step"]) -> bool:
+    """Whether both are the same reward of some steps, but for what other versions of a simulator
+    change."""
     return bool(np.abs(one - two).mean() <= SAME_REWARD * np.abs(one).mean())

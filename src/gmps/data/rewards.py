@@ -30,11 +30,13 @@ def known_rewards(demos: DemoSet, family: TaskFamily) -> KnownRewards:
     if own is None:
         words = "unknown: the file has none" if given is None else "of the file"
         return KnownRewards(given, words)
-    if given is not None and same_rewards(given, own):
-        return KnownRewards(given, "of the file")
     warnings = ()
     if given is not None:
-        differ = reward_words(given[demos.alive], own[demos.alive])
+        # Of the steps that are used: own rewards are 0 in episodes that were left out.
+        lived = given[demos.alive], own[demos.alive]
+        if same_rewards(*lived):
+            return KnownRewards(given, "of the file")
+        differ = reward_words(*lived)
         warnings = (
             f"The rewards in {demos.report.source} are not those of {family.name}: {differ}; "
             "the demonstrators' level is computed from the observations.",
