@@ -291,6 +291,23 @@ def test_what_a_robot_explored(tmp_path):
         np.testing.assert_allclose(demos.reward[0, 0], episodes[0].reward, rtol=1e-6)
 
 
+def test_rewards_are_scaled(tmp_path):
+    rng, family = np.random.default_rng(0), make_family("point-goal")
+    reward = rng.normal(size=(2, 4))
+    for i in range(2):
+        (tmp_path / "takes").mkdir(exist_ok=True)
+        np.savez(
+            tmp_path / "takes" / f"{i}.npz",
+            observations=rng.normal(size=(4, 2)),
+            actions=rng.uniform(-1, 1, (4, 2)),
+            rewards=reward[i],
+            goal=np.array([i, 1.0]),
+        )
+    import_demos(tmp_path / "takes", family, tmp_path / "out", Mapping(scale=("reward=-0.1",)))
+    demos = load_demos(tmp_path / "out", family)
+    np.testing.assert_allclose(demos.reward[:, 0], -0.1 * reward, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -26,6 +26,10 @@ from gmps.data.mapping import Mapping, load_mapping
             ("obs/robot0_eef_pos=hand", "obs/robot0_eef_pos=hand", "obs/object[0:3]=block"),
             "each once",
         ),
+        (
+            (*PANDA.map, "rewards=reward", "rewards=reward"),
+            "--map names several columns for reward, rewards, rewards; name one.",
+        ),
         ((), "no column that is known to be obs (6 numbers in sawyer-push); name it with --map"),
         (
             ("obs/robot0_eef_pos=hand", "obs/object[0:3]=block"),

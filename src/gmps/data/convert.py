@@ -109,7 +109,7 @@ class Conversion:
         after = self._after(i)
         reward = None
         if layout.reward is not None:
-            reward = self._taken((layout.reward,), rows)[:, 0]
+            reward = self._taken((layout.reward,), rows)[:, 0] * layout.reward_factor
         frames = None if layout.frame is None else recording.columns[layout.frame][rows]
         if self.ratio != 1:
             when = rates.steps(len(obs), self.ratio)

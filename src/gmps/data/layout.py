@@ -48,6 +48,7 @@ class Layout(NamedTuple):
     act_factor: np.ndarray
     act_offset: np.ndarray
     goal_factor: float
+    reward_factor: float
     #: Which numbers of the observation, in the recording's units, are taken away from the actions.
     act_from: tuple[Rule, ...]
 
@@ -88,6 +89,10 @@ def lay_out(recording: Recording, family: TaskFamily, mapping: Mapping, source: 
             words = ", ".join([*rules, *named])
             raise GmpsError(f"--map {word}: {family.name} has no {rule.target!r}; it has {words}.")
         rules[rule.target].append(rule)
+    for target in ("reward", "frame"):
+        if len(rules[target]) > 1:
+            words = ", ".join(rule.column for rule in rules[target])
+            raise GmpsError(f"--map names several columns for {target}, {words}; name one.")
     obs = _filled(recording, rules["obs"], spec.obs_size, "obs", family, source)
     obs = obs or _default_obs(recording, family, named, source)
     act = _filled(recording, rules["act"], spec.act_size, "act", family, source)
@@ -118,6 +123,7 @@ def lay_out(recording: Recording, family: TaskFamily, mapping: Mapping, source: 
         act_factor=act_factor,
         act_offset=act_offset,
         goal_factor=_plain(scales, "goal"),
+        reward_factor=_plain(scales, "reward"),
         act_from=_act_from(recording, mapping, family, obs, named),
     )
 
