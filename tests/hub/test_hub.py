@@ -238,6 +238,15 @@ def test_a_run_comes_from_a_web_server(run, tmp_path, serve):
         pull(place("http://127.0.0.1:1"), tmp_path / "other", 10**9)
 
 
+@pytest.mark.parametrize("name", ["http://[bad", "http://exa mple.org", "http://a..b/x"])
+def test_malformed_addresses_are_one_sentence(name, tmp_path):
+    with pytest.raises(
+        GmpsError, match="^" + re.escape(name) + r"/gmps\.json cannot be read: .+\.$"
+    ):
+        pull(place(name), tmp_path / "out", 10**9)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "name",
     [

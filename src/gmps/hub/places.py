@@ -1,5 +1,6 @@
 """Where meta-policies and runs are handed on: folders, URLs, Hugging Face repositories."""
 
+import http.client
 import os
 import re
 import shutil
@@ -102,7 +103,10 @@ class Url(Folder):
             if error.code == 404:
                 raise self._missing(file) from None
             raise GmpsError(f"{url} cannot be read: {error}.") from None
-        except OSError as error:  # urllib.error.URLError is one
+        except GmpsError:
+            raise
+        # URLError is an OSError; the others are of malformed addresses and of answers cut short.
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise GmpsError(f"{url} cannot be read: {error}.") from None
 
     def store(self, files: Mapping[str, Path | bytes], public: bool) -> str:
