@@ -37,7 +37,8 @@ def episode(name):
     act = family.spec.act_size
     actor = ExpertActor(family.expert or (lambda task, obs: jnp.zeros(act)), act)
     out = make_world(family).rollout(actor, jnp.zeros(1), tasks, 1, jax.random.key(0))
-    return family, tasks[0], jax.tree.map(lambda x: x[0, 0], out.states)
+    shown = jax.tree.map(lambda x: x[0, 0], (out.states, out.sensors))
+    return family, tasks[0], shown
 
 
 def reddish(frame):
@@ -49,8 +50,8 @@ def reddish(frame):
 @needs_gl
 @pytest.mark.parametrize("name", ["sawyer-door", "push-dynamics"])
 def test_mujoco_families_are_drawn_with_their_goal(name):
-    family, task, states = episode(name)
-    frames = render_episode(family, task, states, width=96, height=72, every=40)
+    family, task, shown = episode(name)
+    frames = render_episode(family, task, *shown, width=96, height=72, every=40)
     # Every 40th state and the last one.
     assert frames.shape == ({50: 3, 100: 4}[family.spec.horizon], 72, 96, 3)
     assert frames.dtype == np.uint8
@@ -75,7 +76,7 @@ family = make_family("sawyer-push")
 task = numpy.array([0.05, 0.75])
 start = family.reset(None, task)
 states = State(*(numpy.stack([x, x]) for x in start))
-frames = render_episode(family, task, states, width=64, height=48)
+frames = render_episode(family, task, states, numpy.zeros((2, 0)), width=64, height=48)
 print(choose_gl(), frames.shape, frames.std() > 10)
 """.replace("BACKEND", backend)
     # MuJoCo leaves its choice in this variable, and no other backend starts with it.
@@ -93,8 +94,8 @@ print(choose_gl(), frames.shape, frames.std() > 10)
 
 
 def test_a_point_and_its_goal_are_drawn():
-    family, task, states = episode("point-goal")
-    frames = render_episode(family, task, states, width=120, height=80, every=7)
+    family, task, shown = episode("point-goal")
+    frames = render_episode(family, task, *shown, width=120, height=80, every=7)
     assert frames.shape == (4, 80, 120, 3)  # states 0, 7, 14 and the last one, 20
     assert reddish(frames[0]) > 50
     # The goal of task 0 is at (1, 0): right of the start, at the same height.
@@ -102,16 +103,30 @@ def test_a_point_and_its_goal_are_drawn():
     (rows, columns), blue = np.nonzero(warmth > 50), np.nonzero(warmth < -50)
     assert columns.mean() > blue[1].mean() + 20
     assert abs(rows.mean() - blue[0].mean()) < 3
-    again = render_episode(family, task, states, width=120, height=80, every=7)
+    again = render_episode(family, task, *shown, width=120, height=80, every=7)
     assert np.array_equal(frames, again)
 
 
+def test_paths_may_come_from_sensors():
+    """As those of a family of one's own may; here they are the positions themselves."""
+
+    class Sensed(PointGoal):
+        def paths(self, states, sensors):
+            return {"sensed": sensors}
+
+    family, task, (states, sensors) = episode("point-goal")
+    assert sensors.shape == (21, 0)
+    wanted = render_episode(family, task, states, sensors, width=60, height=40, every=20)
+    frames = render_episode(Sensed(), task, states, states.qpos, width=60, height=40, every=20)
+    assert np.array_equal(frames, wanted)
+
+
 def test_sizes_are_checked():
-    family, task, states = episode("point-goal")
+    family, task, shown = episode("point-goal")
     with pytest.raises(ValueError, match="width is 0; it must be at least 1"):
-        render_episode(family, task, states, width=0)
+        render_episode(family, task, *shown, width=0)
     with pytest.raises(ValueError, match="every is -1; it must be at least 1"):
-        render_episode(family, task, states, every=-1)
+        render_episode(family, task, *shown, every=-1)
     assert steps_per_frame(make_family("ant-goal"), 20) == 5
     assert steps_per_frame(PointGoal(), 50) == 1
 

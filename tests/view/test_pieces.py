@@ -13,7 +13,9 @@ EVIL = '<img src=x onerror="alert(1)">'
 
 def played(label="before", **figures):
     still = np.zeros((2, 1, 7), np.float32)
-    return Played("before", label, "before", still, figures, np.zeros((2, 2)), None)
+    return Played(
+        "before", label, "before", still, figures, np.zeros((2, 2)), None, np.zeros((2, 0))
+    )
 
 
 def test_figures_are_shown_as_a_table():

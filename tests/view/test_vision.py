@@ -18,7 +18,9 @@ from gmps.view.server import Server
 
 def played(label, frames=None, points=None):
     still = np.zeros((2, 1, 7), np.float32)
-    return Played(label, label, "before", still, {}, np.zeros((2, 2)), None, frames, points)
+    return Played(
+        label, label, "before", still, {}, np.zeros((2, 2)), None, np.zeros((2, 0)), frames, points
+    )
 
 
 def test_what_is_seen_is_drawn_with_its_points():

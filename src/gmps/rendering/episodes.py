@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import mujoco
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -39,6 +38,7 @@ def render_episode(
     family: TaskFamily,
     task: Task,
     states: State,
+    sensors: Float[np.ndarray, "t1 sensor"],
     *,
     width: int = 320,
     height: int = 240,
@@ -52,6 +52,7 @@ def render_episode(
         family: any family.
         task: the episode's task.
         states: the episode's `t + 1` states, such as `Rollout.states` at one task and episode.
+        sensors: the sensor data of these states, likewise of `Rollout.sensors`.
         width, height: of a frame, in pixels.
         every: draw every so many states, the first one and always the last.
         shadows: draw shadows and reflections, at a third of the speed.
@@ -69,7 +70,8 @@ def render_episode(
     chosen = sorted({*range(0, last + 1, every), last})
     if isinstance(family, MujocoFamily):
         return _mujoco_frames(family, task, states, chosen, width, height, shadows, lines)
-    return _plane_frames(family, task, states, chosen, width, height, lines)
+    paths = {k: np.asarray(v) for k, v in family.paths(states, sensors).items()}
+    return _plane_frames(family, task, paths, chosen, width, height, lines)
 
 
 def steps_per_frame(family: TaskFamily, fps: float) -> int:
@@ -144,7 +146,7 @@ def _add_line(scene: Any, line: Line, radius: float) -> None:
 def _plane_frames(
     family: TaskFamily,
     task: Task,
-    states: State,
+    paths: dict[str, np.ndarray],
     chosen: list[int],
     width: int,
     height: int,
@@ -154,8 +156,6 @@ def _plane_frames(
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - 0.4 s
     from matplotlib.figure import Figure  # noqa: PLC0415 - 0.4 s
 
-    sensors = jnp.zeros((len(states.qpos), 0), jnp.float32)
-    paths = {k: np.asarray(v) for k, v in family.paths(states, sensors).items()}
     goal = np.asarray(family.goal_point(task))
     # All goals are in the picture, so that different episodes are drawn at one scale.
     goals = np.asarray(jax.vmap(family.goal_point)(family.tasks("heldout")))

@@ -77,7 +77,7 @@ def film(
         f"{name}: {float(rollout.trajectories.returns[0, 0]):.1f}": render_episode(
             family,
             tree_index(tasks, 0),
-            jax.tree.map(lambda x: x[0, 0], rollout.states),
+            *jax.tree.map(lambda x: x[0, 0], (rollout.states, rollout.sensors)),
             width=width,
             height=height,
             every=every,

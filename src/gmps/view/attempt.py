@@ -52,6 +52,8 @@ class Played(NamedTuple):
     path: Float[np.ndarray, "t1 2"]
     #: The simulator's states, leaves `(t + 1, ...)`.
     states: State
+    #: The sensor data of these states.
+    sensors: Float[np.ndarray, "t1 sensor"]
     frames: UInt8[np.ndarray, "t height width 3"] | None = None
     points: Float[np.ndarray, "t point 2"] | None = None
 
@@ -152,6 +154,7 @@ class Attempt:
             figures={"return": total, **outcome},
             path=_main_path(rollout)[0],
             states=jax.tree.map(lambda x: np.asarray(x)[0, 0], rollout.states),
+            sensors=np.asarray(rollout.sensors)[0, 0],
             frames=frames,
             points=points,
         )

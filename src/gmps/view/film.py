@@ -71,17 +71,17 @@ def _part(learner: Learner, task: Task, width: int, height: int) -> Frames:
     family = learner.family
     every = steps_per_frame(family, _SIMULATED)
 
-    def draw(states: State, lines: list[Line]) -> Frames:
+    def draw(shown: tuple[State, np.ndarray], lines: list[Line]) -> Frames:
         return render_episode(
-            family, task, states, width=width, height=height, every=every, lines=lines
+            family, task, *shown, width=width, height=height, every=every, lines=lines
         )
 
-    first = jax.tree.map(lambda x: x[:1], before.states)
+    first = jax.tree.map(lambda x: x[:1], (before.states, before.sensors))
     grown = [_lines(learner, explored, (i + 1) / _GROWING) for i in range(_GROWING)]
     growing = np.concatenate([draw(first, lines) for lines in grown])
     still = np.repeat(draw(first, []), _GROWING, 0)
-    left = np.concatenate([growing, draw(before.states, grown[-1])])
-    right = np.concatenate([still, draw(after.states, [])])
+    left = np.concatenate([growing, draw((before.states, before.sensors), grown[-1])])
+    right = np.concatenate([still, draw((after.states, after.sensors), [])])
     ends = [np.concatenate([x, np.repeat(x[-1:], _RESTING, 0)]) for x in (left, right)]
     return side_by_side({"before": ends[0], "after one step": ends[1]})
 
