@@ -206,6 +206,24 @@ def test_links_lead_somewhere(page: Path):
             assert (page.parent / target).exists(), target
 
 
+NAMED = re.compile(r"\b(?:tests|benchmarks)/[\w./*-]+\.\w+")
+
+
+def missing(text: str) -> list[str]:
+    """Tests, benchmarks and results that are named and do not exist; `*` stands for any."""
+    return [name for name in NAMED.findall(text) if not any(ROOT.glob(name))]
+
+
+def test_a_missing_file_is_told():
+    text = "`tests/test_docs.py` and `tests/commands/test_docs.py`, `benchmarks/results/x-*.json`."
+    assert missing(text) == ["tests/test_docs.py", "benchmarks/results/x-*.json"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_tests_and_benchmarks_that_are_named_exist(page: Path):
+    assert not missing(page.read_text(encoding="utf-8"))
+
+
 def too_long(text: str) -> list[str]:
     """Lines of 120 characters and more, tables excepted: a row cannot be wrapped."""
     return [x for x in text.splitlines() if len(x) >= 120 and not x.lstrip().startswith("|")]
