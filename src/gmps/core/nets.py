@@ -15,10 +15,9 @@ from jaxtyping import Array, Float, Key, PyTree
 from gmps.core.choices import Activation, Subset
 from gmps.core.columns import product
 from gmps.core.dist import gaussian_log_prob
+from gmps.deploy.networks import MIN_STD
 from gmps.errors import GmpsError
 
-#: Floor of the standard deviation (GMPS, released settings).
-MIN_STD = 1e-6
 #: What they compute.
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 

@@ -17,10 +17,11 @@ from gmps.errors import GmpsError
 #: How fast the gradient steps after those of training shrink: the n-th goes 1/(1 + n DECAY) of its
 #: way. Chosen on random tasks of the training range.
 DECAY = 6.0
-#: Where MAESN's inner step leaves the latent's log deviation.
-_LOG_STD_RANGE = (-3.0, 0.7)
+#: Where MAESN's inner step leaves the latent's log deviation: its gradient is proportional to the
+#: deviation, so that steps without a limit may run away.
+LOG_STD_RANGE = (-3.0, 0.7)
 #: Directions that were tried less than this share of the most tried one were not tried.
-_TRIED = 1e-3
+TRIED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def slope_at_mean(held: np.ndarray, advantage: np.ndarray) -> np.ndarray:
     along what was often tried.
     """
     centred = held - held.mean(0)
-    return (np.linalg.pinv(centred, rcond=_TRIED).T * advantage).sum(0)
+    return (np.linalg.pinv(centred, rcond=TRIED).T * advantage).sum(0)
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class LatentGradient:
             acting,
             latent=(
                 mean.astype(np.float32),
-                np.clip(log_std, *_LOG_STD_RANGE).astype(np.float32),
+                np.clip(log_std, *LOG_STD_RANGE).astype(np.float32),
             ),
         )
 

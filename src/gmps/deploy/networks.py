@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-#: Floor of a standard deviation, as in training.
+#: Floor of the standard deviation (GMPS, released settings).
 MIN_STD = 1e-6
 _LOG_2PI = 1.8378770664093453
 

@@ -17,7 +17,7 @@ from gmps.deploy import folder as meta_policy
 from gmps.errors import GmpsError
 from gmps.plain_json import parse_json
 from gmps.runs.checkpoint import Checkpoints
-from gmps.runs.run import CONFIG, HARNESS, METRICS, PATHS, SCORES, TIMING, VERSIONS
+from gmps.runs.run import CONFIG, FILM, HARNESS, METRICS, PATHS, SCORES, TIMING, VERSIONS
 from gmps.training.expert_data import EXPERTS
 
 LIST, CARD = "gmps.json", "README.md"
@@ -28,7 +28,7 @@ MAX_LIST, MAX_FILES = 2**20, 200
 
 _RUN = (
     *(CONFIG, VERSIONS, METRICS, TIMING, EXPERTS, SCORES, PATHS, HARNESS),
-    *("film.gif", CARD),
+    *(FILM, CARD),
 )
 _CHECKPOINT = r"checkpoints/step_\d{10}\.safetensors"
 _NAMES: dict[str, re.Pattern[str]] = {

@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Trajectories
+from gmps.deploy.adaptation import TRIED
 from gmps.methods.deployed import Deployed
 from gmps.methods.episode_advantage import (
     Advantage,
@@ -103,8 +104,6 @@ def inner_step(
 
 #: Draws whose second moment is this near to the identity are white, but for rounding.
 _WHITE = 3e-5
-#: Directions that were tried less than this share of the most tried one were not tried.
-_TRIED = 1e-3
 
 
 def are_white(held: Float[Array, "task ep z"]) -> bool:
@@ -126,7 +125,7 @@ def slope_step(
     """
     weight = jax.vmap(partial(advantage, scale))(explored.rewards)
     centred = explored.noise - explored.noise.mean(1, keepdims=True)
-    dual = jnp.linalg.pinv(centred, rtol=_TRIED)
+    dual = jnp.linalg.pinv(centred, rtol=TRIED)
     return (jnp.swapaxes(dual, 1, 2) * weight).sum(1)
 
 

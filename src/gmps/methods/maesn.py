@@ -27,6 +27,7 @@ from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.policy import Policy
 from gmps.core.surrogates import ratio_loss
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
+from gmps.deploy.adaptation import LOG_STD_RANGE
 from gmps.methods.base import Gathered, Method, Metrics, mean_returns
 from gmps.methods.deployed import Deployed
 from gmps.methods.inner_step import mean_step_size
@@ -42,10 +43,6 @@ from gmps.methods.latent import (
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.normalisation import normalised_by_rollout
 from gmps.methods.outer import trpo_step
-
-#: Where the inner step leaves the latent's log deviation: its gradient is proportional to the
-#: deviation, so that steps without a limit may run away.
-LOG_STD_RANGE = (-3.0, 0.7)
 
 
 class MaesnParams(NamedTuple):

@@ -11,7 +11,7 @@ scores.json paths.npz report.html        written by evaluation and report
 tracking/        what `--track` keeps: which run of which tracker this is; TensorBoard's events
 evaluation/      what an interrupted evaluation had done; gone when the scores are written
 harness.json     figures of Meta-World's own evaluation, by `gmps eval --harness metaworld`
-
+film.gif         the first held-out task before and after the update, for trackers
 
 Files of results end with a digest of their content; `versions.json` holds that of the settings, and
 a checkpoint that of the metrics up to its round. So what was changed since is noticed.
@@ -43,7 +43,7 @@ Config = TypeVar("Config")
 CONFIG, VERSIONS = "config.json", "versions.json"
 METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
 SCORES, PATHS, REPORT = "scores.json", "paths.npz", "report.html"
-HARNESS = "harness.json"
+HARNESS, FILM = "harness.json", "film.gif"
 
 
 class Restored(NamedTuple):

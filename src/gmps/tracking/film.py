@@ -9,16 +9,13 @@ from gmps.aside import TEMPORARY
 from gmps.core.types import tree_index
 from gmps.errors import GmpsError
 from gmps.rendering.files import write_frames
-from gmps.runs.run import Run
+from gmps.runs.run import FILM, Run
 from gmps.sim.gl import choose_gl
 from gmps.tasks.base import MujocoFamily
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment
 from gmps.training.film import before_and_after, film
 from gmps.training.train import restore
-
-#: In a run's folder.
-FILM = "film.gif"
 
 
 def write_film(

@@ -8,10 +8,9 @@ from typing import Any
 
 from gmps.evaluation.scores import Scores
 from gmps.runs.config_json import flatten_config
-from gmps.runs.run import REPORT, SCORES, Run
+from gmps.runs.run import FILM, REPORT, SCORES, Run
 from gmps.tracking.base import Facts, Row, Status
 from gmps.tracking.courier import Courier, followed
-from gmps.tracking.film import FILM
 from gmps.tracking.kinds import KINDS, require_trackers
 
 #: In a run's folder: who was told what, and what trackers keep on this machine.
