@@ -73,7 +73,7 @@ def _print_differences(levels: Sequence[ModeScores]) -> None:
     table = _table("", *MODES)
     for other in levels[0].differences[name]:
         found = (level.differences[name][other]["normalised"] for level in levels)
-        cells = (_interval(x, "+.2f") for x in found)
+        cells = (interval(x, "+.2f") for x in found)
         table.add_row(condition_short(other).strip("+ "), *cells)
     console.print(table)
 
@@ -85,7 +85,7 @@ def _print_adaptation(scores: Sequence[dict[str, AdaptationScore]], top: str) ->
     console.print(f"\nAdaptation score: 0 at the best control, 1 at {top}")
     table = _table("", *MODES)
     for name in scores[0]:
-        table.add_row(condition_short(name), *(_interval(x[name], ".2f") for x in scores))
+        table.add_row(condition_short(name), *(interval(x[name], ".2f") for x in scores))
     controls = [next(iter(x.values())).control for x in scores]
     table.add_row("best control", *(condition_short(x) if x else "-" for x in controls))
     console.print(table)
@@ -107,10 +107,13 @@ def _cell(row: Measures, figure: str, intervals: bool) -> str:
     if is_rate(figure):
         return f"{row[figure].mean:.0%}"
     spec = ".2f" if figure == "normalised" else ".3f"
-    return _interval(row[figure], spec) if intervals else format(row[figure].mean, spec)
+    return interval(row[figure], spec) if intervals else format(row[figure].mean, spec)
 
 
-def _interval(figure: Figure | Difference | AdaptationScore, spec: str) -> str:
+def interval(figure: Figure | Difference | AdaptationScore | None, spec: str) -> str:
+    """A value and its interval, as far as they are known."""
+    if figure is None:
+        return "-"
     value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
     if value is None:
         return "-"

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.table import Table
 
 from gmps.commands.cli import console, main
+from gmps.commands.score_tables import interval
 from gmps.commands.sweep import Sweep
 from gmps.commands.sweep_ray import with_bar
 from gmps.errors import GmpsError
-from gmps.evaluation.scores import AdaptationScore, Figure
 from gmps.methods.registry import option_prefix, settings_class
 from gmps.runs.results import write_result
 from gmps.runs.run import Run
@@ -115,20 +115,9 @@ def print_standings(found: Standings) -> None:
     for standing in found.settings:
         words = ", ".join(f"{name} {value}" for name, value in standing.settings.items())
         figures = (standing.validation, standing.train, standing.heldout, standing.adaptation)
-        table.add_row(words, str(len(standing.seeds)), *map(_interval, figures))
+        table.add_row(words, str(len(standing.seeds)), *(interval(x, ".2f") for x in figures))
     console.print("Normalised return after one step, means with 95 % intervals:")
     console.print(table)
-
-
-def _interval(figure: Figure | AdaptationScore | None) -> str:
-    if figure is None:
-        return "-"
-    value = figure.value if isinstance(figure, AdaptationScore) else figure.mean
-    if value is None:
-        return "-"
-    if figure.ci_low is None:
-        return f"{value:.2f}"
-    return f"{value:.2f} [{figure.ci_low:.2f}, {figure.ci_high:.2f}]"
 
 
 def _report_experts(runs: Sequence[Cell]) -> int:

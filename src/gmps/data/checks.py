@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from gmps.core.actors import Actor
 from gmps.core.types import Params, Task, task_count
+from gmps.data.layout import parts
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
 from gmps.tasks.lists import FAR, listed_numbers, outermost
 from gmps.worlds.native_world import NativeWorld
@@ -310,12 +311,9 @@ def summary(demos: "DemoSet", used: Sequence[int], heldout: int, rewards: str) -
 
 def _named_parts(family: TaskFamily, size: int) -> list[tuple[str, slice, str]]:
     """Name, numbers and unit of each part of an observation."""
-    found, start = [], 0
-    for part in getattr(family, "parts", ()):
-        found.append((part.name, slice(start, start + part.size), part.unit))
-        start += part.size
-    if start == size:
-        return found
+    named = parts(family)
+    if sum(part.size for part in family.parts) == size:
+        return [(part.name, named[part.name], part.unit) for part in family.parts]
     return [(f"number {i} of the observation", slice(i, i + 1), "") for i in range(size)]
 
 

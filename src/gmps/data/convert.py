@@ -13,7 +13,7 @@ from gmps.data.bounded import Progress
 from gmps.data.episodes import Shown
 from gmps.data.layout import Layout, lay_out
 from gmps.data.mapping import Mapping, Rule
-from gmps.data.recording import Recording, split
+from gmps.data.recording import Recording, bounds_note, split
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 
@@ -276,10 +276,7 @@ class Conversion:
         bounds = self.recording.action_bounds
         told = any(word.startswith("act=") for word in self._mapping.scale)
         if bounds is not None and not told and ((factor != 1) | (offset != 0)).any():
-            low, high = (", ".join(f"{x:g}" for x in dict.fromkeys(side)) for side in bounds)
-            self.notes.append(
-                f"actions are scaled from the file's bounds, [{low}] to [{high}], to [-1, 1]"
-            )
+            self.notes.append(bounds_note(bounds))
 
 
 def convert_observations(obs: np.ndarray, family: TaskFamily, source: str) -> np.ndarray:

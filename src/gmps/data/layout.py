@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gmps.data.mapping import Mapping, Rule, parse_factor, parse_rule
-from gmps.data.recording import Recording
+from gmps.data.recording import Recording, from_bounds
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.pixels import PixelFamily
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
 def parts(family: TaskFamily) -> dict[str, slice]:
     """The named parts of a family's observation."""
     found, start = {}, 0
-    for part in getattr(family, "parts", ()):
+    for part in family.parts:
         found[part.name] = slice(start, start + part.size)
         start += part.size
     return found
@@ -309,4 +309,4 @@ def _act_scale(
         sides = [np.asarray(side) for side in recording.action_bounds]
         if all(rule.column == "actions" for rule in act):
             low, high = (np.concatenate([x[r.start : r.stop] for r in act]) for x in sides)
-    return 2 / (high - low), -(high + low) / (high - low)
+    return from_bounds(low, high)

@@ -11,7 +11,7 @@ from gmps.data.npz import read_npz
 from gmps.data.padding import find_padding, said_alive
 from gmps.data.readers.kinds import Kind
 from gmps.data.readers.options import Wanted
-from gmps.data.recording import Recording, split
+from gmps.data.recording import Recording, bounds_note, from_bounds, split
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.pixels import PixelFamily
@@ -165,11 +165,9 @@ def _scaled(
     low, high = (np.asarray(side) for side in recording.action_bounds)
     if len(low) != act.shape[-1] or ((low == -1) & (high == 1)).all():
         return act, None
-    scaled = np.where(alive[..., None], (2 * act - low - high) / (high - low), 0)
-    words = [", ".join(f"{x:g}" for x in dict.fromkeys(side.tolist())) for side in (low, high)]
-    return scaled, (
-        f"actions are scaled from the file's bounds, [{words[0]}] to [{words[1]}], to [-1, 1]"
-    )
+    factor, offset = from_bounds(low, high)
+    scaled = np.where(alive[..., None], act * factor + offset, 0)
+    return scaled, bounds_note(recording.action_bounds)
 
 
 _AXES = {

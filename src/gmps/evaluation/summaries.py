@@ -4,7 +4,7 @@ Everything that `scores.json` says about a split follows from its rows, so that 
 computed anew from a stored result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +26,20 @@ from gmps.evaluation.stats import difference_interval, rate_interval, seed_task_
 
 #: By condition and measure.
 Table = dict[str, dict[str, Float[np.ndarray, "seed task"]]]
+
+
+def markdown_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The lines of a table of conditions, with a column for each measure that one of them has.
+
+    Example:
+        `markdown_table({"after_1": {"return": 3.0}})` ends in `"| after 1 | 3 |"`.
+    """
+    measures = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [f"| | {' | '.join(measures)} |", f"|---|{'---|' * len(measures)}"]
+    for name, row in rows.items():
+        cells = [f"{row[m]:.3g}" if m in row else "-" for m in measures]
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    return lines
 
 
 def summarise(seeds: Sequence[Sequence[TaskRow]]) -> SplitScores:

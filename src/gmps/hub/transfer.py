@@ -10,6 +10,7 @@ from gmps.aside import aside
 from gmps.deploy import folder as meta_policy
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import read_scores
+from gmps.evaluation.summaries import markdown_table
 from gmps.hub.contents import (
     CARD,
     LIST,
@@ -126,17 +127,9 @@ def run_card(folder: Path) -> str:
     scores = read_scores(folder)
     if scores is not None:
         rows = scores.heldout.deterministic.conditions
-        measures = list(dict.fromkeys(m for row in rows.values() for m in row))
-        lines += [
-            "Held-out tasks, actions without noise, means over tasks:",
-            "",
-            f"| | {' | '.join(measures)} |",
-            f"|---|{'---|' * len(measures)}",
-        ]
-        for name, row in rows.items():
-            cells = [f"{row[m].mean:.3g}" if m in row else "-" for m in measures]
-            lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
-        lines.append("")
+        means = {name: {m: x.mean for m, x in row.items()} for name, row in rows.items()}
+        lines += ["Held-out tasks, actions without noise, means over tasks:", ""]
+        lines += [*markdown_table(means), ""]
     lines += [
         "```",
         "gmps pull hf:OWNER/NAME runs/pulled",

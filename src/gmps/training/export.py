@@ -9,6 +9,7 @@ from gmps.core.encoders import STRIDES, Convolutions
 from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, Task, task_count
 from gmps.deploy.folder import META
+from gmps.evaluation.summaries import markdown_table
 from gmps.methods.base import Method
 from gmps.methods.deployed import head_arrays
 from gmps.tasks.base import TaskFamily
@@ -163,9 +164,4 @@ def card(meta: dict[str, Any], family: TaskFamily) -> str:
 def _scores(rows: dict[str, dict[str, float]] | None) -> list[str]:
     if not rows:
         return ["Not evaluated: `gmps eval RUN`, then export again."]
-    figures = list(dict.fromkeys(name for row in rows.values() for name in row))
-    lines = [f"| | {' | '.join(figures)} |", f"|---|{'---|' * len(figures)}"]
-    for name, row in rows.items():
-        cells = [f"{row[f]:.3g}" if f in row else "-" for f in figures]
-        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
-    return lines
+    return markdown_table(rows)

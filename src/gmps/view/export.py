@@ -22,7 +22,7 @@ from gmps.report.text import escape, number, words
 from gmps.view.attempt import Attempt, Options, Played
 from gmps.view.layout import FOV
 from gmps.view.learner import Learner
-from gmps.view.pieces import KINDS, latent_plane, ramp
+from gmps.view.pieces import KINDS, figure, latent_plane, ramp
 from gmps.view.stage import Stage
 
 #: Tasks of a page.
@@ -154,7 +154,7 @@ def _played(learner: Learner, episode: Played) -> dict[str, Any]:
     stride = _stride(learner)
     count = len(episode.poses)
     kept = sorted({*range(0, count, stride), count - 1})
-    figures = {words(name): _figure(value, name) for name, value in episode.figures.items()}
+    figures = {words(name): figure(value, name) for name, value in episode.figures.items()}
     return {
         "name": episode.name,
         "label": episode.label,
@@ -165,10 +165,6 @@ def _played(learner: Learner, episode: Played) -> dict[str, Any]:
         "figures": figures,
         "seen": _seen(episode),
     }
-
-
-def _figure(value: float, name: str) -> str:
-    return ("yes" if value > 0.5 else "no") if name == "success" else number(value, name)
 
 
 def _seen(episode: Played) -> str | None:

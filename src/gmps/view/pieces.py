@@ -59,7 +59,7 @@ def results(played: Sequence[Played]) -> str:
     body = ""
     for episode in played:
         cells = "".join(
-            f'<td style="{_CELL}" data-figure="{escape(n)}">{_figure(episode.figures.get(n), n)}'
+            f'<td style="{_CELL}" data-figure="{escape(n)}">{figure(episode.figures.get(n), n)}'
             "</td>"
             for n in names
         )
@@ -81,7 +81,8 @@ def results(played: Sequence[Played]) -> str:
 _CELL = "text-align:right;padding:.2em 0 .2em .7em;font-weight:inherit;white-space:nowrap"
 
 
-def _figure(value: float | None, name: str) -> str:
+def figure(value: float | None, name: str) -> str:
+    """A figure of one episode in words: whether it succeeded, or a number."""
     if name == "success":
         return "–" if value is None else ("yes" if value > 0.5 else "no")
     return number(value, name)
