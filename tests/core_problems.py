@@ -13,6 +13,7 @@ from gmps.core.adapt import StepSizes, init_step_sizes
 from gmps.core.choices import Activation, StepSizeKind
 from gmps.core.losses import InnerBatch
 from gmps.core.nets import GaussianPolicy
+from gmps.core.surrogates import action_distributions, clipped_surrogate
 from gmps.core.types import Demonstrations
 
 OBS, ACT, BIAS = 3, 2, 2
@@ -26,6 +27,11 @@ def array(x: Any) -> jax.Array:
 def quick_jit(function: Any) -> Any:
     """`jax.jit` that compiles in half the time; the code it makes is slower."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def clipped_ratio_loss(policy: GaussianPolicy, batch: InnerBatch, clip: float) -> jax.Array:
+    """`clipped_surrogate` of a policy, as the outer loop takes it."""
+    return clipped_surrogate(action_distributions(policy, batch.obs, batch.alive), batch, clip)
 
 
 def random_policy(

@@ -9,8 +9,8 @@ from test_render import needs_gl
 
 from gmps.commands.cli import main
 from gmps.data.demos import load_demos
-from gmps.data.episodes import Episodes
-from gmps.data.minari_io import write_dataset
+from gmps.data.episodes import Episodes, each
+from gmps.data.minari_io import write_episodes
 from gmps.evaluation.scores import read_scores
 from gmps.runs.policy_file import load_policy
 from gmps.runs.run import Run
@@ -89,7 +89,7 @@ def test_demonstrations_keep_their_frames(tmp_path: Path):
         frames=frames,
     )
     out = tmp_path / "push-pictures-v0"
-    write_dataset(out, episodes, family.name, "a test")
+    write_episodes(out, each(episodes), family.name, "a test")
     back = load_demos(out, family)
     assert back.frames is not None
     np.testing.assert_array_equal(back.frames, frames)
@@ -99,6 +99,7 @@ def test_demonstrations_keep_their_frames(tmp_path: Path):
     # A family without a camera takes the states and leaves the frames.
     assert load_demos(out, make_family("sawyer-push")).frames is None
 
-    write_dataset(tmp_path / "blind-v0", episodes._replace(frames=None), family.name, "a test")
+    blind = episodes._replace(frames=None)
+    write_episodes(tmp_path / "blind-v0", each(blind), family.name, "a test")
     with pytest.raises(ValueError, match="hold no frames, which sawyer-push-vision takes"):
         load_demos(tmp_path / "blind-v0", family)

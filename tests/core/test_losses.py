@@ -9,6 +9,7 @@ from scipy import stats
 
 from core_problems import (
     array,
+    clipped_ratio_loss,
     forward,
     log_density,
     one_task,
@@ -30,7 +31,7 @@ from gmps.core.losses import (
     policy_gradient_loss,
 )
 from gmps.core.nets import GaussianPolicy
-from gmps.core.surrogates import clipped_ratio_loss, ratio_loss
+from gmps.core.surrogates import ratio_loss
 from gmps.core.types import Demonstrations
 
 KINDS = get_args(Imitation)

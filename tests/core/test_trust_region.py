@@ -14,7 +14,6 @@ from gmps.core.losses import policy_gradient_loss
 from gmps.core.nets import subset_mask
 from gmps.core.surrogates import (
     action_distributions,
-    clipped_ratio_loss,
     fisher_product,
     mean_kl,
     ratio_loss,
@@ -81,7 +80,7 @@ def test_surrogates_by_a_loop():
             n += 1
     for b in (batch, problems.spoil_batch(batch)):
         assert float(ratio_loss(other, b)) == pytest.approx(-plain / n)
-        assert float(clipped_ratio_loss(other, b, 0.3)) == pytest.approx(-clipped / n)
+        assert float(problems.clipped_ratio_loss(other, b, 0.3)) == pytest.approx(-clipped / n)
 
 
 def test_at_the_collecting_policy_all_surrogates_have_the_policy_gradient():
@@ -90,7 +89,7 @@ def test_at_the_collecting_policy_all_surrogates_have_the_policy_gradient():
     actions = action_distributions(policy, batch.obs, batch.alive)
     assert np.allclose(ratios(actions, batch), 1)
     expected, _ = ravel_pytree(jax.grad(policy_gradient_loss)(policy, batch))
-    for loss in (ratio_loss, lambda p, b: clipped_ratio_loss(p, b, 0.2)):
+    for loss in (ratio_loss, lambda p, b: problems.clipped_ratio_loss(p, b, 0.2)):
         gradient, _ = ravel_pytree(jax.grad(loss)(policy, batch))
         assert np.allclose(gradient, expected, atol=1e-12)
 

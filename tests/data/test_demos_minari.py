@@ -10,10 +10,10 @@ import pytest
 from test_demos import FAMILY, arrays, refused, save
 
 from gmps.data.demos import load_demos
-from gmps.data.episodes import Ends, Episodes
+from gmps.data.episodes import Ends, Episodes, each
 from gmps.data.importing import import_demos
 from gmps.data.info import info
-from gmps.data.minari_io import dataset_id, write_dataset
+from gmps.data.minari_io import dataset_id, write_episodes
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_unequal_episodes_are_padded(tmp_path):
     episodes = Episodes(
         content["observations"], content["actions"], content["rewards"], content["goals"], alive
     )
-    write_dataset(tmp_path / "toy", episodes, "toy", "a test")
+    write_episodes(tmp_path / "toy", each(episodes), "toy", "a test")
     demos = load_demos(tmp_path / "toy", FAMILY)
     np.testing.assert_array_equal(demos.alive, alive)
     np.testing.assert_array_equal(demos.obs, content["observations"] * alive[..., None])
@@ -169,7 +169,7 @@ def test_what_is_known_of_the_end_is_kept(tmp_path):
     )
     last = content["observations"][:, :, -1] + 1
     ends = Ends(last, np.array([[True], [False]]), np.array([[True], [False]]))
-    write_dataset(tmp_path / "toy", episodes, "toy", "a test", ends)
+    write_episodes(tmp_path / "toy", each(episodes, ends), "toy", "a test")
     dataset = minari.MinariDataset(str(tmp_path / "toy" / "data"))
     np.testing.assert_array_equal(dataset[1].observations[-1], last[1, 0])
     assert dataset[0].terminations.tolist() == [False, False, False, True]
@@ -183,7 +183,7 @@ def test_frames_are_kept_without_loss(tmp_path):
     frames = np.random.default_rng(0).integers(0, 255, (1, 2, 3, 5, 7, 3), np.uint8)
     alive = np.ones((1, 2, 3), bool)
     one = (content["observations"], content["actions"], None, content["goals"], alive, frames)
-    write_dataset(tmp_path / "toy", Episodes(*one), "toy", "a test")
+    write_episodes(tmp_path / "toy", each(Episodes(*one)), "toy", "a test")
     dataset = minari.MinariDataset(str(tmp_path / "toy" / "data"))
     np.testing.assert_array_equal(dataset[1].observations["frame"][:3, 0], frames[0, 1])
     np.testing.assert_array_equal(

@@ -63,11 +63,6 @@ def clipped_surrogate(
     return -alive_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.alive)
 
 
-def clipped_ratio_loss(policy: GaussianPolicy, batch: InnerBatch, clip: float) -> Float[Array, ""]:
-    """`clipped_surrogate` of a policy."""
-    return clipped_surrogate(action_distributions(policy, batch.obs, batch.alive), batch, clip)
-
-
 def mean_kl(
     old: ActionDistributions, new: ActionDistributions, alive: Bool[Array, "ep t"]
 ) -> Float[Array, ""]:

@@ -121,9 +121,8 @@ class Conversion:
             if layout.act_from:
                 at = self._taken(layout.act_from, rows)
                 act = act - rates.states(at, None, when.start)
-            last = None if after is None else after
-            end = rates.states(obs, last, when.end[-1:])[0]
-            obs = rates.states(obs, last, when.start)
+            end = rates.states(obs, after, when.end[-1:])[0]
+            obs = rates.states(obs, after, when.start)
             after = None if after is None else end
             reward = None if reward is None else rates.rewards(reward, when)
             frames = None if frames is None else frames[rates.frames(when, rows.stop - rows.start)]

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from gmps.aside import aside, refuse_taken
-from gmps.data.episodes import Ends, Episodes, Shown, each
+from gmps.data.episodes import Shown
 from gmps.errors import GmpsError
 
 #: The version of Minari whose layout this is.
@@ -36,13 +36,6 @@ def refuse_dataset(out: str | Path) -> None:
     """Raise GmpsError, in one sentence, where a new dataset cannot go."""
     dataset_id(out)
     refuse_taken(out)
-
-
-def write_dataset(
-    out: str | Path, episodes: Episodes, family: str, source: str, ends: Ends | None = None
-) -> None:
-    """Write padded episodes as a dataset folder: see `write_episodes`."""
-    write_episodes(out, each(episodes, ends), family, source)
 
 
 def write_episodes(
