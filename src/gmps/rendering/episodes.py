@@ -38,7 +38,7 @@ def render_episode(
     family: TaskFamily,
     task: Task,
     states: State,
-    sensors: Float[np.ndarray, "t1 sensor"],
+    sensors: Float[Any, "t1 sensor"],
     *,
     width: int = 320,
     height: int = 240,
