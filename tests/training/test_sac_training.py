@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 from gmps.commands.cli import main
+from gmps.core.types import task_count
 from gmps.data.demos import load_demos
 from gmps.errors import GmpsError
 from gmps.experts.sac_settings import SacConfig
 from gmps.experts.score import score_expert
-from gmps.presets import expert_preset
+from gmps.presets import expert_preset, preset
 from gmps.runs.run import Run
 from gmps.tasks import make_family
 from gmps.tasks.point_goal import PointGoal
 from gmps.training.expert_sources import find_expert
+from gmps.training.gather_experts import gather_expert_data
 from gmps.training.sac_settings import ExpertConfig
 from gmps.training.sac_training import ExpertTraining, train_expert
 from gmps.training.shown import shown_episodes
@@ -142,6 +144,20 @@ def test_an_expert_learns_from_demonstrations_too_and_goes_on(tmp_path):
         assert (tmp_path / "stopped" / name).read_bytes() == (whole / name).read_bytes(), name
     with pytest.raises(GmpsError, match=r"^One expert of all tasks learns from --demos; leave"):
         replace(config, kind="per-task")
+
+
+def test_what_was_demonstrated_teaches_an_expert_who_then_shows_the_familys_tasks(tmp_path):
+    data = str(shown_file(tmp_path / "a.npz"))
+    expert = find_expert([str(trained(tmp_path / "e", replace(SMALL, demos=data)))], FAMILY)
+    config = replace(preset("point-goal", "gmps"), demos=data, expert=("sac",), train_tasks=5)
+    found = gather_expert_data(config, WORLD, expert)
+    np.testing.assert_array_equal(found.tasks, FAMILY.tasks("train", 5))
+    assert found.demos.obs.shape == (5, config.expert_episodes * 20, 2)
+    assert found.known_levels is not None and found.known_levels.of_demonstrators
+    assert "the demonstrations taught the expert, who shows 5 training tasks" in found.notes
+    assert task_count(gather_expert_data(replace(config, random_tasks=4), WORLD, expert).tasks) == 4
+    with pytest.raises(GmpsError, match=r"^--random-tasks draws the training tasks; leave out --de"):
+        replace(config, expert=(), random_tasks=4)
 
 
 def test_per_task_learners_do_not_depend_on_each_other_at_the_start():

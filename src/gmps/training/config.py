@@ -91,6 +91,13 @@ class TrainConfig(Settings):
     plain: PlainConfig = field(default_factory=PlainConfig)
     """Settings of the control that imitates and then takes one plain gradient step."""
 
+    @property
+    def taught(self) -> bool:
+        """Whether the demonstrations teach an expert of all tasks: it then shows the family's
+        training tasks and answers there, and the demonstrated tasks are its own affair."""
+        contextual = self.sac.kind == "contextual"
+        return self.demos is not None and self.expert == ("sac",) and contextual
+
     @classmethod
     def kinds(cls, stored: Mapping[str, Any]) -> Mapping[str, Any]:
         """The method says what its settings are."""
@@ -108,7 +115,7 @@ class TrainConfig(Settings):
                 f"The settings are a {type(self.settings).__name__}, but the method is "
                 f"{self.method}, which takes a {wanted.__name__}; gmps.presets.preset makes both."
             )
-        if self.random_tasks is not None and self.demos is not None:
+        if self.random_tasks is not None and self.demos is not None and not self.taught:
             raise GmpsError(
                 "--random-tasks draws the training tasks; leave out --demos, which choose them too."
             )

@@ -46,13 +46,14 @@ def demonstrated(
         question: whether to compare with episodes of the family's own, which takes seconds.
 
     Raises:
-        GmpsError: see `load_demos`; or fewer than 2 tasks are left.
+        GmpsError: see `load_demos`; or too few tasks are left.
     """
     assert config.demos is not None
     demos, failures = without_failures(load_demos(config.demos, family))
     rewards = known_rewards(demos, family)
     demos, chosen = best_episodes(demos, rewards.values, config.demos_best)
-    part, excluded = _training_part(demos, family, heldout, config.train_tasks)
+    limit, least = (None, 1) if config.taught else (config.train_tasks, 2)
+    part, excluded = _training_part(demos, family, heldout, limit, least)
     used = demos.select(part)
     levels, warnings = _levels(demos, family, rewards), rewards.warnings
     labelled = used.demonstrations()
@@ -77,7 +78,7 @@ def demonstrated(
 
 
 def _training_part(
-    demos: DemoSet, family: TaskFamily, heldout: Task, limit: int | None
+    demos: DemoSet, family: TaskFamily, heldout: Task, limit: int | None, least: int
 ) -> tuple[list[int], int]:
     """Indices of the demonstrated tasks to train on: those that are not held out; and how many
     are."""
@@ -87,10 +88,10 @@ def _training_part(
     excluded = len(known) - len(train)
     if limit is not None and len(train) > limit:
         train = train[evenly(len(train), limit)]
-    if len(train) < 2:
+    if len(train) < least:
         raise GmpsError(
             f"The demonstrations leave {len(train)} training tasks once the held-out tasks of "
-            f"{family.name} are set aside; meta-training needs at least 2."
+            f"{family.name} are set aside; meta-training needs at least {least}."
         )
     return train.tolist(), excluded
 

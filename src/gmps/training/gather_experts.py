@@ -46,18 +46,22 @@ def gather_expert_data(
     family = world.family
     heldout = family.tasks("heldout")
     steps = {"meta": 0, "expert": 0, "demonstration": 0, "evaluation": 0}
-    levels, demos, clone, score, notes = None, None, None, None, ()
+    found, levels, demos, clone, score, notes = None, None, None, None, None, ()
     source = None if expert is None else expert.source
     warnings: tuple[str, ...] = ()
     key = jax.random.key(config.seed)
     key_labels = jax.random.fold_in(key, _LABELS)
-    if config.demos is None:
-        tasks = _training_tasks(family, config, expert, jax.random.fold_in(key, _TASKS))
-    else:
+    if config.demos is not None:
         found = demonstrated(config, family, heldout, question)
-        tasks, demos, levels = found.tasks, found.demos, found.levels
-        notes, warnings = found.notes, found.warnings
+        levels, notes, warnings = found.levels, found.notes, found.warnings
         steps["demonstration"] = found.steps
+    if found is None or config.taught:
+        tasks = _training_tasks(family, config, expert, jax.random.fold_in(key, _TASKS))
+        if config.taught:
+            shown = f"the demonstrations taught the expert, who shows {task_count(tasks)} training"
+            notes = (*notes, f"{shown} tasks")
+    else:
+        tasks, demos = found.tasks, found.demos
         if config.clone:
             clone, _ = fit_clone(family, tasks, demos, key_labels)
             source = CLONE
@@ -77,7 +81,7 @@ def gather_expert_data(
         warnings += tuple(complaints(world, score, config.threshold))
         steps["expert"] += expert.env_steps
         steps["evaluation"] += expert.measured_steps + score.env_steps
-        if demos is None or not knows_heldout:
+        if found is None or not knows_heldout:
             contexts = np.asarray(jax.vmap(family.context)(tasks))
             levels = KnownLevels(contexts, score.returns.astype(np.float64), "experts'")
         if demos is None:
