@@ -4,6 +4,7 @@
     python benchmarks/torture.py signals               # SIGTERM, SIGHUP, Ctrl-C, Ctrl-C twice
     python benchmarks/torture.py rivals                # two processes, one folder; one sweep
     python benchmarks/torture.py damage --count 10000  # every file of a run, mutated and read
+    python benchmarks/torture.py foreign --count 2000  # recordings of other programs, imported
     python benchmarks/torture.py length --rounds 500   # memory and open files of a long training
 
 Each part writes its counts into `benchmarks/results/torture.json` and leaves those of the others.
@@ -20,6 +21,7 @@ from typing import Any
 import tyro
 from reports import write_report
 from torture_damage import Damage, damage
+from torture_foreign import Foreign, foreign
 from torture_kills import Kills, Rivals, Signals, kills, rivals, signals
 from torture_length import Length, length
 
@@ -31,11 +33,12 @@ PARTS: dict[type, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     Signals: ("signals", signals),
     Rivals: ("rivals", rivals),
     Damage: ("damage", damage),
+    Foreign: ("foreign", foreign),
     Length: ("length", length),
 }
 
 
-def run_part(command: Kills | Signals | Rivals | Damage | Length) -> None:
+def run_part(command: Kills | Signals | Rivals | Damage | Foreign | Length) -> None:
     name, work = PARTS[type(command)]
     # Compiled programs are kept between the commands.
     subprocess.run([sys.executable, "-m", "gmps", "--version"], check=True)
@@ -52,4 +55,4 @@ def run_part(command: Kills | Signals | Rivals | Damage | Length) -> None:
 
 
 if __name__ == "__main__":
-    run_part(tyro.cli(Kills | Signals | Rivals | Damage | Length, description=__doc__))
+    run_part(tyro.cli(Kills | Signals | Rivals | Damage | Foreign | Length, description=__doc__))

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gmps.commands.cli import main as gmps
@@ -37,17 +37,26 @@ _CLOCK = ("timing.jsonl", "report.html", ".lock")
 
 def start(words: Sequence[str], log: Path) -> int:
     """A command in a process of its own; what it says goes to a file. Returns its number."""
+
+    def work() -> int:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        return gmps(words)
+
+    return fork(work)
+
+
+def fork(work: Callable[[], int]) -> int:
+    """Work in a process of its own, which ends with the status that is returned. Its number."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         return pid
     status = 70
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        status = gmps(words)
+        status = work()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:

@@ -1,4 +1,4 @@
-"""Files of a run that are damaged and read: a part of `torture.py`."""
+"""Files that are damaged and read, those of a run here: a part of `torture.py`."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple
 
-from torture_commands import CASES, scratch, start, wait
+from torture_commands import CASES, fork, scratch, start, wait
 
 from gmps.errors import GmpsError
 
@@ -22,8 +22,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
 from damaged_bytes import mutated
 
-#: Seconds and bytes that one damaged file may take.
-SECONDS, MEMORY = 20, 8 << 30
+#: Bytes that one damaged file may take.
+MEMORY = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,23 @@ class Damage:
 
 
 Outcome = Literal["clean", "accepted-equal", "accepted-different", "traceback", "hang", "memory"]
-#: None of these is to happen.
+#: None of these is to happen to files that hold a digest.
 BAD: tuple[Outcome, ...] = ("accepted-different", "traceback", "hang", "memory")
+
+
+class Subject(NamedTuple):
+    """What is damaged."""
+
+    #: Makes a folder with all files in a place.
+    sample: Callable[[Path], Path]
+    #: Its files that somebody reads, each with the key of its reader.
+    files: Callable[[Path], dict[str, str]]
+    #: The readers.
+    readers: Callable[[Path], dict[str, Callable[[], Any]]]
+    #: What is not to happen.
+    bad: tuple[Outcome, ...] = BAD
+    #: Seconds that one damaged file may take.
+    seconds: int = 20
 
 
 def sample(place: Path) -> Path:
@@ -137,24 +152,30 @@ def readers(run: Path) -> dict[str, Callable[[], Any]]:
 
 
 def damage(command: Damage) -> dict[str, Any]:
+    given = command.run
+
+    def whole(place: Path) -> Path:
+        return sample(place) if given is None else shutil.copytree(given, place / "sample")
+
+    return fuzzed(Subject(whole, readers_of_files, readers), command.count, command.seed)
+
+
+def fuzzed(subject: Subject, count: int, seed: int) -> dict[str, Any]:
+    """Mutations spread over the files, each read in a process with bounds: how many ended how."""
     found: dict[str, Counter[str]] = {}
     examples: list[dict[str, Any]] = []
     with scratch() as place:
-        run = place / "sample"
-        if command.run is None:
-            sample(place)
-        else:
-            shutil.copytree(command.run, run)
-        names = sorted(readers_of_files(run))
-        pieces = [range(command.count)[i : i + 250] for i in range(0, command.count, 250)]
+        folder = subject.sample(place)
+        names = sorted(subject.files(folder))
+        pieces = [range(count)[i : i + 250] for i in range(0, count, 250)]
         for piece in pieces:
             todo = list(piece)
             while todo:
                 # A child that dies says by what it has not answered which one it was.
-                answers, death = _in_child(run, names, command.seed, todo)
+                answers, death = _in_child(subject, folder, names, seed, todo)
                 for number, name, outcome, words in answers:
                     found.setdefault(name, Counter())[outcome] += 1
-                    if outcome in BAD:
+                    if outcome in subject.bad:
                         examples.append({"number": number, "file": name, outcome: words})
                 todo = todo[len(answers) :]
                 if todo and death is not None:
@@ -165,8 +186,8 @@ def damage(command: Damage) -> dict[str, Any]:
             total = sum(found.values(), Counter())
             print(f"{piece.stop}: {dict(total)}", flush=True)
     return {
-        "mutations": command.count,
-        "seed": command.seed,
+        "mutations": count,
+        "seed": seed,
         "total": dict(sum(found.values(), Counter())),
         "files": {name: dict(counts) for name, counts in sorted(found.items())},
         "examples": examples[:50],
@@ -181,26 +202,23 @@ def readers_of_files(run: Path) -> dict[str, str]:
         *("code/family/files.json",),
     )
     skipped = ("README.md",)
-    return {
+    found = {
         name: next(key for key in keys if key in name)
         for f in run.rglob("*")
         if f.is_file() and f.name not in skipped
         for name in [str(f.relative_to(run))]
         if any(key in name for key in keys) and not name.startswith(("tracking/", "demos/"))
     }
+    return {n: "code/" if n.startswith("code/") else k for n, k in found.items()}
 
 
 def _in_child(
-    run: Path, names: list[str], seed: int, todo: list[int]
+    subject: Subject, folder: Path, names: list[str], seed: int, todo: list[int]
 ) -> tuple[list[tuple[int, str, Outcome, str]], Outcome | None]:
     """Read mutations in a fork with bounds; the answers, and how it died if it did."""
-    answers = run.parent / "answers"
+    answers = folder.parent / "answers"
     answers.unlink(missing_ok=True)
-    sys.stdout.flush()
-    pid = os.fork()
-    if not pid:
-        _read_all(run, names, seed, todo, answers)
-    status = wait(pid)
+    status = wait(fork(lambda: _read_all(subject, folder, names, seed, todo, answers)))
     lines = answers.read_text().splitlines() if answers.exists() else []
     assert status <= 0, "this script failed, not what it reads: see above"
     death: Outcome | None = None if status == 0 else "memory"
@@ -209,19 +227,18 @@ def _in_child(
     return [tuple(json.loads(line)) for line in lines], death
 
 
-def _read_all(run: Path, names: list[str], seed: int, todo: list[int], answers: Path) -> NoReturn:
-    own = run.parent / f"copy-{os.getpid()}" / run.name
-    status = 1
+def _read_all(
+    subject: Subject, folder: Path, names: list[str], seed: int, todo: list[int], answers: Path
+) -> int:
+    own = folder.parent / f"copy-{os.getpid()}" / folder.name
     try:
-        shutil.copytree(run, own)
+        shutil.copytree(folder, own)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        read = readers(own)
-        keys = readers_of_files(own)
-        key_of = {n: "code/" if n.startswith("code/") else k for n, k in keys.items()}
+        read, key_of = subject.readers(own), subject.files(own)
         whole = {}
         for key in set(key_of.values()):
             outcome, words, whole[key] = _outcome(read[key], None)
-            assert outcome.startswith("accepted"), f"{key} of the whole run: {words}"
+            assert outcome.startswith("accepted"), f"{key} of the whole files: {words}"
         with answers.open("w") as out:
             for number in todo:
                 name = names[number % len(names)]
@@ -230,21 +247,16 @@ def _read_all(run: Path, names: list[str], seed: int, todo: list[int], answers: 
                 key = key_of[name]
                 try:
                     path.write_bytes(mutated(data, random.Random(f"{seed} {number}")))
-                    signal.alarm(SECONDS)
+                    signal.alarm(subject.seconds)
                     outcome, words, _ = _outcome(read[key], whole[key])
                     signal.alarm(0)
                 finally:
                     path.write_bytes(data)
                 out.write(json.dumps([number, name, outcome, words[:300]]) + "\n")
                 out.flush()
-        status = 0
-    except BaseException:
-        import traceback  # noqa: PLC0415 - of a fault of this script alone
-
-        traceback.print_exc()
     finally:
         shutil.rmtree(own.parent, ignore_errors=True)
-        os._exit(status)
+    return 0
 
 
 def _outcome(read: Callable[[], Any], whole: Any) -> tuple[Outcome, str, Any]:
