@@ -1,8 +1,9 @@
-"""Per-task experts on a real two-node Ray cluster on loopback, one worker killed mid-way.
+"""Work on a real two-node Ray cluster on loopback, with processes that are killed mid-way.
 
-Twice the same training: once left alone, once with SIGKILL for the process of one task after a
-third of its rounds. All experts must finish, and the metrics of every task, the killed one too,
-must equal the undisturbed ones byte for byte.
+Per-task experts: SIGKILL for the process of one task after a third of its rounds. A training whose
+rollouts lie on the cluster: all processes of one of the two nodes die in the midst of it. Each is
+done twice, once left alone; it must finish, and its metrics must equal the undisturbed ones byte
+for byte. A sweep that loses a node is tests/commands/test_sweep_ray.py.
 
 Example:
     python benchmarks/ray_kill.py --out benchmarks/results/ray_kill.json
@@ -13,13 +14,18 @@ import json
 import os
 import signal
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reports import write_report
+from torture_commands import differing
 
-from gmps.presets import expert_preset
+import gmps
+from gmps.methods.gmps_settings import GmpsConfig
+from gmps.presets import expert_preset, preset
 from gmps.runs.run import METRICS, Run
 from gmps.runs.versions import collect_versions
 from gmps.tasks import make_family
@@ -38,54 +44,90 @@ def main() -> None:
     import ray  # noqa: PLC0415 - an extra
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    preset = expert_preset("sawyer-push")
-    config = replace(
-        preset, kind="per-task", tasks=TASKS, rounds=ROUNDS, episodes=4, gradient_steps=50,
-        capacity=400, evaluate_every=10, checkpoint_every=5,
-    )  # fmt: skip
-    killed: list[int] = []
-    reached: dict[str, float] = {}
+    quiet: dict[str, Any] = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=quiet)
+    other = cluster.add_node(num_cpus=1)
+    report: dict[str, Any] = {"benchmark": "ray_kill", "about": __doc__}
     with tempfile.TemporaryDirectory() as base:
-        for name in ("undisturbed", "killed"):
-            folder = Path(base) / name
-
-            def watch(parts, folder=folder, name=name):
-                if name == "killed" and not killed and parts[VICTIM][0] >= ROUNDS // 3:
-                    pid = writer(folder / f"task-{VICTIM:03d}")
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(parts[VICTIM][0])
-
-            start = time.perf_counter()
-            with Run.create(folder, config):
-                train_apart(folder, config, cluster.address, watch)
-            reached[name] = time.perf_counter() - start
-        nodes = sum(node["Alive"] for node in ray.nodes())
-        parts = [f"task-{i:03d}" for i in range(TASKS)]
-        equal = {
-            part: (Path(base) / "undisturbed" / part / METRICS).read_bytes()
-            == (Path(base) / "killed" / part / METRICS).read_bytes()
-            for part in parts
-        }
-        done = {part: progress(Path(base) / "killed" / part) for part in parts}
-        experts = find_expert((str(Path(base) / "killed"),), make_family("sawyer-push")).source
-    report = {
-        "benchmark": "ray_kill",
-        "about": __doc__,
-        "nodes": nodes,
-        "killed_after_round": killed[0],
-        "rounds_and_returns": done,
-        "metrics_equal": equal,
-        "seconds": reached,
-        "experts": experts.partition(" from ")[0],
-        "versions": collect_versions(),
-    }
+        address: Any = cluster.address
+        report["experts"] = experts(Path(base), address)
+        report["training"] = training(
+            Path(base), address, lambda: cluster.remove_node(other, allow_graceful=False)
+        )
+    report["training"]["nodes_left"] = sum(node["Alive"] for node in ray.nodes())
+    report["versions"] = collect_versions()
     print(json.dumps({k: v for k, v in report.items() if k not in ("about", "versions")}, indent=1))
-    assert all(equal.values())
     write_report(report, args.out)
     ray.shutdown()
     cluster.shutdown()
+
+
+def experts(base: Path, address: str) -> dict[str, Any]:
+    """Experts of their own tasks, one process of which is killed."""
+    config = replace(
+        expert_preset("sawyer-push"), kind="per-task", tasks=TASKS, rounds=ROUNDS, episodes=4,
+        gradient_steps=50, capacity=400, evaluate_every=10, checkpoint_every=5,
+    )  # fmt: skip
+    killed: list[int] = []
+    reached: dict[str, float] = {}
+    for name in ("undisturbed", "killed"):
+        folder = base / name
+
+        def watch(parts, folder=folder, name=name):
+            if name == "killed" and not killed and parts[VICTIM][0] >= ROUNDS // 3:
+                pid = writer(folder / f"task-{VICTIM:03d}")
+                os.kill(pid, signal.SIGKILL)
+                killed.append(parts[VICTIM][0])
+
+        start = time.perf_counter()
+        with Run.create(folder, config):
+            train_apart(folder, config, address, watch)
+        reached[name] = time.perf_counter() - start
+    parts = [f"task-{i:03d}" for i in range(TASKS)]
+    metrics = {
+        name: [(base / name / part / METRICS).read_bytes() for part in parts] for name in reached
+    }
+    assert metrics["undisturbed"] == metrics["killed"]
+    return {
+        "killed_after_round": killed[0],
+        "rounds_and_returns": {part: progress(base / "killed" / part) for part in parts},
+        "metrics_equal": True,
+        "seconds": reached,
+        "experts": find_expert((str(base / "killed"),), make_family("sawyer-push")).source,
+    }
+
+
+def training(base: Path, address: str, kill_node: Any) -> dict[str, Any]:
+    """A training whose rollouts lie on the cluster, a node of which dies."""
+    config = preset("sawyer-push", "gmps")
+    assert isinstance(config.settings, GmpsConfig)
+    few = replace(config.settings, episodes=10, pretrain_steps=100, outer_steps=5)
+    config = replace(config, settings=few, rounds=ROUNDS, on="ray", address=address, threads=1)
+    killed: list[int] = []
+    reached: dict[str, float] = {}
+    for name in ("undisturbed", "killed"):
+        folder = base / f"training-{name}"
+
+        def lose(folder=folder):
+            while rounds_of(folder) < ROUNDS // 3:
+                time.sleep(0.02)
+            kill_node()
+            killed.append(rounds_of(folder))
+
+        if name == "killed":
+            threading.Thread(target=lose, daemon=True).start()
+        start = time.perf_counter()
+        gmps.train(config, run=folder, evaluate=False)
+        reached[name] = time.perf_counter() - start
+    differ = differing(base / "training-undisturbed", base / "training-killed")
+    assert not differ, differ
+    assert killed[0] < ROUNDS, "the node was lost when all was done"
+    return {"killed_after_round": killed[0], "rounds": ROUNDS, "equal": True, "seconds": reached}
+
+
+def rounds_of(run: Path) -> int:
+    metrics = run / METRICS
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
 def writer(run: Path) -> int:
