@@ -123,6 +123,20 @@ def test_a_share_of_half_of_each_batch_is_demonstrated(share: float):
     assert np.mean(values) == pytest.approx(0.5 * share, abs=0.15)
 
 
+def test_where_all_actions_earn_the_same_the_demonstrated_one_is_taken():
+    rng = np.random.default_rng(0)
+    ways = {"own": rng.uniform(-1, 1, (256, 1, 1)), "shown": np.full((8, 1, 1), 0.6)}
+    own, shown = (
+        buffer(np.zeros((len(act), 2, 1)), act, np.ones((len(act), 1)), True)
+        for act in ways.values()
+    )
+    start = init_sac(jax.random.key(0), PLAIN, 1, 0, 1)
+    for share in (1.0, 0.0):
+        state, _ = update(PLAIN, start, own, 1000, jax.random.key(0), shown, share)
+        mean, _ = actor_net(state)(jnp.zeros(1))
+        assert (abs(float(jnp.tanh(mean)[0]) - 0.6) < 0.1) == (share == 1)
+
+
 def test_density_of_squashed_actions_integrates_to_one():
     mean, log_std = jnp.asarray([0.4]), jnp.asarray([-0.3])
 

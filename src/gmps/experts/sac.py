@@ -26,6 +26,8 @@ from gmps.tasks.base import TaskFamily
 
 #: Bounds of the actor's log standard deviation before the tanh.
 LOG_STD = (-5.0, 2.0)
+#: Weight of the value against imitation, alpha of Fujimoto & Gu 2021 (arXiv:2106.06860).
+IMITATED = 2.5
 #: Smallest scale of a normalised input.
 _MIN_SCALE = 0.03
 
@@ -145,7 +147,9 @@ def update(
     """`steps` gradient steps; returns the mean of each figure.
 
     With demonstrations `shown`, `share` of one half of each batch is theirs: with 1, symmetric
-    sampling (Ball et al. 2023, arXiv:2302.02948, section 4.1).
+    sampling (Ball et al. 2023, arXiv:2302.02948, section 4.1). There the actor's loss has `share`
+    times the squared distance of its mean action from theirs added, in the unit of the values
+    (Fujimoto & Gu 2021, arXiv:2106.06860, equation 3).
     """
     half = config.batch // 2
     buffers = [(replay, config.batch)] + ([] if shown is None else [(shown, half)])
@@ -168,10 +172,11 @@ def update(
             take(buffer, row, t, config.n_step, config.discount)
             for (buffer, _), (row, t) in zip(buffers, places, strict=True)
         ]
-        batch = parts[0]
+        batch, imitated = parts[0], None
         if shown is not None:
             batch = jax.tree.map(functools.partial(_instead, theirs), *parts)
-        return _step(config, state, batch, noise_next, noise_now)
+            imitated = share * theirs
+        return _step(config, state, batch, noise_next, noise_now, imitated)
 
     # All random numbers at once: one by one they take 4 % of a step on a CPU.
     state, figures = jax.lax.scan(one, state, jax.vmap(chances)(jax.random.split(key, steps)))
@@ -190,6 +195,7 @@ def _step(
     batch: Batch,
     noise_next: Float[Array, "b act"],
     noise_now: Float[Array, "b act"],
+    imitated: Float[Array, " half"] | None,
 ) -> tuple[SacState, dict[str, Float[Array, ""]]]:
     net = actor_net(state)
     normalise = lambda obs: (  # noqa: E731
@@ -206,11 +212,18 @@ def _step(
         first = _first_layer(critics, seen, batch.act)
         value = _values_after(critics, first)
         critic_loss = jnp.mean((value - target) ** 2, 1).sum()
-        act, log_prob = actions(actor, seen, noise_now)
+        mean, log_std = jax.vmap(functools.partial(heads, actor))(seen)
+        act, log_prob = jax.vmap(squash)(mean, log_std, noise_now)
         # The actor's loss must not move the critics, nor the temperature.
         frozen, first = jax.lax.stop_gradient((critics, first))
         first = _move_actions(frozen, first, act - batch.act)
-        actor_loss = jnp.mean(temperature * log_prob - _values_after(frozen, first).min(0))
+        earned = _values_after(frozen, first).min(0)
+        actor_loss = jnp.mean(temperature * log_prob - earned)
+        if imitated is not None:
+            shown = slice(len(imitated))
+            gap = ((jnp.tanh(mean[shown]) - batch.act[shown]) ** 2).sum(-1)
+            unit = jax.lax.stop_gradient(jnp.abs(earned).mean()) / IMITATED
+            actor_loss += unit * (imitated * gap).mean()
         entropy = -jax.lax.stop_gradient(log_prob).mean()
         excess = entropy - config.target_entropy * batch.act.shape[-1]
         temperature_loss = log_temperature * excess if config.temperature is None else 0.0
