@@ -115,7 +115,7 @@ def farthest_tasks(family: TaskFamily, tasks: Task, n: int) -> Task:
     listed, least = _listed(family)
     points = _contexts(family, drawn)
     distance = _nearest(points, _contexts(family, tasks), scale=listed)
-    distance[_nearest(points, np.concatenate(judged)) <= least] = 0
+    distance[_nearest(points, np.concatenate(judged), scale=listed) <= least] = 0
     chosen = []
     while len(chosen) < n and distance.max() > 0:
         chosen.append(int(distance.argmax()))
