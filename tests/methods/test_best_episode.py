@@ -27,8 +27,14 @@ def test_a_task_gets_the_latent_of_its_best_episode():
     labels = start_aggregate(demos, 0)
     method = GmpsLatent(CONFIG, world, tasks)
     untrained = method.untrained(KEY, demos)
-    control = fit_latent(method, untrained, labels, 20, KEY)
+    state = method.init(KEY, demos)
+    control = fit_latent(method, state, untrained, labels, 20, KEY)
     assert control is not None
+    # It explores with the noise of the method, which practises with less than it imitates with.
+    assert CONFIG.practice_std < CONFIG.std
+    noise = control.method.policy(control.state).action_std
+    np.testing.assert_array_equal(noise, method.policy(state).action_std)
+    np.testing.assert_allclose(noise, CONFIG.practice_std, rtol=1e-6)
     policies = stack(control.method.policy(control.state), 3)
     data = world.rollout(control.method.actor(), policies, tasks, 6, KEY).trajectories
     adapted = control.method.adapt(control.state, policies, data)
@@ -37,7 +43,7 @@ def test_a_task_gets_the_latent_of_its_best_episode():
     assert len(set(best.tolist())) > 1
     np.testing.assert_allclose(jnp.exp(adapted.latent.log_std), CONFIG.narrowing, rtol=1e-6)
     # More imitation is another policy: the budget is what was asked for.
-    other = fit_latent(method, untrained, labels, 1, KEY)
+    other = fit_latent(method, state, untrained, labels, 1, KEY)
     assert other is not None
     assert not np.allclose(
         other.state.params.net.head.biases[-1], control.state.params.net.head.biases[-1]
@@ -51,4 +57,5 @@ def test_the_budget_of_imitation(rounds):
     config = CONFIG.outer_steps
     assert GmpsLatent(CONFIG, world, tasks).imitation_steps(rounds) == 1 + rounds * config
     assert Maml(MamlConfig(), world, tasks).imitation_steps(rounds) == 0
-    assert fit_latent(Maml(MamlConfig(), world, tasks), None, None, 1, KEY) is None  # pyright: ignore
+    other = Maml(MamlConfig(), world, tasks)
+    assert fit_latent(other, None, None, None, 1, KEY) is None  # pyright: ignore

@@ -17,7 +17,7 @@ from jaxtyping import Array, Key
 from gmps.core.policy import Policy
 from gmps.core.types import Trajectories
 from gmps.data.aggregate import Aggregate
-from gmps.methods.base import Method
+from gmps.methods.base import Method, MethodState
 from gmps.methods.episode_advantage import RewardScale
 from gmps.methods.gmps_latent_settings import LatentSettings
 from gmps.methods.latent import Latent, LatentPolicy
@@ -58,12 +58,18 @@ class ImitatedLatent(NamedTuple):
 
 
 def fit_latent(
-    method: Method, untrained: Policy, data: Aggregate, steps: int, key: Key[Array, ""]
+    method: Method,
+    state: MethodState,
+    untrained: Policy,
+    data: Aggregate,
+    steps: int,
+    key: Key[Array, ""],
 ) -> ImitatedLatent | None:
     """Imitate `data` with the settings of a method that has a latent; None for others.
 
     Args:
         method: the method under test.
+        state: what it has learned.
         untrained: its policy that has learned nothing.
         data: all labels that it has gathered.
         steps: steps of imitation.
@@ -71,7 +77,10 @@ def fit_latent(
     """
     if not isinstance(method, LatentMethod):
         return None
+    assert isinstance(state, LatentState)
     config = replace(method.config, pretrain_steps=steps)
     control = BestEpisode(config, method.world, method.tasks, method.controller)
-    params = control.imitated(untrained, data, *jax.random.split(key, 3))
+    # It explores with the same noise: where the method practises, less than it imitated with.
+    std = method.policy(state).action_std
+    params = control.imitated(untrained.with_std(std), data, *jax.random.split(key, 3))
     return ImitatedLatent(control, control.start(params, data))

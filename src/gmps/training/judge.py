@@ -150,7 +150,9 @@ def evaluate_run(
         lambda: method.start(untrained, labels, key),
         lambda: fit_plain(config.plain, world, train_tasks, untrained, labels, key),
     )
-    imitated = fit_latent(experiment.method, untrained, labels, budget, jax.random.fold_in(key, 1))
+    imitated = fit_latent(
+        experiment.method, state, untrained, labels, budget, jax.random.fold_in(key, 1)
+    )
     evaluator, controller = Evaluator(world, config.evaluation), experiment.controller
     judged: dict[Judged, Task] = {**experiment.tasks}
     if config.evaluation.validation:
@@ -224,9 +226,10 @@ def _scores(
             evaluation=config.evaluation.evaluation_episodes,
             repeats=config.evaluation.repeats,
         ),
-        levels=LevelWords(
-            untrained=f"mean return {held.levels.untrained.mean():.1f} of an untrained policy",
-            expert=f"mean return {held.levels.expert.mean():.1f}: {held.levels.source}",
+        levels=LevelWords.of(
+            float(held.levels.untrained.mean()),
+            float(held.levels.expert.mean()),
+            held.levels.source,
         ),
         heldout=summarise([rows["heldout"]]),
         train=summarise([rows["train"]]),
