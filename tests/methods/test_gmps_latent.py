@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from core_problems import array
 from gmps.core.types import Demonstrations, stack
+from gmps.deploy.exploration import are_white
 from gmps.experts.base import ExpertActor, label
 from gmps.methods.episode_advantage import (
     RewardScale,
@@ -19,7 +20,7 @@ from gmps.methods.episode_advantage import (
     init_advantage,
     segment,
 )
-from gmps.methods.gmps_latent import GmpsLatent, are_white, inner_step, slope_step
+from gmps.methods.gmps_latent import GmpsLatent, inner_step, look_white, slope_step
 from gmps.methods.gmps_latent_settings import GmpsLatentConfig
 from gmps.methods.latent import spread_evenly, with_latent
 from gmps.methods.latent_imitation import Explored, latent_bc_loss
@@ -46,7 +47,8 @@ def test_draws_are_mirrored_and_white(episodes: int, size: int):
         np.testing.assert_allclose(even.T @ even / (2 * pairs), np.eye(size), atol=1e-5)
     else:
         np.testing.assert_allclose(half @ half.T, size * np.eye(pairs), atol=1e-5)
-    assert are_white(jnp.asarray(even[None])) == (pairs >= size and episodes % 2 == 0)
+    assert look_white(jnp.asarray(even[None])) == are_white(episodes, size)
+    assert are_white(episodes, size) == (pairs >= size and episodes % 2 == 0)
 
 
 def test_the_draws_keep_their_distribution():
@@ -112,6 +114,25 @@ def test_a_step_of_few_draws_by_hand():
     np.testing.assert_allclose(
         slope_step(advantage, scale, explored), inner_step(advantage, scale, explored), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("episodes", [3, 6, 9, 8])
+def test_training_takes_the_step_that_adaptation_takes(episodes: int):
+    world = make_world(make_family("point-goal"))
+    method = GmpsLatent(replace(QUICK, latent=3), world, world.family.tasks("train", 2))
+    obs = jnp.zeros((2, 5, 2))
+    state = method.init(jax.random.key(0), Demonstrations(obs, obs, jnp.ones((2, 5), bool)))
+    policies = stack(method.policy(state), 2)
+    data = world.rollout(
+        method.actor(), policies, method.tasks, episodes, jax.random.key(1)
+    ).trajectories
+    rewards = segment(data.reward, state.scale.mean.shape[0])
+    state = state._replace(scale=state.scale.update(rewards, first=True))
+    moved = method.infer(
+        state.params.advantage, state.scale, Explored(rewards, data.held), jax.random.key(2)
+    )
+    adapted = method.adapt(state, policies, data)
+    np.testing.assert_allclose(moved[0], adapted.latent.mean, rtol=1e-5, atol=1e-6)
 
 
 def test_the_softmax_step_by_hand():

@@ -25,6 +25,12 @@ def spread_evenly(rng: np.random.Generator, episodes: int, size: int) -> np.ndar
     return np.stack([half, -half], 1).reshape(-1, size)[:episodes].astype(np.float32)
 
 
+def are_white(episodes: int, size: int) -> bool:
+    """Whether so many episodes of `spread_evenly` have mean 0 and the identity for second
+    moment."""
+    return episodes % 2 == 0 and episodes >= 2 * size
+
+
 def _frame(draws: np.ndarray) -> np.ndarray:
     """Random rows `(n, size)` whose second moment is the identity, or that are orthogonal and as
     long where they are fewer than their numbers."""

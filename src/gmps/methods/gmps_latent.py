@@ -31,6 +31,7 @@ from jaxtyping import Array, Float, Key
 
 from gmps.core.types import Trajectories
 from gmps.deploy.adaptation import TRIED
+from gmps.deploy.exploration import are_white
 from gmps.methods.deployed import Deployed
 from gmps.methods.episode_advantage import (
     Advantage,
@@ -70,12 +71,14 @@ class GmpsLatent(LatentMethod[GmpsLatentConfig]):
     ) -> Float[Array, "1 task z"]:
         """The natural policy gradient from the prior's mean, 0. Draws nothing from the key."""
         del key
-        return inner_step(advantage, scale, explored)[None]
+        by_mean = isinstance(advantage, SoftmaxAdvantage) or are_white(*explored.noise.shape[1:])
+        step = inner_step if by_mean else slope_step
+        return step(advantage, scale, explored)[None]
 
     def adapt(self, state: LatentState, policies: LatentPolicy, data: Trajectories) -> LatentPolicy:
         """One inner step of each task's latent. The next step explores more narrowly."""
         advantage = state.params.advantage
-        by_mean = isinstance(advantage, SoftmaxAdvantage) or are_white(data.held)
+        by_mean = isinstance(advantage, SoftmaxAdvantage) or look_white(data.held)
         step = inner_step if by_mean else slope_step
         return _adapt(advantage, state.scale, policies, data, self.config, step)
 
@@ -106,9 +109,9 @@ def inner_step(
 _WHITE = 3e-5
 
 
-def are_white(held: Float[Array, "task ep z"]) -> bool:
+def look_white(held: Float[Array, "task ep z"]) -> bool:
     """Whether the numbers that each task's episodes held have mean 0 and the identity for second
-    moment."""
+    moment: recorded ones may be any."""
     e = np.asarray(held, np.float64)
     mean, moment = e.mean(1), np.einsum("nez,new->nzw", e, e) / e.shape[1]
     off = np.abs(moment - np.eye(e.shape[2])).max(initial=0)
