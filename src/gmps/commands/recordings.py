@@ -86,11 +86,11 @@ def record(name: str, command: Record) -> None:
     """Let an expert show tasks, and write its episodes."""
     family = make_family(name)
     refuse_out(command.format, command.out)
-    expert, key = find_expert(command.expert, family), jax.random.key(command.seed)
+    expert = find_expert(command.expert, family)
+    drawn, key = jax.random.split(jax.random.key(command.seed))
     if command.random_tasks is None:
         tasks = family.tasks(command.split)
     else:
-        drawn = jax.random.fold_in(key, 1)
         tasks = family.tasks(command.split, command.random_tasks, drawn)
     tasks = tree_index(tasks, expert.knows(family, tasks))
     n = task_count(tasks)

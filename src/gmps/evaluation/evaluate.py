@@ -39,6 +39,8 @@ SHOWN = ("before", after(1))
 PRECISION = 0.01
 #: Repeats that are made at a time.
 AT_ONCE = 2
+#: The first of the streams of later batches of repeats.
+_BATCHES = 100
 
 
 class Levels(NamedTuple):
@@ -127,7 +129,9 @@ class Evaluator:
         while True:
             count = min(AT_ONCE, most - done)
             batch = Repeats(self.world, self.config, tasks, count)
-            parts.append(make(batch, key=jax.random.fold_in(key, done) if done else key))
+            # Folded in beyond what `jax.random.split` makes of the same key.
+            own = jax.random.fold_in(key, _BATCHES + done) if done else key
+            parts.append(make(batch, key=own))
             done, spent = done + count, spent + batch.env_steps
             conditions, zero = joined(parts)
             levels = _levels(conditions, zero, controller is not None, known)
