@@ -239,7 +239,11 @@ def test_seeds_are_combined_from_the_rows_of_tasks(ant):
     assert (figure.ci_low, figure.ci_high) == seed_task_interval(np.mean, rows)
     assert combined.tasks[2].stochastic["after_1"]["return"] == rows[:, 2].mean()
     assert combined.steps["meta"] == 1_600_000
-    assert combined.seed is None
+    assert combined.seed is None and combined.expert is None
+    untrained = np.mean([r.levels.untrained for s in named.values() for r in s.rows("heldout")])
+    assert combined.levels.untrained == f"mean return {untrained:.1f} of an untrained policy"
+    source = "the demonstrators' mean return, between their tasks interpolated"
+    assert combined.levels.source == next(iter(named.values())).levels.source == source
 
 
 def test_training_tasks_that_each_seed_drew_have_figures_and_no_rows(ant):

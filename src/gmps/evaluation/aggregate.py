@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from gmps.errors import GmpsError
-from gmps.evaluation.scores import JUDGED, MODES, SPLITS, Judged, Scores, TaskLevels, TaskRow
+from gmps.evaluation.scores import (
+    JUDGED,
+    MODES,
+    SPLITS,
+    Judged,
+    LevelWords,
+    Scores,
+    TaskLevels,
+    TaskRow,
+)
 from gmps.evaluation.summaries import summarise
 
 
@@ -48,6 +57,8 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
         seed=None,
         checkpoint_round=None,
         plain_control=None,
+        expert=None,
+        levels=_level_words(scores),
         heldout=summarise([s.rows("heldout") for s in scores]),
         train=summarise([s.rows("train") for s in scores]),
         validation=(
@@ -55,7 +66,16 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
         ),
         tasks=tuple(_mean_row(same) for same in rows if same[0].split in listed),
         steps={name: float(np.mean([s.steps[name] for s in scores])) for name in first.steps},
+        expert_queries=float(np.mean([s.expert_queries for s in scores])),
     )
+
+
+def _level_words(scores: Sequence[Scores]) -> LevelWords:
+    """The levels in held-out tasks, means over the seeds, which each have an expert of their own
+    or the same one."""
+    levels = [row.levels for s in scores for row in s.rows("heldout")]
+    untrained, expert = np.mean([(x.untrained, x.expert) for x in levels], 0).tolist()
+    return LevelWords.of(untrained, expert, scores[0].levels.source)
 
 
 def _mean_row(rows: Sequence[TaskRow]) -> TaskRow:

@@ -5,6 +5,7 @@ untrained policy and 1 for the expert, `success` a share (`success_at_end`, wher
 another), and the others are the family's outcomes.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +156,17 @@ class LevelWords:
     untrained: str
     expert: str
 
+    @classmethod
+    def of(cls, untrained: float, expert: float, source: str) -> "LevelWords":
+        """Of mean returns, and whose the expert's is."""
+        known = f"mean return {expert:.1f}: {source}"
+        return cls(f"mean return {untrained:.1f} of an untrained policy", known)
+
+    @property
+    def source(self) -> str:
+        """Whose the expert's return is."""
+        return re.sub(r"^mean return [-0-9.]+: ", "", self.expert)
+
 
 @dataclass(frozen=True)
 class PlainCandidate:
@@ -203,12 +215,12 @@ class ExpertSummary:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one run, or of several seeds as one (see `gmps.report.aggregate`)."""
+    """The scores of one run, or of several seeds as one (see `gmps.evaluation.aggregate`)."""
 
     format: Literal[3]
     family: str
     method: str
-    #: None over several seeds, as are the round and the plain control.
+    #: None over several seeds, as are the round, the plain control and the expert.
     seed: int | None
     checkpoint_round: int | None
     episodes: EpisodeCounts
@@ -219,7 +231,7 @@ class Scores:
     expert: ExpertSummary | None
     #: Environment steps by column; means over several seeds.
     steps: dict[str, int | float]
-    #: Labels that the expert gave in states that others visited.
+    #: Labels that the expert gave in states that others visited; the mean over several seeds.
     expert_queries: float
     tasks: tuple[TaskRow, ...]
     #: On the validation tasks; None where these were not judged.
