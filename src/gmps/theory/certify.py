@@ -27,7 +27,7 @@ from gmps.theory.settings import CertifyConfig
 from gmps.training.clone import CLONE, clone_controller, fit_clone
 from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment, describe
-from gmps.training.train import restore
+from gmps.training.train import initial_key, restore
 
 
 def certify_run(
@@ -56,7 +56,7 @@ def certify_run(
     n = task_count(tasks)
     tasks = tree_index(tasks, evenly(n, settings.tasks or n))
     certifier = _Certifier(experiment, controller, tasks, settings)
-    untrained = experiment.method.untrained(jax.random.key(config.seed), experiment.demos)
+    untrained = experiment.method.untrained(initial_key(config), experiment.demos)
     say(f"certifying round {metadata['round']}")
     result = certifier.certify(state, untrained)
     history = []
