@@ -23,9 +23,10 @@ from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.lists import task_of
 from gmps.tracking.film import write_film
-from gmps.tracking.follow import follow
+from gmps.tracking.follow import Tracking, follow
 from gmps.tracking.kinds import Tracker, require_trackers
-from gmps.training.config import TrainConfig
+from gmps.training.config import FREE, TrainConfig
+from gmps.training.cost import require_evaluation_memory
 from gmps.training.experiment import (
     OWN_EXPERT,
     Experiment,
@@ -193,7 +194,7 @@ def train(
     require_trackers(track)
     if (folder / CONFIG).exists():
         with Run.open(folder, config.keep) as opened:
-            opened.check_config(config, ("rounds",))
+            opened.check_config(config, FREE)
             family = run_family(opened, config)
             if trains_expert(config, family) and not (folder / EXPERTS).is_file():
                 _train_experts(opened, config, family, track)
@@ -239,11 +240,23 @@ def _train_in(
     with following as tracking, reporting_faults(experiment.expert):
         train_run(run, config, experiment, [*callbacks, tracking])
         if evaluate:
-            scores = evaluate_run(run, config, experiment)
-            write_report([run.path], run.path / REPORT)
-            if tracking:
-                write_film(run, config, experiment)
-                tracking.judged(scores)
+            _judge_in(run, config, experiment, tracking)
+
+
+def _judge_in(
+    run: Run,
+    config: TrainConfig,
+    experiment: Experiment,
+    tracking: Tracking,
+    checkpoint: Checkpoint = "best",
+) -> Scores:
+    """Judge a run, write its report, and tell trackers."""
+    scores = evaluate_run(run, config, experiment, checkpoint)
+    write_report([run.path], run.path / REPORT)
+    if tracking:
+        write_film(run, config, experiment, checkpoint)
+        tracking.judged(scores)
+    return scores
 
 
 def evaluate(run: str | Path, *, checkpoint: Checkpoint = "best", **changes: Any) -> Scores:
@@ -260,11 +273,11 @@ def evaluate(run: str | Path, *, checkpoint: Checkpoint = "best", **changes: Any
     with Run.open(run) as opened:
         stored = opened.load_config(TrainConfig)
         config = with_evaluation(stored, replace(stored.evaluation, **changes))
+        require_evaluation_memory(config.evaluation, run_family(opened, config))
         experiment = load_experiment(opened, config, ask=True)
-        with reporting_faults(experiment.expert):
-            scores = evaluate_run(opened, config, experiment, checkpoint)
-        write_report([opened.path], opened.path / REPORT)
-    return scores
+        following = follow(opened, (), "meta", config.family)
+        with following as tracking, reporting_faults(experiment.expert):
+            return _judge_in(opened, config, experiment, tracking, checkpoint)
 
 
 def adapt(

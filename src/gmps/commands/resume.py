@@ -11,19 +11,7 @@ from gmps.commands.options import Choice, first_stage, second_stage
 from gmps.errors import GmpsError
 from gmps.settings import Settings
 from gmps.tracking.kinds import Tracker, require_trackers
-from gmps.training.config import TrainConfig
-
-#: Settings that may differ when a run goes on: none of them changes a round that was done.
-FREE = (
-    "rounds",
-    "threads",
-    "environments",
-    "checkpoint_every",
-    "keep",
-    "demos",
-    "expert",
-    "address",
-)
+from gmps.training.config import FREE, TrainConfig
 
 
 @dataclass(frozen=True)
