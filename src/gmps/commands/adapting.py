@@ -1,5 +1,7 @@
 """What `gmps adapt` does."""
 
+from dataclasses import fields
+
 import jax
 
 from gmps.commands.adapt import Adapt
@@ -22,12 +24,20 @@ from gmps.version import __version__
 def adapt(folder: str, command: Adapt) -> None:
     """Adapt and save."""
     if isinstance(command.episodes, str):
-        if command.task or command.steps != 1:
+        simulated = ("task", "steps", "seed", "outside", "environments")
+        of_run = ("checkpoint", "family")
+        given = {f.name for f in fields(Adapt) if getattr(command, f.name) != f.default}
+        if wrong := [f"--{name}" for name in simulated if name in given]:
             raise GmpsError(
                 f"--episodes {command.episodes} were recorded in a task of their own, for one "
-                "step; leave out --task and --steps."
+                f"step; leave out {' and '.join(wrong)}."
             )
         if is_meta_policy(folder):
+            if wrong := [f"--{name}" for name in of_run if name in given]:
+                raise GmpsError(
+                    f"{folder} is an exported policy, of one checkpoint and family; leave out "
+                    f"{' and '.join(wrong)}."
+                )
             adapt_meta_policy(folder, command.episodes, command.out)
         else:
             adapt_run(folder, command.episodes, command.out, command.checkpoint, command.family)

@@ -85,6 +85,8 @@ def run(argv: Sequence[str]) -> int:
         config = command.config
         if command.on == "ray" and config.kind != "per-task":
             raise GmpsError("Only per-task experts are trained on a cluster; add --kind per-task.")
+        if command.on != "ray" and command.address is not None:
+            raise GmpsError("--address is of a Ray cluster: give --on ray too.")
         if command.on == "ray" and command.track:
             raise GmpsError("--track follows what is trained here; leave it out with --on ray.")
         require_trackers(command.track)

@@ -16,6 +16,12 @@ from gmps.settings import Settings, seed_setting, setting
 from gmps.tasks.choices import Sim
 from gmps.training.sac_settings import ExpertConfig
 
+#: Settings that may differ when a run goes on: none of them changes a round that was done.
+FREE = (
+    *("rounds", "threads", "environments", "checkpoint_every", "keep", "demos", "expert"),
+    "address",
+)
+
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
@@ -119,6 +125,12 @@ class TrainConfig(Settings):
             raise GmpsError(
                 "--random-tasks draws the training tasks; leave out --demos, which choose them too."
             )
+        if self.random_tasks is not None and self.train_tasks is not None:
+            self.refuse("train_tasks", "leave it out, as --random-tasks draws tasks")
+        if self.demos_best < 1 and self.demos is None:
+            self.refuse("demos_best", "it chooses among demonstrations: give --demos too")
+        if self.address is not None and self.on != "ray":
+            self.refuse("address", "it is of a Ray cluster: give --on ray too")
         if self.clone and (self.demos is None or self.expert):
             raise GmpsError("--clone makes an expert of --demos; give these, and no --expert.")
         if self.sim == "mjx" and self.on == "ray":
