@@ -22,7 +22,7 @@ from gmps.tasks.point_goal import PointGoal
 from gmps.training.expert_sources import find_expert
 from gmps.training.gather_experts import gather_expert_data
 from gmps.training.sac_settings import ExpertConfig
-from gmps.training.sac_training import ExpertTraining, train_expert
+from gmps.training.sac_training import ExpertTraining, open_training, train_expert
 from gmps.training.shown import shown_episodes
 from gmps.worlds.factory import make_world
 from places import ROOT
@@ -155,9 +155,32 @@ def test_what_was_demonstrated_teaches_an_expert_who_then_shows_the_familys_task
     assert found.demos.obs.shape == (5, config.expert_episodes * 20, 2)
     assert found.known_levels is not None and found.known_levels.of_demonstrators
     assert "the demonstrations taught the expert, who shows 5 training tasks" in found.notes
-    assert task_count(gather_expert_data(replace(config, random_tasks=4), WORLD, expert).tasks) == 4
+    assert (
+        task_count(
+            gather_expert_data(
+                replace(config, train_tasks=None, random_tasks=4), WORLD, expert
+            ).tasks
+        )
+        == 4
+    )
     with pytest.raises(GmpsError, match=r"^--random-tasks draws the training tasks; leave out "):
-        replace(config, expert=(), random_tasks=4)
+        replace(config, expert=(), train_tasks=None, random_tasks=4)
+
+
+def test_a_kill_between_the_last_metrics_and_their_checkpoint_is_made_up_for(tmp_path):
+    whole, cut = trained(tmp_path / "whole"), trained(tmp_path / "cut")
+    lost = Run.open(cut).checkpoints.steps()[-1]
+    (cut / "checkpoints" / f"step_{lost:010d}.safetensors").unlink()
+    assert open_training(whole, SMALL) is None
+    opened = open_training(cut, SMALL)
+    assert opened is not None
+    opened.close()
+    with Run.open(cut) as run:
+        train_expert(run, ExpertTraining(SMALL, WORLD))
+    names = {str(f.relative_to(whole)) for f in whole.rglob("*.safetensors")}
+    assert names == {str(f.relative_to(cut)) for f in cut.rglob("*.safetensors")}
+    for name in (*names, "metrics.jsonl"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 def test_per_task_learners_do_not_depend_on_each_other_at_the_start():

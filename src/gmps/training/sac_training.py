@@ -271,8 +271,9 @@ def open_training(folder: Path, config: ExpertConfig) -> Run | None:
         return Run.create(folder, config, config.keep)
     run = Run.open(folder, config.keep)
     run.check_config(config, FREE)
-    rows = run.metrics()
-    finished = rows and rows[-1]["round"] + 1 >= config.rounds and (folder / EXPERT_FILE).is_file()
+    # Metrics are written before the checkpoint: a kill may have come between.
+    reached = max(run.checkpoints.steps(), default=-1) + 1
+    finished = reached >= config.rounds and (folder / EXPERT_FILE).is_file()
     return None if finished else run
 
 
