@@ -73,7 +73,7 @@ LOW, HIGH = np.array([-0.4, -0.4, -0.8, -0.8, 0]), np.array([0.4, 0.4, 0.8, 0.8,
 )
 def test_units(low, high, sentence):
     assert unit_questions(np.array(low), np.array(high), ARM, OWN) == [sentence]
-    nameless: Any = SimpleNamespace(name="arm", spec=ARM.spec)
+    nameless: Any = SimpleNamespace(name="arm", spec=ARM.spec, parts=())
     found = unit_questions(np.array(low), np.array(high), nameless, OWN)
     assert found[0].startswith("number ")
 

@@ -15,6 +15,7 @@ FAMILY: Any = SimpleNamespace(
     name="toy",
     spec=Spec(obs_size=3, act_size=2, context_size=1, horizon=5, control_dt=0.1),
     tasks=lambda split: np.array([[-1.0], [1.0]], np.float32),
+    parts=(),
 )
 
 
