@@ -222,7 +222,10 @@ def _episode(arrays: dict[str, np.ndarray], path: Path, which: str = "") -> Reco
     return episode
 
 
-def _word(arrays: dict[str, np.ndarray], name: str, kind: Callable[[Any], _T], where: str):
+def _word(
+    arrays: dict[str, np.ndarray], name: str, kind: Callable[[Any], _T], where: str
+) -> _T | None:
+    """What the file says under this name, if it does."""
     if name not in arrays:
         return None
     try:
