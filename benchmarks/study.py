@@ -1,9 +1,10 @@
 """Every method on every family: cells of seeds, the most valuable first, resumable, also on Ray.
 
-A cell is a method on a family. All methods of a family train in the same tasks, with an expert that
-labels, for those that ask it, and have the same evaluation. A cell's file has rows of tasks, the
-resolved settings, the versions, minutes and curve of each seed, and is written whenever a seed is
-finished: `study-FAMILY-METHOD.json`, which benchmarks/tables.py prints.
+A cell is a method on a family; two of the methods there are twice, also started from the experts'
+data. All methods of a family train in the same tasks, with an expert that labels, for those that
+ask it, and have the same evaluation. A cell's file has rows of tasks, the resolved settings, the
+versions, minutes and curve of each seed, and is written whenever a seed is finished:
+`study-FAMILY-METHOD.json`, which benchmarks/tables.py prints.
 
 `--tune` first sweeps each method's settings (those of appendix D) at a fifth of the rounds by
 `gmps sweep`, which chooses on validation tasks; cells then train with what was chosen. `--on ray`
@@ -34,7 +35,7 @@ from gmps.cluster import Executor
 from gmps.core.types import evenly
 from gmps.evaluation.aggregate import combine_scores
 from gmps.evaluation.scores import Scores, read_scores
-from gmps.methods.registry import METHODS, option_prefix
+from gmps.methods.registry import option_prefix
 from gmps.report.curves import COUNTED
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
@@ -64,6 +65,13 @@ ROUNDS = {
     "maesn": 150,
     "pearl": 200,
     "multitask": 150,
+    "maesn-experts": 150,
+    "pearl-experts": 200,
+}
+#: Methods that may start from the experts' data too, and by which options they do.
+STARTED = {
+    "maesn-experts": ("maesn", "--maesn.pretrain-steps 6000"),
+    "pearl-experts": ("pearl", "--pearl.pretrain-steps 6000"),
 }
 #: What is tried for each method, within the ranges of appendix D.
 GRIDS: dict[str, tuple[str, ...]] = {
@@ -174,9 +182,10 @@ def words(settings: Study, place: Place) -> list[str]:
     """What a user types after `gmps train` for one seed."""
     family, method = place.family, place.method
     rounds = max(2, round(settings.share * ROUNDS[method]))
-    text = f"{EVALUATION} {FAMILIES[family]} --rounds {rounds} {settings.options}"
+    name, start = STARTED.get(method, (method, ""))
+    text = f"{EVALUATION} {FAMILIES[family]} --rounds {rounds} {start} {settings.options}"
     return [
-        *(family, "--method", method, "--seed", str(place.seed)),
+        *(family, "--method", name, "--seed", str(place.seed)),
         *shlex.split(text),
         *expert(settings, place),
         *chosen(settings, family, method),
@@ -202,12 +211,13 @@ def tune(settings: Study, place: Place) -> None:
     if (folder / RESULTS).exists():
         return
     rounds = max(2, round(SHARE_OF_ROUNDS * settings.share * ROUNDS[place.method]))
-    options = f"{FAMILIES[place.family]} --rounds {rounds} {settings.options} "
+    name, start = STARTED.get(place.method, (place.method, ""))
+    options = f"{FAMILIES[place.family]} --rounds {rounds} {start} {settings.options} "
     options += shlex.join(expert(settings, place))
     obey(
         [
-            *("sweep", place.family, "--method", place.method, "--seeds", "0"),
-            *("--grid", *GRIDS[place.method], "--runs", str(folder), f"--options={options}"),
+            *("sweep", place.family, "--method", name, "--seeds", "0"),
+            *("--grid", *GRIDS[name], "--runs", str(folder), f"--options={options}"),
         ]
     )
 
@@ -271,6 +281,7 @@ def write(settings: Study, family: str, method: str) -> None:
         "configs": {seed: run.config for seed, run in done.items()},
         "versions": {seed: encode_config(run.versions) for seed, run in done.items()},
         "tuned": chosen(settings, family, method),
+        "expert_labels": {seed: found.expert_labels for seed, found in scores.items()},
         "expert_queries": {seed: found.expert_queries for seed, found in scores.items()},
         "minutes": {seed: minutes(run) for seed, run in done.items()},
         **memory(settings),
@@ -336,7 +347,7 @@ def first_above(steps: list[float], values: list[float], target: float) -> float
 
 def draw(settings: Study, family: str) -> None:
     """Learning curves of a family's cells, over all steps and over own steps."""
-    files = {m: Path(settings.out) / f"study-{family}-{m}.json" for m in METHODS}
+    files = {m: Path(settings.out) / f"study-{family}-{m}.json" for m in ROUNDS}
     found = {m: json.loads(path.read_text()) for m, path in files.items() if path.exists()}
     if not found:
         return

@@ -17,6 +17,7 @@ from gmps.methods.pearl_learner import (
     PearlActor,
     PearlLearner,
     PearlPolicy,
+    imitation_losses,
     init_learner,
     losses,
     posterior,
@@ -126,6 +127,29 @@ def test_the_encoder_learns_from_the_critics_and_the_prior_but_not_from_the_acto
         "kl": [False, False, False, True],
         "temperature": [False, False, True, False],
     }
+
+
+def test_before_the_first_round_the_actor_asks_no_critic():
+    learner, context, batch = problem()
+    labels = batch.obs.reshape(2, 4, 2), batch.act.reshape(2, 4, 2), jnp.ones((2, 4), bool)
+    shown, sac = Demonstrations(*labels), learner.sac
+    actor = jax.tree.map(jnp.zeros_like, sac.actor)
+    learned = (actor, sac.critics, sac.log_temperature, learner.encoder)
+
+    @jax.jit
+    def parts_of(learned: Any) -> Any:
+        key = jax.random.key(1)
+        return imitation_losses(SMALL, learner, learned, context, batch, shown, key)[0]
+
+    parts = parts_of(learned)
+    # An actor of zeros does nothing: what is left of the labels is their squares.
+    assert float(parts["actor"]) == pytest.approx(float((batch.act**2).sum(1).mean()), rel=1e-5)
+    ever, _ = losses(SMALL, learner, learned, context, batch, jax.random.key(1))
+    assert set(parts) == {"critic", "kl", "actor"}
+    for name in ("critic", "kl"):
+        assert float(parts[name]) == pytest.approx(float(ever[name]), rel=1e-5)
+    others = (actor, jax.tree.map(lambda x: 2 * x, sac.critics), *learned[2:])
+    assert float(parts_of(others)["actor"]) == float(parts["actor"])
 
 
 def test_the_kl_by_hand():

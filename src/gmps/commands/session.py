@@ -131,7 +131,7 @@ def train_with_progress(
     source = experiment.data.source
     if source is None:
         console.print("Nobody labels the states that the learner visits.")
-    elif experiment.method.needs == "answers":
+    elif experiment.method.takes(experiment.method.config) == "answers":
         console.print(f"Expert, asked for labels (aggregation): {source}.")
     else:
         console.print(f"Expert, never asked in visited states: {source}.")

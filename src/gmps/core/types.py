@@ -77,6 +77,9 @@ class Demonstrations(NamedTuple):
     frames: UInt8[Array | np.ndarray, "task n height width 3"] | None = None
     #: Set where sampled labels are to be moved about between tasks.
     spread: TaskSpread | None = None
+    #: The episodes whose steps these are, with what was done and earned in them; only for methods
+    #: that need `"episodes"`.
+    episodes: Trajectories | None = None
 
 
 class Rollout(NamedTuple):

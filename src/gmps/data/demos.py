@@ -9,13 +9,13 @@ the option `task` of each episode. Other formats become one by `gmps.data.import
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from gmps.core.types import Demonstrations
+from gmps.core.types import Demonstrations, Trajectories
 from gmps.data.convert import convert_observations
 from gmps.data.episodes import Episodes
 from gmps.data.minari_io import dataset_id
@@ -140,6 +140,32 @@ class DemoSet(NamedTuple):
             jnp.asarray(self.alive.reshape(n, -1)),
             None if self.frames is None else self.frames.reshape(n, -1, *self.frames.shape[3:]),
         )
+
+    def trajectories(self, reward: Float[np.ndarray, "task ep t"], steps: int) -> Trajectories:
+        """The episodes with these rewards, as transitions, cut or padded to so many steps.
+
+        The last recorded step of each is none: a file tells neither where it led nor whether it was
+        an end. What nobody recorded is 0: densities, and numbers that an actor held. All is on the
+        host.
+        """
+        length = self.alive.sum(-1, keepdims=True) - 1
+        alive = np.arange(steps) < length
+
+        def fitted(x: np.ndarray) -> np.ndarray:
+            x = x[:, :, :steps]
+            return np.pad(x, [(0, 0), (0, 0), (0, steps - x.shape[2]), *[(0, 0)] * (x.ndim - 3)])
+
+        arrays: dict[str, Any] = {
+            "obs": fitted(self.obs),
+            "act": fitted(self.act),
+            "reward": np.where(alive, fitted(reward), 0).astype(np.float32),
+            "log_prob": np.zeros(alive.shape, np.float32),
+            "alive": alive,
+            "last_obs": self.obs[:, :, min(steps, self.obs.shape[2] - 1)],
+            "terminated": np.zeros(alive.shape[:2], bool),
+            "held": np.zeros((*alive.shape[:2], 0), np.float32),
+        }
+        return Trajectories(**arrays)
 
 
 def load_demos(source: str | Path, family: TaskFamily) -> DemoSet:

@@ -22,8 +22,9 @@ from gmps.methods.normalisation import normalised, renormalised
 from gmps.tasks.base import TaskFamily
 from gmps.worlds.base import World
 
-#: What training takes from experts: nothing, their recorded actions, or their answers as well.
-Needs = Literal["nothing", "demonstrations", "answers"]
+#: What training takes from experts: nothing, their labels, their episodes with rewards as well, or
+#: their labels and their answers in visited states.
+Needs = Literal["nothing", "demonstrations", "episodes", "answers"]
 Metrics = dict[str, Float[Array, ""]]
 
 
@@ -99,6 +100,7 @@ class Method(abc.ABC, Generic[Config, State, P]):
 
     #: The class of its settings.
     Settings: ClassVar[type]
+    #: What it takes from experts; where settings decide, see `takes`.
     needs: ClassVar[Needs] = "nothing"
     #: Whether it can learn from pictures.
     pictures: ClassVar[bool] = False
@@ -139,6 +141,13 @@ class Method(abc.ABC, Generic[Config, State, P]):
                 "method that learns from pictures, such as gmps-latent, or the family without a "
                 "camera."
             )
+
+    @classmethod
+    def takes(cls, config: Config) -> Needs:
+        """What training takes from experts with these settings: by default what the class needs.
+        Steps of experts are counted as the evaluation's where it is nothing."""
+        del config
+        return cls.needs
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> State:
@@ -196,7 +205,7 @@ class Method(abc.ABC, Generic[Config, State, P]):
         return jax.jit(self.learn)
 
     def aggregate(self, state: State) -> Aggregate | None:
-        """What experts did in the states that training has gathered; None where it asks nobody."""
+        """What experts did in the states that training has gathered; None where it keeps none."""
         del state
 
     def imitation_steps(self, rounds: int) -> int:

@@ -67,6 +67,14 @@ class Explored(NamedTuple):
 Infer = Callable[[Any, RewardScale, Explored, Key[Array, ""]], Float[Array, "place task z"]]
 
 
+def start_latents(tasks: int, size: int, key: Key[Array, ""]) -> Latent:
+    """The tasks' own latents before imitation: all near the prior's mean, and narrower than it."""
+    shape = (tasks, size)
+    return Latent(
+        0.1 * jax.random.normal(key, shape, jnp.float32), jnp.full(shape, -1.0, jnp.float32)
+    )
+
+
 def own_loss(
     head: GaussianPolicy,
     latents: Latent,

@@ -30,13 +30,14 @@ from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns, po
 from gmps.methods.episode_advantage import RewardScale, segment
 from gmps.methods.gmps_latent_settings import LatentSettings
 from gmps.methods.imitation import first_episodes, label_visits, shifted_visits
-from gmps.methods.latent import Latent, LatentPolicy, SpreadLatentActor, prior, with_latent
+from gmps.methods.latent import LatentPolicy, SpreadLatentActor, prior, with_latent
 from gmps.methods.latent_imitation import (
     Explored,
     LatentParams,
     imitate_own,
     optimiser_of,
     outer_steps,
+    start_latents,
 )
 from gmps.methods.normalisation import renormalised
 from gmps.methods.practice import practised
@@ -117,11 +118,7 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         imitate_key: Key[Array, ""],
     ) -> LatentParams:
         """A policy and latents that imitate `data`; the inner step has learned nothing."""
-        shape = (task_count(self.tasks), self.config.latent)
-        latents = Latent(
-            0.1 * jax.random.normal(latent_key, shape, jnp.float32),
-            jnp.full(shape, -1.0, jnp.float32),
-        )
+        latents = start_latents(task_count(self.tasks), self.config.latent, latent_key)
         step = self.untrained_step(self._segments, advantage_key)
         params = LatentParams(untrained, latents, step)
         return imitate_own(params, data, imitate_key, self.config, self._augment)

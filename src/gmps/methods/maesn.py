@@ -8,7 +8,9 @@ for each round:
     theta, all m_i, s_i, alpha <- TRPO step on                                 # update
         mean_i L(theta, m(m_i, s_i, alpha), s(...), D'_i) + w KL(N(m_i, s_i^2), N(0, I))
 
-A new task starts from the prior, z ~ N(0, I); only the latent adapts. No expert.
+A new task starts from the prior, z ~ N(0, I); only the latent adapts. No expert is asked, unless
+theta and all m_i start from imitation of their labels (`pretrain_steps`), as those of GMPS with a
+latent do.
 """
 
 from dataclasses import dataclass
@@ -27,9 +29,11 @@ from gmps.core.nets import GaussianPolicy, subset_mask
 from gmps.core.policy import Policy
 from gmps.core.surrogates import ratio_loss
 from gmps.core.types import Demonstrations, Trajectories, env_steps, stack, task_count
+from gmps.data.aggregate import start_aggregate
 from gmps.deploy.adaptation import LOG_STD_RANGE
-from gmps.methods.base import Gathered, Method, Metrics, mean_returns
+from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns
 from gmps.methods.deployed import Deployed
+from gmps.methods.gmps_latent_settings import LatentSettings
 from gmps.methods.inner_step import mean_step_size
 from gmps.methods.latent import (
     Latent,
@@ -40,6 +44,7 @@ from gmps.methods.latent import (
     prior_kl,
     with_held,
 )
+from gmps.methods.latent_imitation import LatentParams, imitate_own, start_latents
 from gmps.methods.maesn_settings import MaesnConfig
 from gmps.methods.normalisation import normalised_by_rollout
 from gmps.methods.outer import trpo_step
@@ -70,21 +75,58 @@ class Maesn(Method[MaesnConfig, MaesnState, LatentPolicy]):
 
     Settings: ClassVar[type] = MaesnConfig
 
+    @classmethod
+    def takes(cls, config: MaesnConfig) -> Needs:
+        """The experts' labels, for the start; by default nothing."""
+        return "demonstrations" if config.pretrain_steps else "nothing"
+
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> MaesnState:
-        """Random network and latent means, latent deviations 1; `demos` are not used."""
-        del demos
-        config, n = self.config, task_count(self.tasks)
+        """Latent deviations 1, and a random network and latent means; or, with `pretrain_steps`,
+        those that imitate `demos`."""
+        config = self.config
+        start = self._imitated if config.pretrain_steps else self._random
         net_key, latent_key = jax.random.split(key)
-        shape = (n, config.latent)
-        means = jax.random.normal(latent_key, shape, jnp.float32)
+        net, means = start(net_key, latent_key, demos)
         params = MaesnParams(
-            net=self.random_policy(net_key).head,
-            latents=Latent(means, jnp.zeros(shape, jnp.float32)),
+            net=net,
+            latents=Latent(means, jnp.zeros_like(means)),
             step_sizes=jax.tree.map(
                 lambda x: jnp.full_like(x, config.step_size), prior(config.latent)
             ),
         )
         return MaesnState(params, jnp.zeros((), jnp.int32))
+
+    def _random(
+        self, net_key: Key[Array, ""], latent_key: Key[Array, ""], demos: Demonstrations
+    ) -> tuple[GaussianPolicy, Float[Array, "task z"]]:
+        """A random network and random means of the latents."""
+        del demos
+        shape = (task_count(self.tasks), self.config.latent)
+        return self.random_policy(net_key).head, jax.random.normal(latent_key, shape, jnp.float32)
+
+    def _imitated(
+        self, net_key: Key[Array, ""], latent_key: Key[Array, ""], demos: Demonstrations
+    ) -> tuple[GaussianPolicy, Float[Array, "task z"]]:
+        """A network and means of the latents that imitate `demos`.
+
+        Imitation wants narrow latents too. They would leave the inner step nothing to find out, and
+        a new task starts as wide as the prior: so does training.
+        """
+        config = self.config
+        start = LatentParams(
+            self.untrained(net_key, demos),
+            start_latents(task_count(self.tasks), config.latent, latent_key),
+            (),
+        )
+        imitation = LatentSettings(latent=config.latent, pretrain_steps=config.pretrain_steps)
+        key = jax.random.fold_in(latent_key, 1)
+        found = imitate_own(start, start_aggregate(demos, 0), key, imitation, None)
+        return found.net.head, found.latents.mean
+
+    def imitation_steps(self, rounds: int) -> int:
+        """Those of the start."""
+        del rounds
+        return self.config.pretrain_steps
 
     def policy(self, state: MaesnState) -> LatentPolicy:
         """The policy before adaptation to a new task: its latent is the prior."""
@@ -115,7 +157,7 @@ class Maesn(Method[MaesnConfig, MaesnState, LatentPolicy]):
         config, n = self.config, task_count(self.tasks)
         before_key, after_key, scale_key = jax.random.split(key, 3)
         spent = 0
-        if config.normalise and int(state.round) == 0:
+        if config.normalise and not config.pretrain_steps and int(state.round) == 0:
             state, spent = self._scale(state, scale_key)
         actor, params = self.actor(), state.params
         policies = LatentPolicy(Policy(Identity(), stack(params.net, n)), params.latents)

@@ -30,7 +30,11 @@ class MaesnConfig(Settings):
     learn_std: bool = True
     """Whether the outer loop changes the standard deviation."""
     normalise: bool = True
-    """Shift and scale observations by the mean and std of the first round's own episodes."""
+    """Shift and scale observations by the mean and std of the first round's own episodes, or of the
+    experts' data where these make the start."""
+    pretrain_steps: int = setting(0, at_least=0, before=0)
+    """Steps of imitation of the experts' labels, each task's with its own latent, before the first
+    round; 0: no expert is asked."""
     discount: float = setting(0.99, at_least=0, at_most=1)
     """Discount of the returns, in both loops."""
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)

@@ -11,7 +11,9 @@ for each round:
 at test: q(z | own episodes) in closed form: no gradient step
 
 q is N(0, I) times one Gaussian factor for each transition, so their order does not matter and more
-episodes multiply on. No expert is asked.
+episodes multiply on. No expert is asked, unless the start is made of experts' episodes
+(`pretrain_steps`): they are the first of replay_i and C_i, and gradient steps on them, whose actor
+imitates the experts' labels, come before the first round.
 """
 
 from dataclasses import dataclass
@@ -30,10 +32,11 @@ from gmps.core.types import (
     task_count,
     tree_index,
 )
+from gmps.data.aggregate import Aggregate, start_aggregate
 from gmps.errors import GmpsError
 from gmps.experts.replay import add, start_replay
 from gmps.experts.sac import LOG_STD, Moments, actor_net, observe_inputs
-from gmps.methods.base import Gathered, Method, Metrics, mean_returns
+from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns
 from gmps.methods.deployed import Deployed
 from gmps.methods.latent import prior
 from gmps.methods.pearl_learner import (
@@ -65,21 +68,39 @@ class Pearl(Method[PearlConfig, PearlState, PearlPolicy]):
 
     Settings: ClassVar[type] = PearlConfig
 
+    @classmethod
+    def takes(cls, config: PearlConfig) -> Needs:
+        """The experts' episodes, for the start; by default nothing."""
+        return "episodes" if config.pretrain_steps else "nothing"
+
     def init(self, key: Key[Array, ""], demos: Demonstrations) -> PearlState:
-        """Random networks and empty buffers; `demos` are not used."""
-        del demos
+        """Random networks and empty buffers; or, with `pretrain_steps`, buffers of the experts'
+        episodes, and networks that have learned from these and from `demos`."""
         config, spec = self.config, self.world.family.spec
         newest = config.prior_episodes + config.posterior_episodes
         empty = (
             start_replay(n, spec.horizon, spec.obs_size, spec.act_size, 0)
             for n in (max(config.capacity, newest), newest)
         )
-        return PearlState(
+        state = PearlState(
             init_learner(key, config, spec),
             Data(*(stack(x, self._count) for x in empty)),
             jnp.full(spec.act_size, jnp.exp(sum(LOG_STD) / 2), jnp.float32),
             jnp.zeros((), jnp.int32),
         )
+        if not config.pretrain_steps:
+            return state
+        assert demos.episodes is not None
+        data = _store(state.data, demos.episodes, jnp.arange(self._count))
+        learner = _observe(state.learner, demos.episodes) if config.normalise else state.learner
+        labels, key = start_aggregate(demos, 0), jax.random.fold_in(key, 1)
+        learner, std = _imitated(config, learner, data, labels, key)
+        return state._replace(learner=learner, data=data, std=std)
+
+    def imitation_steps(self, rounds: int) -> int:
+        """Those of the start."""
+        del rounds
+        return self.config.pretrain_steps
 
     def policy(self, state: PearlState) -> PearlPolicy:
         """The policy before adaptation: z from the prior."""
@@ -140,13 +161,28 @@ class Pearl(Method[PearlConfig, PearlState, PearlPolicy]):
     ) -> tuple[PearlState, Metrics]:
         """Gradient steps on the stored episodes."""
         del batches
-        learner, metrics, std = gradient_steps(self.config, state.learner, state.data, key)
+        learner, metrics, std = gradient_steps(
+            self.config, state.learner, state.data, key, self.config.gradient_steps
+        )
         metrics |= {"policy/std": std.mean()}
         return PearlState(learner, state.data, std, state.round + 1), metrics
 
     @property
     def _count(self) -> int:
         return task_count(self.tasks)
+
+
+@partial(jax.jit, static_argnames="config")
+def _imitated(
+    config: PearlConfig,
+    learner: PearlLearner,
+    data: Data,
+    labels: Aggregate,
+    key: Key[Array, ""],
+) -> tuple[PearlLearner, Float[Array, " act"]]:
+    """The learner after the steps of the start, and the standard deviation of its actions."""
+    learner, _, std = gradient_steps(config, learner, data, key, config.pretrain_steps, labels)
+    return learner, std
 
 
 @partial(jax.jit, static_argnames="next_obs")

@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from gmps.core.dist import gaussian_kl
 from gmps.core.optimise import descend
 from gmps.core.policy import Policy
+from gmps.core.types import Demonstrations, tree_index
+from gmps.data.aggregate import Aggregate, sample
 from gmps.errors import GmpsError
 from gmps.experts.replay import Batch, Replay, locate, take
 from gmps.experts.sac import (
@@ -172,9 +174,14 @@ def posterior(
 
 
 def gradient_steps(
-    config: PearlConfig, learner: PearlLearner, data: Data, key: Key[Array, ""]
+    config: PearlConfig,
+    learner: PearlLearner,
+    data: Data,
+    key: Key[Array, ""],
+    steps: int,
+    labels: Aggregate | None = None,
 ) -> tuple[PearlLearner, dict[str, Float[Array, ""]], Float[Array, " act"]]:
-    """`config.gradient_steps` steps.
+    """So many steps; the actor imitates `labels`, where there are any, and asks no critic.
 
     Returns the learner, the mean of each figure, and the root mean square of the actions' distance
     from `tanh(mean)`.
@@ -183,10 +190,14 @@ def gradient_steps(
 
     def one(learner: PearlLearner, key: Key[Array, ""]):
         key_batch, key_step = jax.random.split(key)
-        context, batch = _batches(config, replay, newest, key_batch)
-        return _step(config, learner, context, batch, key_step)
+        tasks, context, batch = _batches(config, replay, newest, key_batch)
+        shown = None
+        if labels is not None:
+            each = batch.reward.shape[0] // len(tasks)
+            shown = tree_index(sample(labels, each, jax.random.fold_in(key_batch, 1)), tasks)
+        return _step(config, learner, context, batch, key_step, shown)
 
-    keys = jax.random.split(key, config.gradient_steps)
+    keys = jax.random.split(key, steps)
     learner, figures = jax.lax.scan(one, learner, keys)
     figures = jax.tree.map(lambda x: x.mean(0), figures)
     return learner, figures, jnp.sqrt(figures.pop("variance"))
@@ -213,8 +224,8 @@ def _flat(replay: Replay) -> _Flat:
 
 def _batches(
     config: PearlConfig, replay: _Flat, context: _Flat, key: Key[Array, ""]
-) -> tuple[Batch, Batch]:
-    """Context and RL transitions of a few tasks, drawn apart; rows sorted by task."""
+) -> tuple[Int[Array, " n"], Batch, Batch]:
+    """A few tasks, and context and RL transitions of them, drawn apart; rows sorted by task."""
     count, n = replay.low.shape[0], min(config.meta_batch, replay.low.shape[0])
     sizes = count, n * config.context, config.sac.batch // n * n
     # One draw: several take several times as long to compile.
@@ -230,7 +241,7 @@ def _batches(
         found = locate(flat.replay, flat.ends, drawn)
         return take(flat.replay, *found, steps, config.sac.discount)
 
-    return rows(context, shares[0], 1), rows(replay, shares[1], config.sac.n_step)
+    return tasks, rows(context, shares[0], 1), rows(replay, shares[1], config.sac.n_step)
 
 
 def losses(
@@ -295,6 +306,36 @@ def losses(
     return parts, figures
 
 
+def imitation_losses(
+    config: PearlConfig,
+    learner: PearlLearner,
+    learned: Any,
+    context: Batch,
+    batch: Batch,
+    shown: Demonstrations,
+    key: Key[Array, ""],
+) -> tuple[dict[str, Float[Array, ""]], dict[str, Array]]:
+    """`losses` of a step before the first round: critics and encoder learn as ever, what the
+    imitator's actions are worth; the actor from the experts' labels `shown`.
+
+    An actor that imitated alone would soon be led astray by critics that know nothing.
+    """
+    parts, figures = losses(config, learner, learned, context, batch, key)
+    actor, _, _, encoder = learned
+    latent = posterior(encoder, learner, context, shown.act.shape[0], config.next_obs)
+    noise = jax.random.normal(jax.random.fold_in(key, 1), latent.mean.shape, jnp.float32)
+    # As in the actor's own loss z is a number.
+    z = jax.lax.stop_gradient(latent.mean + jnp.exp(latent.log_std) * noise)
+    seen = _inputs(learner, shown.obs.reshape(-1, shown.obs.shape[-1]), z)
+    middle, _ = jax.vmap(functools.partial(heads, actor))(seen)
+    error = jnp.tanh(middle) - shown.act.reshape(middle.shape)
+    return {
+        "critic": parts["critic"],
+        "kl": parts["kl"],
+        "actor": jnp.mean((error**2).sum(-1)),
+    }, figures
+
+
 def _inputs(
     learner: PearlLearner, obs: Float[Array, "b obs"], z: Float[Array, "task latent"]
 ) -> Float[Array, "b in"]:
@@ -313,10 +354,17 @@ def _optimiser(config: PearlConfig) -> optax.GradientTransformation:
 
 
 def _step(
-    config: PearlConfig, learner: PearlLearner, context: Batch, batch: Batch, key: Key[Array, ""]
+    config: PearlConfig,
+    learner: PearlLearner,
+    context: Batch,
+    batch: Batch,
+    key: Key[Array, ""],
+    shown: Demonstrations | None,
 ) -> tuple[PearlLearner, dict[str, Array]]:
     def total(learned: Any):
-        parts, figures = losses(config, learner, learned, context, batch, key)
+        of = (config, learner, learned, context, batch)
+        found = losses(*of, key) if shown is None else imitation_losses(*of, shown, key)
+        parts, figures = found
         return sum(parts.values(), jnp.zeros(())), figures
 
     learned, sac = _learned(learner.sac, learner.encoder), learner.sac

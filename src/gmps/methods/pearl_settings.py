@@ -43,7 +43,10 @@ class PearlConfig(Settings):
     """Standard deviation of the untrained policy's actions."""
     normalise: bool = True
     """Shift and scale observations, and the rewards that the encoder sees, by the mean and std of
-    the own episodes so far; those of the untrained policy by the experts' data."""
+    the stored episodes so far; those of the untrained policy by the experts' data."""
+    pretrain_steps: int = setting(0, at_least=0, before=0)
+    """Gradient steps before the first round on the experts' episodes, which stay in the buffers,
+    with an actor that imitates their labels; 0: no expert is asked."""
 
     def rules(self) -> None:
         """Each task needs a transition."""

@@ -114,7 +114,8 @@ def make_method(
         GmpsError: there is no such method, or it cannot learn there.
     """
     method = method_class(name)
-    return method(settings, world, tasks, controller if method.needs == "answers" else None)
+    asks = method.takes(settings) == "answers"
+    return method(settings, world, tasks, controller if asks else None)
 
 
 def _ours(where: str) -> Any:

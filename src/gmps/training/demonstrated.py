@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gmps.core.types import Demonstrations, Task, evenly
+from gmps.core.types import Demonstrations, Task, Trajectories, evenly
 from gmps.data.augmentation import task_spread
 from gmps.data.checks import own_ranges, questions, summary
 from gmps.data.demos import DemoSet, load_demos
 from gmps.data.rewards import KnownRewards, known_rewards
 from gmps.data.select import best_episodes, outside, without_failures
 from gmps.errors import GmpsError
+from gmps.methods.registry import method_class
 from gmps.tasks.base import TaskFamily
 from gmps.training.config import TrainConfig
 from gmps.training.expert_data import DEMONSTRATORS, KnownLevels
@@ -46,7 +47,8 @@ def demonstrated(
         question: whether to compare with episodes of the family's own, which takes seconds.
 
     Raises:
-        GmpsError: see `load_demos`; or too few tasks are left.
+        GmpsError: see `load_demos`; or too few tasks are left; or the method takes episodes with
+            rewards and these are not known.
     """
     assert config.demos is not None
     demos, failures = without_failures(load_demos(config.demos, family))
@@ -60,6 +62,8 @@ def demonstrated(
     # Somebody who answers labels states off the demonstrated paths; a picture cannot be moved.
     if config.spread and not config.expert and not config.clone and used.frames is None:
         labelled = labelled._replace(spread=task_spread(used.obs, used.alive, config.spread))
+    if method_class(config.method).takes(config.settings) == "episodes":
+        labelled = labelled._replace(episodes=_episodes(config, family, used, rewards, part))
     if question:
         warnings += tuple(questions(demos, family, own_ranges(family), rewards.values))
     return Demonstrated(
@@ -94,6 +98,32 @@ def _training_part(
             f"{family.name} are set aside; meta-training needs at least {least}."
         )
     return train.tolist(), excluded
+
+
+def _episodes(
+    config: TrainConfig,
+    family: TaskFamily,
+    used: DemoSet,
+    rewards: KnownRewards,
+    part: list[int],
+) -> Trajectories:
+    """The demonstrations of the training tasks, whose indices are `part`, as transitions."""
+    source = used.report.source
+    if rewards.values is None:
+        raise GmpsError(
+            f"These settings of {config.method} take rewards from the experts' episodes, and "
+            f"{source} has none and its observations do not tell those of {family.name}; add an "
+            "array `rewards (task, episode, t)`, or choose settings that take none."
+        )
+    episodes = used.trajectories(rewards.values[part], family.spec.horizon)
+    empty = np.flatnonzero(~np.asarray(episodes.alive).any((1, 2)))
+    if len(empty):
+        raise GmpsError(
+            f"Task {part[empty[0]]} of {source} has no episode of two steps, and these settings of "
+            f"{config.method} take transitions of every task; record one, or choose settings that "
+            "take none."
+        )
+    return jax.tree.map(jnp.asarray, episodes)
 
 
 def _levels(demos: DemoSet, family: TaskFamily, rewards: KnownRewards) -> KnownLevels | None:

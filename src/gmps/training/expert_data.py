@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gmps.core.policy import Policy
-from gmps.core.types import Demonstrations, Task, TaskSpread
+from gmps.core.types import Demonstrations, Task, TaskSpread, Trajectories
 from gmps.errors import GmpsError
 from gmps.experts.base import SAME_TASK
 from gmps.experts.score import ExpertScore
@@ -82,6 +82,7 @@ def save_expert_data(folder: Path, data: ExpertData) -> None:
         "leaves": [_describe(x) for x in jax.tree.leaves(arrays)],
         "frames": data.demos.frames is not None,
         "spread": data.demos.spread is not None,
+        "episodes": data.demos.episodes is not None,
         "outcome": None if score is None else list(score.outcome),
         "score_env_steps": None if score is None else score.env_steps,
         "whose": None if levels is None else levels.whose,
@@ -133,7 +134,9 @@ def _arrays(data: ExpertData) -> dict[str, Any]:
 def _skeleton(facts: dict[str, Any], family: TaskFamily) -> dict[str, Any]:
     """A tree of the same structure."""
     spread = TaskSpread(*[0] * len(TaskSpread._fields)) if facts["spread"] else None  # pyright: ignore
-    demos = Demonstrations(0, 0, 0, 0 if facts["frames"] else None, spread)  # pyright: ignore
+    # Files of before there were episodes do not say that they hold none.
+    episodes = Trajectories(*[0] * 8) if facts.get("episodes") else None  # pyright: ignore
+    demos = Demonstrations(0, 0, 0, 0 if facts["frames"] else None, spread, episodes)  # pyright: ignore
     outcome, known = facts["outcome"], facts["whose"]
     return {
         "tasks": family.tasks("train", 1),

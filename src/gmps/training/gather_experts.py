@@ -16,6 +16,7 @@ from gmps.experts.score import (
     only,
     score_expert,
 )
+from gmps.methods.base import Needs
 from gmps.methods.registry import method_class
 from gmps.tasks.base import TaskFamily
 from gmps.training.clone import CLONE, fit_clone, judge_clone
@@ -43,7 +44,7 @@ def gather_expert_data(
         GmpsError: the expert gives bad answers, or the demonstrations do not fit (see
             `demonstrated`), or fewer than two training tasks are left.
     """
-    family = world.family
+    family, takes = world.family, method_class(config.method).takes(config.settings)
     heldout = family.tasks("heldout")
     steps = {"meta": 0, "expert": 0, "demonstration": 0, "evaluation": 0}
     found, levels, demos, clone, score, notes = None, None, None, None, None, ()
@@ -85,10 +86,10 @@ def gather_expert_data(
             contexts = np.asarray(jax.vmap(family.context)(tasks))
             levels = KnownLevels(contexts, score.returns.astype(np.float64), "experts'")
         if demos is None:
-            demos, spent = _expert_labels(config, world, tasks, expert, key_labels)
+            demos, spent = _expert_labels(config, world, tasks, expert, key_labels, takes)
             steps["expert"] += spent
     assert demos is not None  # without demonstrations there is an expert
-    if method_class(config.method).needs == "nothing":
+    if takes == "nothing":
         # Then the expert is the yardstick of the evaluation and nothing else.
         steps["evaluation"] += steps["expert"] + steps["demonstration"]
         steps["expert"] = steps["demonstration"] = 0
@@ -139,7 +140,12 @@ def _without_failing(
 
 
 def _expert_labels(
-    config: TrainConfig, world: World, tasks: Task, expert: Expert, key: Key[Array, ""]
+    config: TrainConfig,
+    world: World,
+    tasks: Task,
+    expert: Expert,
+    key: Key[Array, ""],
+    takes: Needs,
 ) -> tuple[Demonstrations, int]:
     """Noisy episodes of the expert, each state labelled with its action without noise."""
     n = task_count(tasks)
@@ -147,4 +153,7 @@ def _expert_labels(
     std = jnp.full(n, config.expert_std, jnp.float32)
     with reporting_faults(expert):
         data = world.rollout(actor, std, tasks, config.expert_episodes, key).trajectories
-        return label(expert.controller, tasks, data), env_steps(data)
+        labels = label(expert.controller, tasks, data)
+    if takes == "episodes":
+        labels = labels._replace(episodes=data._replace(frames=None))
+    return labels, env_steps(data)

@@ -32,23 +32,21 @@ def shown_episodes(source: str, family: TaskFamily) -> Replay:
     context = jax.vmap(family.context)
     contexts = np.asarray(context(jnp.asarray(demos.tasks)), np.float32)
     kept = outside(contexts, np.asarray(context(family.tasks("heldout"))))
-    alive = demos.alive[kept].reshape(-1, demos.alive.shape[-1])
-    long = alive.sum(-1) > 1
+    episodes = demos.select(kept.tolist()).trajectories(rewards.values[kept], demos.alive.shape[-1])
+    long = np.asarray(episodes.alive).any(-1).reshape(-1)
     if not long.any():
         raise GmpsError(
             f"{source} leaves no demonstrated episode of two steps outside the held-out tasks of "
             f"{family.name}; record some in other tasks."
         )
-    rows = lambda x: x[kept].reshape(-1, *x.shape[2:])[long]  # noqa: E731
-    alive, horizon = alive[long], demos.alive.shape[-1]
-    inside = np.arange(horizon) < alive.sum(-1, keepdims=True) - 1
-    obs = rows(demos.obs)
+    rows = lambda x: x.reshape(-1, *x.shape[2:])[long]  # noqa: E731
+    obs, last = rows(episodes.obs), rows(episodes.last_obs[:, :, None])
     return Replay(
-        obs=jnp.asarray(np.concatenate([obs, obs[:, -1:]], 1)),
-        act=jnp.asarray(rows(demos.act)),
-        reward=jnp.asarray(np.where(inside, rows(rewards.values), 0), jnp.float32),
+        obs=jnp.asarray(np.concatenate([obs, last], 1)),
+        act=jnp.asarray(rows(episodes.act)),
+        reward=jnp.asarray(rows(episodes.reward)),
         context=jnp.asarray(np.repeat(contexts[kept], demos.alive.shape[1], 0)[long]),
-        length=jnp.asarray(inside.sum(-1), jnp.int32),
-        terminated=jnp.zeros(len(alive), bool),
-        added=jnp.asarray(len(alive), jnp.int32),
+        length=jnp.asarray(rows(episodes.alive).sum(-1), jnp.int32),
+        terminated=jnp.asarray(rows(episodes.terminated)),
+        added=jnp.asarray(long.sum(), jnp.int32),
     )
