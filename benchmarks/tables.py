@@ -6,14 +6,13 @@ A table stands between two comments, of which the first says what it shows:
     <!-- /table -->
 
 `FILE` is a result with rows of tasks, without `.json`, or `FILE@train` for its training tasks. A
-row is a condition, or a difference of two (paired by task and seed); a star makes it bold.
-Several `LABEL=FILE` have their columns beside each other. Without rows a row is a file, and a
-column `MEASURE@CONDITION` or `score@CONDITION`, or `steps@COLUMN` in millions, or
-`queries`, the labels asked for. `mode=stochastic`
-has action noise, `titles=A|B` other heads. `methods FILE columns=before,after_1` is a row for
-each method of a methods-FAMILY.json, `harness LABEL=FILE split=test` what Meta-World's harness
-said. One figure in the text: `<!-- figure FILE MEASURE@CONDITION -->7 %<!-- /figure -->`, with
-`ci` its interval too.
+row is a condition, or a difference of two (paired by task and seed); a star makes it bold. Several
+`LABEL=FILE` have their columns beside each other. Without rows a row is a file, and a column
+`MEASURE@CONDITION` or `score@CONDITION`, or `steps@COLUMN`, or `labels` of the experts' own
+episodes, or `queries`, the labels asked for in visited states. `mode=stochastic` has action noise,
+`titles=A|B` other heads. `methods FILE columns=before,after_1` is a row for each method of a
+methods-FAMILY.json, `harness LABEL=FILE split=test` what Meta-World's harness said. One figure in
+the text: `<!-- figure FILE MEASURE@CONDITION -->7 %<!-- /figure -->`, with `ci` its interval too.
 
 example:
   python benchmarks/tables.py
@@ -59,6 +58,8 @@ UNITS = {"cm": (100.0, 1), "mm": (1000.0, 1), "m": (1.0, 2), "deg": (57.29577951
 DIGITS = {"normalised": 2, "return": 0, "score": 2, "demonstrators": 2}
 #: Adaptation scores, towards the expert and towards the demonstrators.
 SCORES = {"score": "adaptation_score", "demonstrators": "demonstrator_score"}
+#: Counts, and what they are called in scores.
+COUNTS = {"steps": "steps", "labels": "expert_labels", "queries": "expert_queries"}
 #: Levels, whose intervals nobody compares with.
 LEVELS = ("expert", "demonstrators")
 
@@ -221,13 +222,12 @@ def title(column: str) -> str:
 
 
 def cell(name: str, split: str, mode: str, column: str) -> str:
-    """One figure: `MEASURE[:UNIT]@CONDITION`, a difference, a score, or steps in millions."""
+    """One figure: `MEASURE[:UNIT]@CONDITION`, a difference, a score, or a count."""
     measure, _, condition = column.partition("@")
     measure, _, unit = measure.partition(":")
-    if measure == "steps":
-        return f"{read(name)['over_seeds']['steps'][condition] / 1e6:.2f} M"
-    if measure == "queries":
-        return f"{read(name)['over_seeds']['expert_queries'] / 1e3:.0f} k"
+    if measure in COUNTS:
+        found = read(name)["over_seeds"]
+        return count(found["steps"][condition] if condition else found.get(COUNTS[measure]))
     level = read(name)["over_seeds"][split][mode]
     if measure in SCORES:
         return worded(level[SCORES[measure]].get(condition), measure, unit)
@@ -240,6 +240,13 @@ def cell(name: str, split: str, mode: str, column: str) -> str:
     if condition in LEVELS and figure is not None:
         return number(measure, unit)(figure["mean"])
     return worded(figure, measure, unit)
+
+
+def count(x: float | None) -> str:
+    """Steps or labels: in millions, or in thousands where there are few."""
+    if x is None:
+        return "-"
+    return f"{x / 1e6:.2f} M" if x >= 1e5 else f"{x / 1e3:.1f} k" if x else "0"
 
 
 def worded(figure: dict[str, Any] | None, measure: str, unit: str) -> str:
@@ -281,15 +288,19 @@ def methods_table(spec: Spec) -> list[str]:
         level, kept = found["heldout"]["deterministic"], kept + ("per_seed" in found)
         figures = [(level.get(column) or {}).get("normalised") for column in columns]
         score = level["adaptation_score"]["after_1"]
-        steps = f"{found['steps']['meta'] / 1e6:.2f} M"
         cells = [old(x) for x in (*figures, score)]
-        rows.append([f"{NAMES[method]} ({len(found['seeds'])})", *cells, steps])
+        steps = [count(found["steps"][column]) for column in ("meta", "expert")]
+        rows.append([f"{NAMES[method]} ({len(found['seeds'])})", *cells, *steps])
     if kept:
         raise SystemExit(f"{name} has rows of tasks; print it as a table of files.")
-    head = ["method (seeds)", *map(label, columns), "adaptation score", "own steps"]
+    head = [
+        *("method (seeds)", *map(label, columns)),
+        *("adaptation score", "own steps", "expert's steps"),
+    ]
     note = (
         f"`{name}.json`, from before rows of tasks were kept: *interquartile* means and percentile "
-        "intervals, which cover 76 % with three seeds."
+        "intervals, which cover 76 % with three seeds. What GMPS asked in visited states was not "
+        "counted."
     )
     return [*markdown(head, rows, [False] * len(rows)), "", filled(note)]
 
@@ -310,8 +321,8 @@ def harness_table(spec: Spec) -> list[str]:
                 text,
                 *(f"{100 * success[x]:.0f} %" for x in ("before", "after")),
                 each.replace("%", " %"),
-                f"{steps['meta'] / 1e6:.2f} M",
-                f"{steps['expert']:,.0f}",
+                count(steps["meta"]),
+                count(steps["expert"]),
             ]
         )
     head = ["success", "before", "after", "each seed", "own steps", "expert's steps"]

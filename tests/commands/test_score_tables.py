@@ -11,7 +11,13 @@ from gmps.evaluation.summaries import summarise
 from gmps.report import write_report
 from synthetic_runs import write_run
 
-SENTENCES = ("environment steps", "What one step brings", "Adaptation score", "(Intervals")
+SENTENCES = (
+    "environment steps",
+    "experts' labels",
+    "What one step brings",
+    "Adaptation score",
+    "(Intervals",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,23 @@ def test_eighty_columns_hold_figures_with_intervals(scores, monkeypatch, capsys)
     figure = scores.heldout.deterministic.conditions["before"]["normalised"]
     interval = f"{figure.mean:.2f} [{figure.ci_low:.2f}, {figure.ci_high:.2f}]"
     assert lines[2].startswith("before") and interval in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "queries", "words"),
+    [
+        (4000.0, 420_000.0, "4,000 in their own episodes, 420,000 asked for in visited states"),
+        (4000.0, 0.0, "4,000 in their own episodes, 0 asked for in visited states"),
+        (None, 420_000.0, "not counted in their own episodes, 420,000 asked for in visited states"),
+        (None, 0.0, "not counted"),
+        (0.0, 0.0, "none"),
+    ],
+)
+def test_experts_labels_stand_beside_the_steps(scores, labels, queries, words, monkeypatch, capsys):
+    counted = replace(scores, expert_labels=labels, expert_queries=queries)
+    lines = printed(counted, 80, monkeypatch, capsys)
+    steps = next(i for i, line in enumerate(lines) if line.startswith("environment steps: "))
+    assert lines[steps + 1] == f"experts' labels: {words}"
 
 
 def test_sixty_columns_keep_the_return(scores, monkeypatch, capsys):

@@ -21,6 +21,16 @@ def test_the_pages_have_tables():
     assert {"README.md", "adaptation.md", "experts.md", "vision.md"} <= {*written}
 
 
+def test_counts_of_steps_and_labels(monkeypatch):
+    found = {"steps": {"meta": 1.6e6}, "expert_labels": 4000.0, "expert_queries": 420_000.0}
+    older = {"steps": {"meta": 99_999.0}, "expert_queries": 0.0}
+    content = {x: {"over_seeds": y} for x, y in (("new", found), ("old", older))}
+    monkeypatch.setattr(tables, "read", content.get)
+    counts = ("steps@meta", "labels", "queries")
+    cells = [[tables.cell(x, "heldout", "stochastic", y) for y in counts] for x in content]
+    assert cells == [["1.60 M", "4.0 k", "0.42 M"], ["100.0 k", "-", "0"]]
+
+
 def test_another_figure_is_put_right(monkeypatch):
     level = {
         "conditions": {

@@ -68,6 +68,7 @@ def test_a_run_ends_with_all_controls_and_goes_on(
     learns_from_experts = method in ("gmps-latent", "multitask-bc")
     assert scores["steps"]["expert"] == (160 if learns_from_experts else 0)
     assert scores["steps"]["meta"] > 0
+    assert scores["expert_labels"] == (160 if learns_from_experts else 0)
     assert (scores["expert_queries"] > 0) == (method == "gmps-latent")
     rows = Run.open(folder).metrics()
     assert rows[0]["steps/evaluation"] >= (0 if learns_from_experts else 160)

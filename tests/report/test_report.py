@@ -124,6 +124,7 @@ def test_shows_the_figures_of_scores_json(ant, page):
     for row in scores.tasks:
         assert row.task in text
     assert "1\u202f600\u202f000" in text  # environment steps of the meta-learner
+    assert "Experts' labels, own episodes – Experts' labels, asked for in visited states 0" in text
     assert "gmps.step_size" in text
 
 
@@ -244,6 +245,14 @@ def test_seeds_are_combined_from_the_rows_of_tasks(ant):
     assert combined.levels.untrained == f"mean return {untrained:.1f} of an untrained policy"
     source = "the demonstrators' mean return, between their tasks interpolated"
     assert combined.levels.source == next(iter(named.values())).levels.source == source
+    # Counts are means too, where all seeds have them.
+    assert combined.expert_labels is None
+    counted = {
+        name: replace(scores, expert_queries=n, expert_labels=2 * n)
+        for (name, scores), n in zip(named.items(), (100.0, 200.0, 600.0), strict=True)
+    }
+    both = combine_scores(counted)
+    assert (both.expert_queries, both.expert_labels) == (300.0, 600.0)
 
 
 def test_training_tasks_that_each_seed_drew_have_figures_and_no_rows(ant):

@@ -43,6 +43,16 @@ def print_scores(scores: Scores) -> None:
     _print_adaptation([level.demonstrator_score for level in levels], "the demonstrators")
     steps = ", ".join(f"{name} {n:,}" for name, n in scores.steps.items())
     console.print(f"\nenvironment steps: {steps}", soft_wrap=True)
+    console.print(f"experts' labels: {_labels(scores)}", soft_wrap=True)
+
+
+def _labels(scores: Scores) -> str:
+    """What experts were asked, in words."""
+    taken, asked = scores.expert_labels, scores.expert_queries
+    if not taken and not asked:
+        return "not counted" if taken is None else "none"
+    known = "not counted" if taken is None else f"{taken:,.0f}"
+    return f"{known} in their own episodes, {asked:,.0f} asked for in visited states"
 
 
 def print_first(rows: Sequence[TaskRow]) -> None:

@@ -23,8 +23,8 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
     """The scores of several seeds as one.
 
     Figures are means over seeds and tasks; their intervals are over other seeds and other tasks.
-    Rows of tasks and step counts are means over seeds; training tasks that each seed drew for
-    itself have no rows. A single one is returned as it is.
+    Rows of tasks and counts of steps and labels are means over seeds; training tasks that each seed
+    drew for itself have no rows. A single one is returned as it is.
 
     Args:
         named: folder names to scores, of runs that differ in their seed alone.
@@ -66,6 +66,7 @@ def combine_scores(named: Mapping[str, Scores]) -> Scores:
         ),
         tasks=tuple(_mean_row(same) for same in rows if same[0].split in listed),
         steps={name: float(np.mean([s.steps[name] for s in scores])) for name in first.steps},
+        expert_labels=_mean([s.expert_labels for s in scores]),
         expert_queries=float(np.mean([s.expert_queries for s in scores])),
     )
 

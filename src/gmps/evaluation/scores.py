@@ -236,6 +236,9 @@ class Scores:
     tasks: tuple[TaskRow, ...]
     #: On the validation tasks; None where these were not judged.
     validation: SplitScores | None = field(default=None, metadata={"before": None})
+    #: Labels of the experts' own episodes, or of demonstrations, that training took; None where it
+    #: was not counted. A mean over several seeds.
+    expert_labels: float | None = field(default=None, metadata={"before": None})
 
     def __getitem__(self, split: Split) -> SplitScores:
         return getattr(self, split)

@@ -263,6 +263,15 @@ def _seen(run: RunData, heading: str) -> str:
     )
 
 
+def _labels(scores: Scores) -> list[tuple[str, str]]:
+    """What experts were asked, beside the environment steps."""
+    taken = scores.expert_labels
+    return [
+        ("Experts' labels, own episodes", "–" if taken is None else steps(taken)),
+        ("Experts' labels, asked for in visited states", steps(scores.expert_queries)),
+    ]
+
+
 def _facts(group: Group, heading: str) -> str:
     run = group.runs[0]
     parts = [f"<{heading}>What it took</{heading}>"]
@@ -280,6 +289,8 @@ def _facts(group: Group, heading: str) -> str:
         for name in order
         if counts.get(name) is not None
     ]
+    if group.scores is not None:
+        rows += _labels(group.scores)
     rows += _seconds(run)
     parts.append(f'<div class="panel">{facts_table(rows)}</div>')
     settings = [

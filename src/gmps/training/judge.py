@@ -244,10 +244,18 @@ def _scores(
         if expert is None or experiment.data.source is None
         else _expert_summary(experiment.data.source, expert),
         steps=steps,
+        expert_labels=_labels_taken(config, experiment),
         # Methods that ask nobody do not log it.
         expert_queries=spent.get("queries/expert", 0.0),
         tasks=tuple(row for split in rows.values() for row in split),
     )
+
+
+def _labels_taken(config: TrainConfig, experiment: Experiment) -> float:
+    """Labels that training took of the experts' own episodes or of demonstrations."""
+    if experiment.method.takes(config.settings) == "nothing":
+        return 0.0
+    return float(experiment.demos.valid.sum())
 
 
 def _expert_summary(source: str, score: ExpertScore) -> ExpertSummary:
