@@ -53,8 +53,9 @@ def plot(certificates: list[dict[str, Any]], file: str) -> None:
         for name, (label, colour) in LINES.items():
             series = [row["figures"][name] for row in history]
             top.plot(rounds, [f["value"] for f in series], color=colour, marker="o", label=label)
-            ends = [[max(f[end], 1e-3) for f in series] for end in ("low", "high")]
-            top.fill_between(rounds, *ends, color=colour, alpha=0.2)
+            if series[0]["low"] is not None:
+                ends = [[max(f[end], 1e-3) for f in series] for end in ("low", "high")]
+                top.fill_between(rounds, *ends, color=colour, alpha=0.2)
         top.axhline(certificate["room"], color="k", ls=":", label="expert − untrained")
         top.set(yscale="log", title=certificate["family"])
         values = [row["figures"]["mean_kl"]["value"] for row in history]

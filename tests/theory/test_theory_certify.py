@@ -41,8 +41,13 @@ def test_the_certificate_holds_everything(certified):
     certificate = read_certificate(certified)
     assert certificate is not None
     figures = certificate.figures
+    maxima = {"averaged", "published", "delta", "epsilon"}
     for name in (field.name for field in fields(figures)):
-        assert getattr(figures, name).low <= getattr(figures, name).high
+        found = getattr(figures, name)
+        assert (found.low is None) == (found.high is None) == (name in maxima)
+        assert name in maxima or found.low <= found.value <= found.high
+    apart = figures.decomposition.value - figures.gap.value
+    assert figures.discrepancy.value == pytest.approx(apart)
     assert figures.sharp.value <= figures.averaged.value <= figures.published.value
     assert certificate.tasks == len(certificate.rows) == 2
     assert [row.round for row in certificate.history] == [0, 1]
@@ -69,9 +74,10 @@ def test_the_report_shows_the_certificate(certified):
 def example(ratio, room=10.0):
     figure = Figure(2.0, 1.0, 3.0)
     figures = Estimates(**{field.name: figure for field in fields(Estimates)})
+    figures = replace(figures, discrepancy=Figure(0.5, -1.0, 2.0))
     verdict = Verdict(ratio * room, ratio >= 1, ratio, 0.5, 1.0)
     return Certificate(
-        format=1,
+        format=2,
         family="point-goal",
         method="gmps",
         seed=0,
@@ -81,8 +87,8 @@ def example(ratio, room=10.0):
         settings=CertifyConfig(),
         tasks=3,
         std=(0.1,),
-        figures=replace(figures, epsilon=Figure(8.0, 8.0, 8.0)),
-        levels={"expert": Figure(5.0, 5.0, 5.0), "quiet_expert": Figure(6.5, 6.5, 6.5)},
+        figures=replace(figures, epsilon=Figure(8.0)),
+        levels={"expert": Figure(5.0), "quiet_expert": Figure(6.5)},
         mean_kl_before=1.0,
         room=room,
         verdicts={"sharp": verdict, "published": verdict},
@@ -111,18 +117,24 @@ def test_a_bound_that_says_nothing_is_said_to():
 def test_estimates_that_contradict_each_other_are_said_to():
     case = example(0.2)
     assert not any("should agree" in sentence for sentence in in_words(case))
-    apart = replace(case.figures, decomposition=Figure(5.0, 4.0, 6.0))
+    # The intervals of both overlap widely; it is their difference, task by task, that tells.
+    apart = replace(case.figures, discrepancy=Figure(0.5, 0.25, 0.75))
     case = replace(case, figures=apart)
     assert in_words(case)[2] == (
-        "These two should agree and do not: compare more states with --sampling.states before "
-        "trusting the bounds."
+        "These two should agree and do not, they are 0.5 [0.25, 0.75] apart: compare more states "
+        "with --sampling.states before trusting the bounds."
     )
+    unknown = replace(case.figures, discrepancy=Figure(0.5))
+    assert len(in_words(replace(case, figures=unknown))) == 4
 
 
 def test_the_picture_takes_a_gap_that_is_not_positive():
     case = example(0.2)
     below = replace(case.figures, gap=Figure(-1.0, -2.0, 0.5))
     assert "nan" not in picture(replace(case, figures=below))
+    without = replace(case.figures, published=Figure(9.0))
+    bars = [picture(replace(case, figures=f)).count("stroke-linecap") for f in (below, without)]
+    assert bars == [5, 4]
 
 
 def test_damaged_certificates_are_refused(tmp_path):
@@ -131,7 +143,7 @@ def test_damaged_certificates_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"certificate\.json is damaged"):
         read_certificate(tmp_path)
     (tmp_path / CERTIFICATE).write_text(json.dumps({"format": 9}))
-    with pytest.raises(ValueError, match="has format 9, but this version of gmps reads format 1"):
+    with pytest.raises(ValueError, match="has format 9, but this version of gmps reads format 2"):
         read_certificate(tmp_path)
 
 

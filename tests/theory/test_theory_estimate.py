@@ -35,6 +35,7 @@ def test_estimates_by_hand():
         {
             "gap": 1,
             "decomposition": 2 * (2 + 0.5) / 2,
+            "discrepancy": 2.5 - 1,
             "sharp": 2 * (0.5 * 3 + 0.25 * 1) / 2,
             "averaged": 3 * 2 * np.sqrt(0.25 / 2),
             "published": 3 * 2 * np.sqrt(0.5),
@@ -45,6 +46,8 @@ def test_estimates_by_hand():
             "mean_tv": 0.375,
         }
     )
+    # One adaptation to one task says nothing of others, and a maximum never does.
+    assert {getattr(found, f.name).low for f in fields(found)} == {None}
     verdicts = judge(found, room=3.0, horizon=2)
     assert [verdicts[name].vacuous for name in ("sharp", "averaged", "published")] == [0, 0, 1]
     # The bound equals the room at this KL: 3 = 3 * 2 * sqrt(0.25).
@@ -113,7 +116,13 @@ def test_on_a_family_the_decomposition_gives_the_gap_and_the_bound_lies_above():
     found = estimate(samples, family.spec.horizon)
     assert found.gap.value > 5
     assert found.decomposition.value == pytest.approx(found.gap.value, rel=0.1)
-    assert found.gap.high < found.sharp.value < found.averaged.value < found.published.value
+    assert found.gap.high is not None and found.gap.high < found.sharp.value
+    assert found.sharp.value < found.averaged.value < found.published.value
+    # Task by task the two are much closer together than tasks are.
+    assert found.discrepancy.low is not None and found.discrepancy.high is not None
+    assert found.discrepancy.value == pytest.approx(found.decomposition.value - found.gap.value)
+    width = found.discrepancy.high - found.discrepancy.low
+    assert width < 0.5 * 2 * (found.gap.high - found.gap.value)
 
 
 def test_values_are_those_of_the_given_action_and_then_the_expert():

@@ -15,6 +15,7 @@ from gmps.training.experiment import load_experiment
 ROWS = {
     "gap": "observed gap to the expert",
     "decomposition": "the same, from action values",
+    "discrepancy": "that minus the gap, by task",
     "sharp": "sharp bound",
     "averaged": "delta H sqrt(mean KL / 2)",
     "published": "as printed, delta H sqrt(eps)",
@@ -53,8 +54,9 @@ def print_certificate(certificate: Certificate) -> None:
     table.add_column("95 % interval", justify="right", no_wrap=True)
     for name, words in ROWS.items():
         figure = getattr(certificate.figures, name)
-        value, low, high = map(_cell, (figure.value, figure.low, figure.high))
-        table.add_row(words, value, f"[{low}, {high}]")
+        found = figure.low is not None
+        interval = f"[{_cell(figure.low)}, {_cell(figure.high)}]" if found else ""
+        table.add_row(words, _cell(figure.value), interval)
     console.print(table)
     for sentence in in_words(certificate):
         console.print(sentence)

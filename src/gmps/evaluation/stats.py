@@ -1,4 +1,4 @@
-"""Statistics over seeds and tasks: means with intervals, and a stratified bootstrap.
+"""Statistics over seeds and tasks: means with intervals.
 
 Figures have the axes `(seed, task)`, the mean of a seed's episodes in a task. They are averaged
 plainly: an interquartile mean leaves out the hardest quarter of the tasks, which is where
@@ -13,13 +13,6 @@ import scipy.special
 from jaxtyping import Float
 
 from gmps.errors import GmpsError
-
-Scores = Float[np.ndarray, "*seed task ep"]
-#: Maps arrays `(draw, *seed, task, ep)`, one per input, to one number per draw.
-Statistic = Callable[..., Float[np.ndarray, " draw"]]
-
-#: Draws of one bootstrap that are in memory at a time, in numbers (8 bytes each).
-_CHUNK_NUMBERS = 4_000_000
 
 
 class Interval(NamedTuple):
@@ -129,79 +122,3 @@ def _figures(x: Any) -> Float[np.ndarray, "seed task"]:
             f"{'' if np.isfinite(x).all() else ' with numbers that are not finite'}."
         )
     return x
-
-
-def stratified_bootstrap(
-    statistic: Statistic,
-    *scores: Scores,
-    n: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> Interval:
-    """Percentile interval of `statistic(*scores)` from a stratified bootstrap.
-
-    Every task is a stratum: a draw keeps all tasks and resamples the episodes within each, with
-    replacement and independently for each array. With a leading `seed` axis, a draw first resamples
-    whole seeds (the same for all tasks and arrays, because a seed is one trained policy), then the
-    episodes within. So it covers other episodes in these tasks; other tasks and few seeds are what
-    `seed_task_interval` is for.
-
-    Args:
-        statistic: see `Statistic`; called with float64 arrays that have a leading `draw` axis.
-        scores: finite arrays `(task, ep)` or `(seed, task, ep)`, equal in all but `ep`.
-        n: number of draws.
-        seed: seed of the draws; equal input gives equal output.
-        confidence: coverage aimed at, in (0, 1).
-
-    Raises:
-        GmpsError: if the arrays are empty, not finite or of unequal seeds and tasks.
-    """
-    arrays = [_checked(x) for x in scores]
-    outer = arrays[0].shape[:-1]
-    for x in arrays:
-        if x.shape[:-1] != outer:
-            raise GmpsError(
-                f"Scores compared with each other need equal seeds and tasks, got shapes "
-                f"{arrays[0].shape} and {x.shape}."
-            )
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK_NUMBERS // max(x.size for x in arrays))
-    draws = []
-    for start in range(0, n, chunk):
-        m = min(chunk, n - start)
-        pick = _pick_outer(rng, m, outer)
-        draws.append(statistic(*(_resample(rng, x, m, pick) for x in arrays)))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(draws), [tail, 1 - tail])
-    return Interval(float(low), float(high))
-
-
-def _checked(scores: Any) -> Float[np.ndarray, "*seed task ep"]:
-    x = np.asarray(scores, np.float64)
-    if x.ndim not in (2, 3):
-        raise GmpsError(
-            f"Scores have the axes (task, ep) or (seed, task, ep), got shape {x.shape}."
-        )
-    if x.size == 0:
-        raise GmpsError(f"Scores need at least one seed, task and episode, got shape {x.shape}.")
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        where = tuple(int(i) for i in bad[0])
-        raise GmpsError(f"Scores must be finite, got {x[where]} at index {where}.")
-    return x
-
-
-def _pick_outer(rng: np.random.Generator, m: int, outer: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Indices of seeds (if any) and tasks for `m` draws, to broadcast with `(m, *outer)`."""
-    task = np.arange(outer[-1])[None]
-    if len(outer) == 1:
-        return (task,)
-    seed = rng.integers(outer[0], size=(m, outer[0]))
-    return seed[:, :, None], task[:, None, :]
-
-
-def _resample(
-    rng: np.random.Generator, x: np.ndarray, m: int, pick: tuple[np.ndarray, ...]
-) -> Float[np.ndarray, "draw *seed task ep"]:
-    episode = rng.integers(x.shape[-1], size=(m, *x.shape))
-    return x[(*(index[..., None] for index in pick), episode)]

@@ -17,6 +17,7 @@ _BARS = (
     ("published", "As printed", "control"),
 )
 _PARTS = {
+    "discrepancy": "From action values − observed gap",
     "delta": "δ, largest span of Q",
     "mean_span": "Mean span of Q",
     "epsilon": "ε, largest KL, nats",
@@ -47,7 +48,8 @@ def certificate_section(run: RunData, heading: str) -> str:
     return (
         f"<{heading}>Certificate: what imitation loses</{heading}>{text}"
         f"<figure>{picture(certificate)}<figcaption>{escape(note)}</figcaption></figure>"
-        f"{details('Estimates with 95 % intervals', table)}{_history(certificate)}"
+        f"{details('Estimates, with 95 % intervals over other tasks', table)}"
+        f"{_history(certificate)}"
     )
 
 
@@ -55,9 +57,8 @@ def picture(certificate: Certificate) -> str:
     """Gap and bounds with their intervals on one logarithmic axis, as an SVG element."""
     room = certificate.room
     shown = [getattr(certificate.figures, name) for name, _, _ in _BARS]
-    values = [x for f in shown for x in (f.value, f.low, f.high) if x > 0] + [
-        x for x in (room,) if x > 0
-    ]
+    ends = [x for f in shown for x in (f.value, f.low, f.high)]
+    values = [x for x in (*ends, room) if x is not None and x > 0]
     low, high = (min(values), max(values)) if values else (1.0, 10.0)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     last = max(last, first + 1)
@@ -85,10 +86,13 @@ def picture(certificate: Certificate) -> str:
         parts.append(
             f'<text x="{_WORDS - 12}" y="{y + 4}" text-anchor="end" fill="var(--ink)" '
             f'font-size="13">{escape(label)}</text>'
-            f'<line x1="{x(f.low):.1f}" x2="{x(f.high):.1f}" y1="{y}" y2="{y}" '
-            f'stroke="var(--{kind})" stroke-width="4" stroke-linecap="round" opacity=".45"/>'
-            f'<circle cx="{x(f.value):.1f}" cy="{y}" r="5" fill="var(--{kind})"/>'
         )
+        if f.low is not None and f.high is not None:
+            parts.append(
+                f'<line x1="{x(f.low):.1f}" x2="{x(f.high):.1f}" y1="{y}" y2="{y}" '
+                f'stroke="var(--{kind})" stroke-width="4" stroke-linecap="round" opacity=".45"/>'
+            )
+        parts.append(f'<circle cx="{x(f.value):.1f}" cy="{y}" r="5" fill="var(--{kind})"/>')
     label = ", ".join(f"{w} {f.value:.3g}" for f, (_, w, _) in zip(shown, _BARS, strict=True))
     return (
         f'<svg viewBox="0 0 {_WIDTH} {bottom + 22}" style="max-width:{_WIDTH}px" role="img" '
@@ -115,8 +119,10 @@ def _history(certificate: Certificate) -> str:
 
 
 def _interval(figure: Figure) -> str:
-    low, high = number(figure.low), number(figure.high)
-    return f'<b>{number(figure.value)}</b> <span class="ci">{low} to {high}</span>'
+    value = f"<b>{number(figure.value)}</b>"
+    if figure.low is None:
+        return value
+    return f'{value} <span class="ci">{number(figure.low)} to {number(figure.high)}</span>'
 
 
 def _power(power: int) -> str:

@@ -9,7 +9,7 @@ from gmps.theory.estimate import Estimates, Figure, Verdict
 from gmps.theory.settings import CertifyConfig
 
 CERTIFICATE = "certificate.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Earlier:
 class Certificate:
     """The content of `certificate.json`."""
 
-    format: Literal[1]
+    format: Literal[2]
     family: str
     method: str
     seed: int
@@ -83,29 +83,24 @@ def write_certificate(run: Path, certificate: Certificate) -> Path:
 
 def in_words(certificate: Certificate) -> list[str]:
     """What the certificate says, in sentences."""
-    f, levels = certificate.figures, certificate.levels
+    f, levels, apart = certificate.figures, certificate.levels, certificate.figures.discrepancy
     noise = levels["quiet_expert"].value - levels["expert"].value
-    gap = f.gap
     text = [
-        f"On {certificate.tasks} held-out tasks the adapted policy lacks {_show(gap)} of the "
+        f"On {certificate.tasks} held-out tasks the adapted policy lacks {_show(f.gap)} of the "
         f"expert's return of {levels['expert'].value:.4g}, both with action noise: that is what "
         f"imitation loses. The noise itself costs the expert {noise:.3g}.",
         f"Measured in the states that the policy visits (mean KL {f.mean_kl.value:.3g} nats, "
         f"actions are worth up to {f.delta.value:.3g} more or less), the loss adds up to "
         f"{_show(f.decomposition)}; the sharp bound is {_show(f.sharp)}.",
     ]
-    if not _overlap(gap, f.decomposition):
+    if apart.low is not None and apart.high is not None and not apart.low <= 0 <= apart.high:
         text.append(
-            "These two should agree and do not: compare more states with --sampling.states before "
-            "trusting the bounds."
+            f"These two should agree and do not, they are {_show(apart)} apart: compare more "
+            "states with --sampling.states before trusting the bounds."
         )
     for name, label in (("sharp", "The sharp bound"), ("published", "The bound as printed")):
         text.append(_verdict(label, certificate.verdicts[name], certificate))
     return text
-
-
-def _overlap(a: Figure, b: Figure) -> bool:
-    return a.low <= b.high and b.low <= a.high
 
 
 def _verdict(label: str, verdict: Verdict, certificate: Certificate) -> str:
@@ -130,8 +125,10 @@ def _verdict(label: str, verdict: Verdict, certificate: Certificate) -> str:
 
 
 def _show(figure: Figure) -> str:
-    value, low, high = (_number(x) for x in (figure.value, figure.low, figure.high))
-    return f"{value} [{low}, {high}]"
+    value = _number(figure.value)
+    if figure.low is None or figure.high is None:
+        return value
+    return f"{value} [{_number(figure.low)}, {_number(figure.high)}]"
 
 
 def _number(x: float) -> str:

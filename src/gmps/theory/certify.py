@@ -15,13 +15,12 @@ from jaxtyping import Array, Float, Key
 from gmps.core.policy import Policy, PolicyActor
 from gmps.core.types import Rollout, Task, env_steps, evenly, stack, task_count, tree_index
 from gmps.errors import GmpsError
-from gmps.evaluation.stats import stratified_bootstrap
 from gmps.experts.base import Controller, ExpertActor
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import MethodState
 from gmps.runs.run import Run
 from gmps.theory.certificate import FORMAT, Certificate, Earlier, TaskCertificate, write_certificate
-from gmps.theory.estimate import Estimates, Figure, Samples, estimate, judge, unit_figures
+from gmps.theory.estimate import Estimates, Samples, estimate, judge, mean_figure, unit_figures
 from gmps.theory.sample import answers, collect
 from gmps.theory.settings import CertifyConfig
 from gmps.training.clone import CLONE, clone_controller, fit_clone
@@ -166,7 +165,7 @@ class _Certifier:
             "tasks": self.count,
             "std": tuple(float(x) for x in std),
             "figures": found,
-            "levels": {name: _level(x) for name, x in levels.items()},
+            "levels": {name: mean_figure(x) for name, x in levels.items()},
             "mean_kl_before": kl_before,
             "room": room,
             "verdicts": judge(found, room, horizon),
@@ -212,11 +211,6 @@ class _Certifier:
             )
             for i, text in enumerate(words)
         )
-
-
-def _level(returns: Float[np.ndarray, "task repeat"]) -> Figure:
-    low, high = stratified_bootstrap(lambda x: x.mean((-1, -2)), returns)
-    return Figure(float(returns.mean()), low, high)
 
 
 def _spread(steps: list[int], n: int) -> list[int]:
