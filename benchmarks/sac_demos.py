@@ -1,7 +1,7 @@
 """SAC with and without demonstrations: steps until it returns as much as the demonstrators did.
 
-Both train `gmps expert train FAMILY` with the same seeds and settings, one of them with `--demos`
-(half of each batch from them; Ball et al. 2023). Resumable: finished runs are read.
+Both train `gmps expert train FAMILY` with the same seeds and settings, one of them with `--demos`.
+Resumable: finished runs are read.
 
 example:
   python benchmarks/sac_demos.py sawyer-push --demos demos.npz --rounds 80
@@ -36,6 +36,8 @@ class Comparison:
     """Rounds from one measurement to the next."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds."""
+    kinds: tuple[str, ...] = ("demos", "none")
+    """With demonstrations, without, or both."""
     runs: str = "runs/sac-demos"
     """Folder of the runs."""
     out: str | None = None
@@ -48,7 +50,7 @@ def study(settings: Comparison) -> None:
     level = float(demos.reward.sum(-1).mean())
     found: dict[str, dict[str, Any]] = {}
     for seed in settings.seeds:
-        for kind in ("demos", "none"):
+        for kind in settings.kinds:
             folder = Path(settings.runs) / f"{kind}-{seed}"
             words = ["expert", "train", settings.family, "--run", str(folder)]
             words += ["--seed", str(seed), "--rounds", str(settings.rounds)]

@@ -38,7 +38,7 @@ class ExpertConfig(Settings):
     tasks. Only where no task changes how the world moves."""
     demos: str | None = setting(None, before=None)
     """Contextual: demonstrations (an .npz file or a Minari dataset) that fill half of each batch at
-    first, and fade; with the family's rewards where the file has none."""
+    first, are imitated there, and fade; with the family's rewards where the file has none."""
     capacity: int = setting(3000, at_least=1)
     """Episodes in each learner's replay buffer; the newest replace the oldest."""
     evaluate_every: int = setting(20, at_least=1)
