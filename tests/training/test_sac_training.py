@@ -155,16 +155,10 @@ def test_what_was_demonstrated_teaches_an_expert_who_then_shows_the_familys_task
     assert found.demos.obs.shape == (5, config.expert_episodes * 20, 2)
     assert found.known_levels is not None and found.known_levels.of_demonstrators
     assert "the demonstrations taught the expert, who shows 5 training tasks" in found.notes
-    assert (
-        task_count(
-            gather_expert_data(
-                replace(config, train_tasks=None, random_tasks=4), WORLD, expert
-            ).tasks
-        )
-        == 4
-    )
+    drawn = gather_expert_data(replace(config, random_tasks=4), WORLD, expert)
+    assert task_count(drawn.tasks) == 4
     with pytest.raises(GmpsError, match=r"^--random-tasks draws the training tasks; leave out "):
-        replace(config, expert=(), train_tasks=None, random_tasks=4)
+        replace(config, expert=(), random_tasks=4)
 
 
 def test_a_kill_between_the_last_metrics_and_their_checkpoint_is_made_up_for(tmp_path):

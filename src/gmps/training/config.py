@@ -69,8 +69,8 @@ class TrainConfig(Settings):
     """Training tasks, evenly chosen from the family's list; all by default."""
     random_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
     """Train on this many tasks drawn from the family's whole
-    range, not from its list. Held-out tasks stay those of the
-    list."""
+    range, in place of --train-tasks of its list. Held-out
+    tasks stay those of the list."""
     checkpoint_every: int = setting(1, at_least=1)
     """Rounds between checkpoints."""
     keep: int = setting(3, at_least=1)
@@ -125,8 +125,6 @@ class TrainConfig(Settings):
             raise GmpsError(
                 "--random-tasks draws the training tasks; leave out --demos, which choose them too."
             )
-        if self.random_tasks is not None and self.train_tasks is not None:
-            self.refuse("train_tasks", "leave it out, as --random-tasks draws tasks")
         if self.demos_best < 1 and self.demos is None:
             self.refuse("demos_best", "it chooses among demonstrations: give --demos too")
         if self.address is not None and self.on != "ray":
