@@ -28,6 +28,7 @@ NOT_RUN = {
     "uv tool install": "takes a tool that is not among the developers' packages",
     "docker": "takes a Docker daemon; tests/packaging/test_requirements.py reads the file",
     "python benchmarks/torture.py": "takes an hour; tests/runs has a small part of each",
+    "python benchmarks/ray_kill.py": "takes a cluster, for minutes",
     "gmps view RUN": "serves until it is ended; tests/view starts it",
     "gmps push policy hf:": "takes an account; tests/hub does it against a server of its own",
     "gmps pull hf:": "takes the network; tests/hub does it against a server of its own",
