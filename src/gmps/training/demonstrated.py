@@ -62,7 +62,7 @@ def demonstrated(
     # Somebody who answers labels states off the demonstrated paths; a picture cannot be moved.
     if config.spread and not config.expert and not config.clone and used.frames is None:
         labelled = labelled._replace(spread=task_spread(used.obs, used.alive, config.spread))
-    if method_class(config.method).takes(config.settings) == "episodes":
+    if not config.taught and method_class(config.method).takes(config.settings) == "episodes":
         labelled = labelled._replace(episodes=_episodes(config, family, used, rewards, part))
     if question:
         warnings += tuple(questions(demos, family, own_ranges(family), rewards.values))
