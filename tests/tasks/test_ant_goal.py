@@ -26,6 +26,10 @@ from places import DATA
 
 DEMOS = DATA / "ant-goal-demos.npz"
 needs_data = pytest.mark.skipif(not DEMOS.exists(), reason="no authors' ant demonstrations")
+#: By 8e-3 in its speeds within one step, where they moved by 0.1: docs/simulators.md.
+as_authors = pytest.mark.skipif(
+    int(mujoco.__version__.split(".")[0]) >= 4, reason="MuJoCo 4 moves the ant otherwise"
+)
 EMPTY = jnp.zeros(0, jnp.float32)
 
 
@@ -65,6 +69,7 @@ def one_step(act):
 
 
 @needs_data
+@as_authors
 def test_one_step_replays_the_authors_demonstrations():
     before, act, after, _, _ = replayed()
     _, error = one_step(act)
@@ -77,6 +82,7 @@ def test_one_step_replays_the_authors_demonstrations():
 
 
 @needs_data
+@as_authors
 def test_rewards_are_the_authors():
     _, act, _, reward, simulator = replayed()
     states, _ = one_step(act)
