@@ -12,7 +12,7 @@ example:
 import shlex
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from reports import write_report
 
 from gmps.commands.cli import main
 from gmps.evaluation.aggregate import combine_scores
-from gmps.evaluation.scores import read_scores
+from gmps.evaluation.scores import Scores, read_scores
 from gmps.metaworld.harness import read_harness
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import HARNESS, Run
@@ -101,13 +101,21 @@ def write(settings: Adaptation, name: str, folders: dict[int, Path]) -> None:
         "config": config,
         "versions": {seed: encode_config(run.versions) for seed, run in runs.items()},
         "over_seeds": encode_config(combine_scores(scores)),
-        "per_seed": {seed: encode_config(found) for seed, found in scores.items()},
+        "per_seed": {seed: encode_config(without_folder(found)) for seed, found in scores.items()},
         **judged_by_metaworld({seed: run.path for seed, run in runs.items()}),
         "collapses": {s: sum(r.get("block/collapsed", 0) for r in x) for s, x in rows.items()},
         "curves": {s: {k: [r[k] for r in x] for k in CURVES if k in x[0]} for s, x in rows.items()},
     }
     out = Path(settings.out or f"benchmarks/results/{name}.json")
     write_report(result, out)
+
+
+def without_folder(scores: Scores) -> Scores:
+    """The scores without the folder of the expert, which says nothing elsewhere."""
+    expert = scores.expert
+    if expert is None:
+        return scores
+    return replace(scores, expert=replace(expert, source=expert.source.partition(" from ")[0]))
 
 
 def judged_by_metaworld(runs: dict[str, Path]) -> dict[str, Any]:

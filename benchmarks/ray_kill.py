@@ -88,12 +88,13 @@ def experts(base: Path, address: str) -> dict[str, Any]:
         name: [(base / name / part / METRICS).read_bytes() for part in parts] for name in reached
     }
     assert metrics["undisturbed"] == metrics["killed"]
+    told = find_expert((str(base / "killed"),), make_family("sawyer-push")).source
     return {
         "killed_after_round": killed[0],
         "rounds_and_returns": {part: progress(base / "killed" / part) for part in parts},
         "metrics_equal": True,
         "seconds": reached,
-        "experts": find_expert((str(base / "killed"),), make_family("sawyer-push")).source,
+        "experts": told.partition(" from ")[0],
     }
 
 
