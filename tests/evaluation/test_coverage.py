@@ -10,6 +10,7 @@ from scipy.stats import t
 
 from gmps.errors import GmpsError
 from gmps.evaluation.stats import difference_interval, rate_interval, seed_task_interval
+from interval_of_means import many_intervals
 from places import BENCHMARKS
 
 CONDITIONS = ("before", "after_1", "plain", "wrong_task")
@@ -70,16 +71,6 @@ def draw(spread: Spread, n: int, seeds: int, tasks: int, rng: np.random.Generato
         + rng.choice(spread.task, (n, 1, tasks))
         + rng.choice(spread.residual, (n, seeds, tasks))
     )
-
-
-def many_intervals(y: np.ndarray) -> np.ndarray:
-    """`seed_task_interval` of the means of `(n, seed, task)`, all at once: a jackknife's variance
-    of a mean is that of the parts' means."""
-    parts = [y.mean(axis).var(-1, ddof=1) / y.shape[3 - axis] for axis in (2, 1)]
-    variance = sum(parts)
-    freedom = variance**2 / sum(v**2 / (n - 1) for v, n in zip(parts, y.shape[1:], strict=True))
-    half = t.ppf(0.975, freedom) * np.sqrt(variance)
-    return y.mean((1, 2)) + np.array([-half, half])
 
 
 @pytest.mark.parametrize("tasks", [13, 20])

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import t
 
 from gmps.evaluation.stats import seed_task_interval
 from gmps.theory.estimate import Figure, mean_figure
+from interval_of_means import many_intervals
 from places import BENCHMARKS, ROOT
 
 STORED = json.loads((BENCHMARKS / "results" / "theory_certificates.json").read_text())
@@ -27,15 +27,6 @@ def stored(certificate: dict, name: str) -> tuple[np.ndarray, float]:
     repeats = certificate["settings"]["sampling"]["repeats"]
     of_mean = (found["high"] - found["low"]) / 3.92 * (repeats / (repeats - 1)) ** 0.5
     return means, of_mean * (repeats * len(means)) ** 0.5
-
-
-def many_intervals(y: np.ndarray) -> np.ndarray:
-    """`mean_figure` of `(n, task, repeat)`, all at once."""
-    parts = [y.mean(axis).var(-1, ddof=1) / y.shape[3 - axis] for axis in (2, 1)]
-    variance = sum(parts)
-    freedom = variance**2 / sum(v**2 / (n - 1) for v, n in zip(parts, y.shape[1:], strict=True))
-    half = t.ppf(0.975, freedom) * np.sqrt(variance)
-    return y.mean((1, 2)) + np.array([-half, half])
 
 
 @pytest.mark.parametrize("repeats", [2, 4])
