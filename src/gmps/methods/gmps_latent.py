@@ -71,15 +71,13 @@ class GmpsLatent(LatentMethod[GmpsLatentConfig]):
     ) -> Float[Array, "1 task z"]:
         """The natural policy gradient from the prior's mean, 0. Draws nothing from the key."""
         del key
-        by_mean = isinstance(advantage, SoftmaxAdvantage) or are_white(*explored.noise.shape[1:])
-        step = inner_step if by_mean else slope_step
+        step = _step_of(advantage, white=are_white(*explored.noise.shape[1:]))
         return step(advantage, scale, explored)[None]
 
     def adapt(self, state: LatentState, policies: LatentPolicy, data: Trajectories) -> LatentPolicy:
         """One inner step of each task's latent. The next step explores more narrowly."""
         advantage = state.params.advantage
-        by_mean = isinstance(advantage, SoftmaxAdvantage) or look_white(data.held)
-        step = inner_step if by_mean else slope_step
+        step = _step_of(advantage, white=look_white(data.held))
         return _adapt(advantage, state.scale, policies, data, self.config, step)
 
     def deployed(self, state: LatentState) -> Deployed:
@@ -130,6 +128,11 @@ def slope_step(
     centred = explored.noise - explored.noise.mean(1, keepdims=True)
     dual = jnp.linalg.pinv(centred, rtol=TRIED)
     return (jnp.swapaxes(dual, 1, 2) * weight).sum(1)
+
+
+def _step_of(advantage: Advantage, white: bool) -> Callable[..., Float[Array, "task z"]]:
+    """The inner step that suits the draws."""
+    return inner_step if white or isinstance(advantage, SoftmaxAdvantage) else slope_step
 
 
 @partial(jax.jit, static_argnames=("config", "step"))
