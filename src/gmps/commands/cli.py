@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from gmps import __doc__ as about
 from gmps.cluster import disconnect
@@ -15,6 +15,7 @@ from gmps.commands.mishaps import in_words, users_frames
 from gmps.compile_cache import keep_compiled_programs
 from gmps.errors import GmpsError
 from gmps.printable import printable
+from gmps.runs.interrupts import watch_compilations
 from gmps.settings import SettingError, check, checks_wait
 from gmps.version import __version__
 
@@ -94,15 +95,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def script() -> int:
     """Run the command of this process; what `gmps` and `python -m gmps` are."""
+    watch_compilations(say=_fail, end=lambda: _end(_fail("Interrupted.", status=INTERRUPTED)))
     status = main()
     if status == INTERRUPTED:
         # XLA compiles in a thread that Ctrl-C does not stop. The interpreter's own end waits for
         # it, half a minute perhaps, and has by then freed the device that it reads: SIGSEGV.
-        disconnect()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        _end(status)
     return status
+
+
+def _end(status: int) -> NoReturn:
+    """End this process at once, whatever its threads do."""
+    disconnect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _run(name: str, options: Sequence[str]) -> int:

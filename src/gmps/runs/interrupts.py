@@ -1,10 +1,19 @@
-"""Ctrl-C that waits for a safe moment."""
+"""Ctrl-C that waits for a safe moment, and one that need not wait for XLA."""
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+#: Where JAX hands a program to XLA; from 0.12 on it does so in the main thread, and Python hears
+#: of Ctrl-C when the program is compiled, half a minute later perhaps.
+_COMPILER = "jax._src.compiler"
+#: Seconds that a compilation may take to notice Ctrl-C.
+_PATIENCE = 1.0
 
 
 @contextmanager
@@ -33,3 +42,37 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
         yield raise_pressed
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def watch_compilations(say: Callable[[str], object], end: Callable[[], object]) -> None:
+    """Let a second Ctrl-C end this process where the first one waits for XLA to compile.
+
+    What `say` is given tells so after the first; `end` is called in a thread and does not return.
+    What was saved is left as a kill would leave it. Belongs to a process's own main program: the
+    wake-up descriptor of its signals is taken.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(read, say, end), name="ctrl-c", daemon=True).start()
+
+
+def _watch(read: int, say: Callable[[str], object], end: Callable[[], object]) -> None:
+    asked = False
+    while numbers := os.read(read, 1):
+        if numbers[0] != signal.SIGINT:
+            continue
+        time.sleep(0 if asked else _PATIENCE)
+        if _compiling():
+            if asked:
+                end()
+            say("Interrupted, as soon as XLA has compiled a program; Ctrl-C again ends at once.")
+        asked = _compiling()
+
+
+def _compiling() -> bool:
+    """Whether the main thread waits for XLA."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and frame.f_globals.get("__name__") != _COMPILER:
+        frame = frame.f_back
+    return frame is not None
