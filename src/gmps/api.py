@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import jax
 
@@ -13,38 +13,20 @@ from gmps.core.policy import Policy
 from gmps.core.types import stack, tree_index
 from gmps.errors import GmpsError
 from gmps.evaluation.scores import Scores, read_scores
-from gmps.experts.base import reporting_faults
 from gmps.methods.adaptation import adaptation
 from gmps.methods.base import MethodState
-from gmps.report import write_report
 from gmps.runs.policy_file import load_policy
-from gmps.runs.run import CONFIG, REPORT, Run
+from gmps.runs.run import CONFIG, Run
+from gmps.session import Checkpoint, Session
 from gmps.tasks import make_family
 from gmps.tasks.base import TaskFamily
 from gmps.tasks.lists import task_of
-from gmps.tracking.film import write_film
-from gmps.tracking.follow import Tracking, follow
 from gmps.tracking.kinds import Tracker, require_trackers
 from gmps.training.config import FREE, TrainConfig
 from gmps.training.cost import require_evaluation_memory
-from gmps.training.experiment import (
-    OWN_EXPERT,
-    Experiment,
-    expert_settings,
-    load_experiment,
-    prepare,
-    require_fit,
-    run_family,
-    trains_expert,
-)
-from gmps.training.expert_data import EXPERTS
-from gmps.training.judge import evaluate_run, with_evaluation
-from gmps.training.sac_training import ExpertTraining, open_training, train_expert
+from gmps.training.experiment import Experiment, load_experiment, run_family
+from gmps.training.judge import with_evaluation
 from gmps.training.train import Callback, restore
-from gmps.training.train import train as train_run
-from gmps.worlds.factory import make_world
-
-Checkpoint = Literal["best", "latest"]
 
 
 class Loaded:
@@ -192,71 +174,14 @@ def train(
     """
     folder = Path(run)
     require_trackers(track)
+    session = Session(callbacks, evaluate, track)
     if (folder / CONFIG).exists():
         with Run.open(folder, config.keep) as opened:
             opened.check_config(config, FREE)
-            family = run_family(opened, config)
-            if trains_expert(config, family) and not (folder / EXPERTS).is_file():
-                _train_experts(opened, config, family, track)
-            experiment = load_experiment(opened, config, ask=True)
-            _train_in(opened, config, experiment, callbacks, evaluate, track)
-        return load(folder)
-    family = make_family(config.family)
-    require_fit(config, family)
-    if trains_expert(config, family):
-        with Run.create(folder, config, config.keep) as opened:
-            _train_experts(opened, config, family, track)
-            _train_in(opened, config, prepare(config, folder), callbacks, evaluate, track)
-        return load(folder)
-    experiment = prepare(config)  # bad data are said before the folder exists
-    with Run.create(folder, config, config.keep) as opened:
-        _train_in(opened, config, experiment, callbacks, evaluate, track)
+            session.go_on(opened, config)
+    else:
+        session.begin(config, folder)
     return load(folder)
-
-
-def _train_experts(
-    run: Run, config: TrainConfig, family: TaskFamily, track: Sequence[Tracker]
-) -> None:
-    """Train SAC experts within the run, or go on there."""
-    settings = expert_settings(config)
-    opened = open_training(run.path / OWN_EXPERT, settings)
-    if opened is not None:
-        with opened:
-            world = make_world(family, settings.threads)
-            name = f"{run.path.absolute().name}-{OWN_EXPERT}"
-            with follow(opened, track, "expert", config.family, name) as tracking:
-                train_expert(opened, ExpertTraining(settings, world), tracking)
-
-
-def _train_in(
-    run: Run,
-    config: TrainConfig,
-    experiment: Experiment,
-    callbacks: Sequence[Callback],
-    evaluate: bool,
-    track: Sequence[Tracker],
-) -> None:
-    following = follow(run, track, "meta", config.family)
-    with following as tracking, reporting_faults(experiment.expert):
-        train_run(run, config, experiment, [*callbacks, tracking])
-        if evaluate:
-            _judge_in(run, config, experiment, tracking)
-
-
-def _judge_in(
-    run: Run,
-    config: TrainConfig,
-    experiment: Experiment,
-    tracking: Tracking,
-    checkpoint: Checkpoint = "best",
-) -> Scores:
-    """Judge a run, write its report, and tell trackers."""
-    scores = evaluate_run(run, config, experiment, checkpoint)
-    write_report([run.path], run.path / REPORT)
-    if tracking:
-        write_film(run, config, experiment, checkpoint)
-        tracking.judged(scores)
-    return scores
 
 
 def evaluate(run: str | Path, *, checkpoint: Checkpoint = "best", **changes: Any) -> Scores:
@@ -275,9 +200,7 @@ def evaluate(run: str | Path, *, checkpoint: Checkpoint = "best", **changes: Any
         config = with_evaluation(stored, replace(stored.evaluation, **changes))
         require_evaluation_memory(config.evaluation, run_family(opened, config))
         experiment = load_experiment(opened, config, ask=True)
-        following = follow(opened, (), "meta", config.family)
-        with following as tracking, reporting_faults(experiment.expert):
-            return _judge_in(opened, config, experiment, tracking, checkpoint)
+        return Session().judge(opened, config, experiment, checkpoint)
 
 
 def adapt(

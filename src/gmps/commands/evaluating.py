@@ -2,13 +2,11 @@
 
 from gmps.commands.cli import console
 from gmps.commands.eval import Eval
-from gmps.commands.session import judge
+from gmps.commands.session import TerminalSession
 from gmps.errors import GmpsError
 from gmps.metaworld.family import MetaWorld
 from gmps.metaworld.harness import JUDGE, Harness, run_harness, write_harness
 from gmps.runs.run import HARNESS, Run
-from gmps.tracking.film import write_film
-from gmps.tracking.follow import follow
 from gmps.training.config import TrainConfig, with_environments
 from gmps.training.cost import require_evaluation_memory
 from gmps.training.experiment import Experiment, load_experiment, run_family
@@ -31,12 +29,7 @@ def evaluate(opened: Run, stored: TrainConfig, command: Eval) -> None:
     if not own:
         _by_metaworld(opened, config, experiment, command)
     else:
-        # Whoever was told of the training is told of this, too.
-        with follow(opened, (), "meta", config.family) as tracking:
-            scores = judge(opened, config, experiment, command.checkpoint)
-            if tracking:
-                write_film(opened, config, experiment, command.checkpoint)
-                tracking.judged(scores)
+        TerminalSession().judge(opened, config, experiment, command.checkpoint)
 
 
 def _by_metaworld(run: Run, config: TrainConfig, experiment: Experiment, command: Eval) -> None:
