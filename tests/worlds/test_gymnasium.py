@@ -1,20 +1,19 @@
-"""Gymnasium both ways: a user's environments as a world, and families as environments."""
+"""A user's Gymnasium environments as a world: episodes, goals, faults and examples."""
 
 import re
 import runpy
 import sys
 import types
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from corridor import Constant, Corridor, CorridorFamily, corridor, same
 
-from gmps.core.actors import Actor
 from gmps.core.types import Shared
 from gmps.errors import GmpsError, NotFiniteError
 from gmps.experts.base import ExpertActor
@@ -22,80 +21,10 @@ from gmps.tasks import make_family
 from gmps.tasks.base import Spec
 from gmps.tasks.check import check_functions
 from gmps.tasks.gymnasium_family import GymnasiumFamily
-from gmps.training.export import spaces
 from gmps.worlds.base import Draws
 from gmps.worlds.factory import make_world
 from gmps.worlds.gymnasium_world import GymnasiumWorld
 from places import EXAMPLES, ROOT
-
-
-class Corridor(gymnasium.Env):
-    """Starts by its seed and moves by its action; ends beyond `wall`; reward: the position."""
-
-    observation_space = gymnasium.spaces.Box(-100, 100, (2,), np.float64)
-    action_space = gymnasium.spaces.Box(np.float32([0]), np.float32([4]))
-    wall: float
-    fail_at: int | None = None
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.x, self.t = self.np_random.uniform(0, 0.5), 0
-        return np.array([self.x, self.t], float), {}
-
-    def step(self, action):
-        if self.t == self.fail_at:
-            raise ZeroDivisionError("oops")
-        self.x, self.t = self.x + float(action[0]), self.t + 1
-        over = self.x > self.wall
-        return np.array([self.x, self.t], float), self.x, over, False, {"success": over}
-
-
-@dataclass(frozen=True)
-class CorridorFamily(GymnasiumFamily):
-    """The task is where the wall is."""
-
-    name: ClassVar[str] = "corridor"
-    spec: ClassVar[Spec] = Spec(2, 1, 1, horizon=4, control_dt=1.0)
-    fail_at: int | None = None
-    limit: int | None = None
-
-    def make_env(self):
-        env = Corridor()
-        env.fail_at = self.fail_at
-        return gymnasium.wrappers.TimeLimit(env, self.limit) if self.limit else env
-
-    def set_task(self, env, task):
-        env.unwrapped.wall = float(task[0])
-
-    def tasks(self, split, n=None, key=None):
-        return jnp.array([[3.0], [100.0], [7.0]])[: n or 3]
-
-    def goal_point(self, task):
-        return jnp.zeros(2)
-
-
-@dataclass(frozen=True)
-class Constant(Actor):
-    """Plays `params` plus a little noise."""
-
-    noise_size: ClassVar[int] = 1
-
-    def __call__(self, params, task, obs, noise):
-        return params + 1e-3 * noise, jnp.sum(noise)
-
-
-def corridor(episodes=2, params=None, key=0, **options):
-    world = GymnasiumWorld(CorridorFamily(), **options)
-    tasks = CorridorFamily().tasks("train")
-    params = jnp.zeros((3, 1)) if params is None else params
-    out = world.rollout(Constant(), params, tasks, episodes, jax.random.key(key))
-    world.close()
-    return out
-
-
-def same(a, b):
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def test_episodes_end_where_the_environment_says_so():
@@ -134,83 +63,6 @@ def test_processes_give_the_same_results():
     outs = [w.rollout(actor, jnp.zeros(2), tasks, 1, jax.random.key(0)) for w in worlds]
     worlds[1].close()
     assert same(*outs)
-
-
-class Counted(CorridorFamily):
-    """Counts its environments, its resets and its steps."""
-
-    made: ClassVar[list] = []
-    steps: ClassVar[list] = []
-
-    def make_env(self):
-        env = CorridorFamily.make_env(self)
-        self.made.append(env)
-        step = env.step
-        env.step = lambda action: self.steps.append(env) or step(action)
-        return env
-
-
-@pytest.fixture
-def counted():
-    Counted.made.clear()
-    Counted.steps.clear()
-    return Counted()
-
-
-def play(world, tasks, episodes):
-    params = jnp.zeros((len(tasks), 1))
-    return world.rollout(Constant(), params, tasks, episodes, jax.random.key(0))
-
-
-def test_as_many_environments_are_made_as_there_are_episodes(counted):
-    world, tasks = make_world(counted), counted.tasks("train")
-    assert len(counted.made) == 1
-    two = play(world, tasks[:1], 2)
-    assert len(counted.made) == 2
-    six = play(world, tasks, 2)
-    assert len(counted.made) == 6
-    again = play(world, tasks[:1], 2)
-    assert len(counted.made) == 6
-    assert same(two, again)
-    assert same(six, corridor())
-    # 2 + 2, 2 + 2 + 4 + 4 + 4 + 4 and 2 + 2: environments rest once they are over.
-    assert len(counted.steps) == 4 + 20 + 4
-
-
-def test_one_environment_takes_exactly_the_steps_of_its_episodes(counted):
-    world = make_world(counted, environments=1)
-    out = play(world, counted.tasks("train"), 2)
-    assert len(counted.made) == 1
-    assert len(counted.steps) == int(out.trajectories.alive.sum()) == 20
-    assert same(out, corridor())
-
-
-def test_what_actions_stand_for_is_known_without_another_environment(counted):
-    """Whoever writes a policy asks: a robot behind an environment is connected to once."""
-    world = make_world(counted)
-    policy: Any = SimpleNamespace(encoder=None, obs_size=2)
-    action = spaces(world, policy)["action"]
-    assert (action["low"], action["high"]) == ([0.0], [4.0])
-    assert len(counted.made) == 1
-
-
-def test_a_count_of_environments_is_for_gymnasium_families():
-    with pytest.raises(GmpsError, match="point-goal is not made of Gymnasium environments; leave"):
-        make_world(make_family("point-goal"), environments=1)
-    with pytest.raises(GmpsError, match="environments is 0 and processes 0; give at least 1"):
-        make_world(CorridorFamily(), environments=0)
-
-
-def test_processes_are_as_many_as_there_are_episodes():
-    family = make_family(f"{EXAMPLES / 'own_gymnasium_family.py'}:PendulumGravity")
-    world = GymnasiumWorld(family, processes=3)
-    actor, tasks = ExpertActor(family.expert, 1), family.tasks("train", 2)
-    one = world.rollout(actor, jnp.zeros(1), tasks[:1], 1, jax.random.key(0))
-    assert world._batch._vector.num_envs == 1
-    both = world.rollout(actor, jnp.zeros(2), tasks, 1, jax.random.key(0))
-    assert world._batch._vector.num_envs == 2
-    world.close()
-    assert same(one, jax.tree.map(lambda x: x[:1], both))
 
 
 class Reach(gymnasium.Env):

@@ -14,15 +14,13 @@ from gmps.core.actors import Actor
 from gmps.core.types import Params, Task, task_count
 from gmps.data.layout import parts
 from gmps.tasks.base import MujocoFamily, PureFamily, TaskFamily
-from gmps.tasks.lists import FAR, listed_numbers, outermost
+from gmps.tasks.lists import FAR, SAME_TASK, listed_numbers, outermost
 from gmps.worlds.native_world import NativeWorld
 from gmps.worlds.pure_world import PureWorld
 
 if TYPE_CHECKING:
     from gmps.data.demos import DemoSet
 
-#: Tasks closer than this, in every number, are one task.
-SAME_GOAL = 1e-3
 #: Numbers so many times larger than in the family's own episodes are in another unit.
 _LARGER = 15.0
 #: Units, by how much larger the same number is in them, and of what they are.
@@ -205,7 +203,7 @@ def goal_questions(tasks: Float[np.ndarray, "task d"], family: TaskFamily) -> li
 def _same_goals(tasks: np.ndarray) -> list[str]:
     """A sentence about tasks that have the same goal."""
     gap = np.abs(tasks[:, None] - tasks[None]).max(-1)
-    pairs = [(int(i), int(j)) for i, j in np.argwhere(gap < SAME_GOAL) if i < j]
+    pairs = [(int(i), int(j)) for i, j in np.argwhere(gap < SAME_TASK) if i < j]
     if not pairs:
         return []
     words = ", ".join(f"{i} and {j}" for i, j in pairs[:5]) + (", ..." if pairs[5:] else "")

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gmps.data.checks import SAME_GOAL
 from gmps.data.demos import DemoSet
 from gmps.errors import GmpsError
+from gmps.tasks.lists import SAME_TASK
 
 
 def without_failures(demos: DemoSet) -> tuple[DemoSet, tuple[str, ...]]:
@@ -71,7 +71,7 @@ def outside(
 ) -> Int[np.ndarray, " n"]:
     """Indices of the tasks that are none of the held-out ones, by their contexts."""
     gap = np.abs(contexts[:, None] - heldout[None]).max(-1).min(1)
-    return np.flatnonzero(gap > SAME_GOAL)
+    return np.flatnonzero(gap > SAME_TASK)
 
 
 def _keep(demos: DemoSet, kept: Bool[np.ndarray, "task ep"]) -> DemoSet:

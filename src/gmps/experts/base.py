@@ -13,12 +13,10 @@ from gmps.core.actors import Actor
 from gmps.core.types import Demonstrations, Params, Task, Trajectories
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
+from gmps.tasks.lists import SAME_TASK
 
 #: A controller that sees the task: `(task, obs) -> act`, one state at a time, pure JAX.
 Controller = Callable[[Task, Float[Array, " obs"]], Float[Array, " act"]]
-
-#: Two tasks are the same if their contexts differ by less than this.
-SAME_TASK = 1e-3
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,9 @@ from gmps.core.types import Task, evenly, stack, task_count, tree_index
 from gmps.errors import GmpsError
 from gmps.tasks.base import TaskFamily
 
+#: Tasks whose parameters differ by less than this in every number are one task.
+SAME_TASK = 1e-3
+
 
 def select_evenly(name: str, tasks: Task, n: int | None) -> Task:
     """`n` of the stacked tasks, evenly spread and with both ends; all of them without `n`.

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from gmps.core.policy import Policy
 from gmps.core.types import Demonstrations, Task, TaskSpread, Trajectories
 from gmps.errors import GmpsError
-from gmps.experts.base import SAME_TASK
 from gmps.experts.score import ExpertScore
 from gmps.runs.checkpoint import load, save, verify
 from gmps.tasks.base import TaskFamily
+from gmps.tasks.lists import SAME_TASK
 from gmps.training.clone import init_clone
 
 #: The file in the run's folder.
