@@ -206,7 +206,7 @@ def test_header_that_promises_more_than_there_is(tmp_path):
 
 @example([(1389, b"\n", False)])  # within the name of an array, in the archive's list
 @settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=700, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.lists(
@@ -234,7 +234,7 @@ def test_damaged_bytes_are_refused_in_one_sentence_or_harmless(tmp_path, edits):
 
 
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.fixed_dictionaries(

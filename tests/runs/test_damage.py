@@ -42,7 +42,7 @@ def content(run: Path) -> tuple[list[Any], list[str]]:
 
 
 @settings(
-    max_examples=250,
+    max_examples=600,
     derandomize=True,
     deadline=10_000,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
