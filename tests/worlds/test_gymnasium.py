@@ -260,7 +260,11 @@ def test_bad_environments_are_explained():
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("own_mjcf_family.py", "CartGoal"), ("own_gymnasium_family.py", "PendulumGravity")],
+    [
+        ("own_mjcf_family.py", "CartGoal"),
+        ("own_gymnasium_family.py", "PendulumGravity"),
+        ("own_randomised_family.py", "PushAnywhere"),
+    ],
 )
 def test_examples_are_short_and_their_experts_succeed(file, name):
     assert len((EXAMPLES / file).read_text(encoding="utf-8").splitlines()) < 80
