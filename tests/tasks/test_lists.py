@@ -50,6 +50,22 @@ def test_the_farthest_tasks_fill_the_gaps():
     np.testing.assert_array_equal(found, farthest_tasks(family, right, 6))
 
 
+def test_further_tasks_lie_as_far_from_judged_ones_as_validation_tasks_from_listed_ones():
+    family = make_family("ant-goal")
+    context = lambda tasks: np.asarray(jax.vmap(family.context)(tasks), np.float64)  # noqa: E731
+    heldout, validation = context(family.tasks("heldout")), context(validation_tasks(family))
+    listed = np.concatenate([context(family.tasks("train")), heldout])
+    # One measure for all: deviations of the listed tasks.
+    distance = lambda a, b: np.linalg.norm((a[:, None] - b) / listed.std(0), axis=-1)  # noqa: E731
+    own = distance(listed, listed)
+    np.fill_diagonal(own, np.inf)
+    least = 0.25 * np.median(own.min(1))
+    few = jax.tree.map(lambda x: x[:3], family.tasks("train"))
+    found = context(farthest_tasks(family, few, 10))
+    assert distance(found, np.concatenate([heldout, validation])).min() > least
+    assert distance(validation, listed).min() > least
+
+
 @pytest.mark.parametrize("name", TWO)
 def test_where_all_tasks_are_judged_there_are_no_further_ones(name):
     family = make_family(name)
