@@ -46,10 +46,13 @@ def run_part(command: Kills | Signals | Rivals | Damage | Foreign | Length) -> N
     earlier: dict[str, Any] = (
         json.loads(RESULTS.read_text()) if RESULTS.exists() else {"benchmark": "torture"}
     )
+    # Parts, and cases that are killed, are run on other days and machines: each says by what.
+    versions = collect_versions()
     if name == "kills":
-        result = earlier.get(name, {}) | result
-    # Parts are run on other days and machines: each says by what.
-    result["versions"] = collect_versions()
+        told = {case: {**found, "versions": versions} for case, found in result.items()}
+        result = earlier.get(name, {}) | told
+    else:
+        result["versions"] = versions
     write_report({**earlier, name: result}, RESULTS)
     print(json.dumps(result, indent=1))
 
