@@ -232,6 +232,8 @@ def test_further_gradient_steps_shrink():
     assert [inner.share(step) for step in (1, 2, 3)] == [1, 1 / 7, 1 / 13]
     twice = replace(inner, whole=2)
     assert [twice.share(step) for step in (1, 2, 3)] == [1, 1, 1 / 7]
+    steep = replace(inner, decay=27.0)
+    assert [steep.share(step) for step in (1, 2, 3)] == [1, 1 / 28, 1 / 55]
     assert LatentStep({}, "learned", 5, 0.5).share(3) == 1
     network = gmps.deploy.adapted.GaussianNetwork(
         (np.ones((3, 1), np.float32),), (np.zeros(1, np.float32),),

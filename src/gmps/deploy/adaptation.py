@@ -71,6 +71,8 @@ class PolicyGradient:
     baseline: str
     #: Steps that it was trained to take one after the other.
     whole: int = 1
+    #: How fast further ones shrink; see `gradient_share`.
+    decay: float = DECAY
     least: int = 1
 
     def __call__(self, acting: Acting, batch: Batch) -> Acting:
@@ -84,7 +86,7 @@ class PolicyGradient:
 
     def share(self, step: int) -> float:
         """See `Inner`."""
-        return gradient_share(step, self.whole)
+        return gradient_share(step, self.whole, self.decay)
 
     def _gradient(self, acting: Acting, batch: Batch, advantage: np.ndarray) -> dict[str, Any]:
         network, alive = acting.network, batch.alive
@@ -195,8 +197,9 @@ class LatentGradient:
         return 1.0
 
 
-def gradient_share(step: int, whole: int = 1) -> float:
-    """How far gradient step number `step` goes: 1 up to step `whole`, then 1/7, 1/13, 1/19, ...
+def gradient_share(step: int, whole: int = 1, decay: float = DECAY) -> float:
+    """How far gradient step number `step` goes: 1 up to step `whole`, then 1/7, 1/13, 1/19, ...,
+    or by another `decay`.
 
     A learned step size is that of the first step, and advantages are standardised, so that a step
     does not shrink where the goal is near: whole further steps leap over it, or follow chance.
@@ -205,8 +208,9 @@ def gradient_share(step: int, whole: int = 1) -> float:
     Args:
         step: number of the step, from 1.
         whole: steps that the method was trained to take one after the other.
+        decay: how fast those after them shrink.
     """
-    return 1.0 / (1.0 + DECAY * max(0, step - whole))
+    return 1.0 / (1.0 + decay * max(0, step - whole))
 
 
 def part_of_the_way(before: Acting, proposed: Acting, share: float) -> Acting:

@@ -12,6 +12,7 @@ from gmps.core.adapt import StepSizes
 from gmps.core.choices import Baseline, Subset
 from gmps.core.nets import GaussianPolicy
 from gmps.core.policy import Policy
+from gmps.deploy.adaptation import DECAY
 from gmps.methods.latent import Latent
 
 
@@ -36,6 +37,7 @@ def by_gradient(
     *,
     subset: Subset,
     whole: int = 1,
+    decay: float = DECAY,
     discount: float = 0.99,
     gae_lambda: float = 1.0,
     baseline: Baseline = "linear",
@@ -49,6 +51,7 @@ def by_gradient(
         "kind": "policy-gradient",
         "subset": subset,
         "whole": whole,
+        "decay": decay,
         "discount": discount,
         "gae_lambda": gae_lambda,
         "baseline": baseline,
