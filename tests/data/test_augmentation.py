@@ -2,9 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gmps.core.encoders import Identity
+from gmps.core.policy import encoded
 from gmps.core.types import Demonstrations
 from gmps.data.aggregate import sample, start_aggregate
-from gmps.data.augmentation import NOISE, moved, task_spread
+from gmps.data.augmentation import NOISE, moved, task_moments, task_spread
 
 KEY = jax.random.key(0)
 
@@ -103,3 +105,44 @@ def test_moments_follow_their_rows():
     assert data.spread is not None
     assert data.spread.moment[0, :2].tolist() == [1, 2]
     assert data.obs[0, :2, 0].tolist() == [20, 30]
+
+
+def numbered(alive: np.ndarray, scale: float) -> Demonstrations:
+    """Labels with a picture each; observation and action are `(100 task + 10 episode + step)`."""
+    n, episodes, steps = alive.shape
+    number = 100 * np.arange(n)[:, None, None] + 10 * np.arange(episodes)[:, None]
+    flat = (number + np.arange(steps)).reshape(n, -1, 1).astype(np.float32)
+    frames = np.zeros((n, episodes * steps, 1, 1, 3), np.uint8)
+    valid = jnp.asarray(alive.reshape(n, -1))
+    labelled = Demonstrations(jnp.asarray(flat), jnp.asarray(flat), valid, frames)
+    return labelled._replace(spread=task_moments(alive, scale))
+
+
+def test_pictures_are_sampled_at_the_same_moments():
+    alive = np.ones((3, 2, 4), bool)
+    alive[0, 1, 1:] = alive[1, :, 2:] = False  # task 1 ends after two steps, task 0 goes on alone
+    data = start_aggregate(numbered(alive, 1.0), 0)
+    drawn = sample(data, 2_000, KEY)
+    obs, valid = np.asarray(drawn.obs)[..., 0].astype(int), np.asarray(drawn.valid)
+    moment, episode = obs % 10, obs // 10 % 10
+    assert (obs // 100 == np.arange(3)[:, None]).all()
+    assert (moment[0] == moment[2]).all() and valid[[0, 2]].all()
+    assert (valid[1] == (moment[2] < 2)).all()
+    assert (moment[1] == np.minimum(moment[2], 1)).all()
+    assert (episode[0] <= (moment[0] < 1)).all()
+    assert [set(episode[2][moment[2] == t]) for t in range(4)] == [{0, 1}] * 4
+    np.testing.assert_allclose(np.bincount(moment[2]) / 2_000, 0.25, atol=0.04)
+
+
+def test_features_of_pictures_move_as_tasks_differ_at_their_moment():
+    # Two tasks at 0 and 100, as far from their mean as 50: the deviation between them.
+    labelled = numbered(np.ones((2, 1, 3), bool), 2.0)
+    drawn = sample(start_aggregate(labelled, 0), 20_000, KEY)
+    off = np.asarray(encoded(Identity(), drawn).obs - drawn.obs)
+    np.testing.assert_allclose(off.mean(1), 0, atol=3)
+    np.testing.assert_allclose(off.std(1), 100, rtol=0.03)
+    # The encoder cannot learn to have its features moved less.
+    slope = jax.grad(lambda obs: encoded(Identity(), drawn._replace(obs=obs)).obs.sum())(drawn.obs)
+    np.testing.assert_array_equal(slope, 1)
+    still = sample(start_aggregate(numbered(np.ones((2, 1, 3), bool), 0.0), 0), 10, KEY)
+    np.testing.assert_array_equal(encoded(Identity(), still).obs, still.obs)

@@ -3,9 +3,10 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from gmps.core.types import Demonstrations
-from gmps.data.augmentation import task_spread
+from gmps.data.augmentation import task_moments, task_spread
 from gmps.evaluation.diagnose import Told
 from gmps.evaluation.telltale import in_words, told_by_state
 
@@ -31,10 +32,11 @@ def test_states_of_paths_apart_tell_the_task_and_those_of_one_path_do_not():
     assert told_by_state(demos(paths(0.0)), KEY)[0] == 0.5
 
 
-def test_states_that_are_moved_about_tell_less():
+@pytest.mark.parametrize("pictures", [False, True])
+def test_states_that_are_moved_about_tell_less(pictures):
     # Steps differ little, and moves between the tasks much.
-    obs = paths(1.0)
-    spread = task_spread(obs, np.ones((2, 1, 40), bool), 1.0)
+    obs, alive = paths(1.0), np.ones((2, 1, 40), bool)
+    spread = task_moments(alive, 1.0) if pictures else task_spread(obs, alive, 1.0)
     recorded, moved = told_by_state(demos(obs)._replace(spread=spread), KEY)
     assert recorded == 1
     assert moved is not None

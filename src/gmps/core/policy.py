@@ -80,7 +80,19 @@ def init_policy(
 
 def encoded(encoder: Encoder, shown: Shown) -> Shown:
     """Samples with features in place of observations and pictures: what a head consumes."""
-    return shown._replace(obs=encoder(shown.obs, shown.frames), frames=None)
+    features = encoder(shown.obs, shown.frames)
+    if isinstance(shown, Demonstrations) and shown.mixing is not None:
+        return shown._replace(obs=mixed(features, shown.mixing), frames=None, mixing=None)
+    return shown._replace(obs=features, frames=None)
+
+
+def mixed(
+    features: Float[Array, "task n feature"], mixing: Float[Array, "task n other"]
+) -> Float[Array, "task n feature"]:
+    """Features moved along what sets each other task's apart from the mean of all tasks at the same
+    place: see `gmps.data.augmentation`. No gradient makes them move less."""
+    apart = jax.lax.stop_gradient(features - features.mean(0))
+    return features + jnp.einsum("ino,onf->inf", mixing, apart)
 
 
 class EncodingActor(Actor):

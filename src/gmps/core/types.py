@@ -64,6 +64,19 @@ class TaskSpread(NamedTuple):
     noise: Float[Array, " obs"]
 
 
+class TaskMoments(NamedTuple):
+    """Which labels show the same moment of an episode: `gmps.data.augmentation`."""
+
+    #: A task's labels of each time step, the first `number` of them; beyond the end of all of its
+    #: episodes, those of its last one.
+    rows: Int[Array, "task t ep"]
+    number: Int[Array, "task t"]
+    #: False beyond that end.
+    alive: Bool[Array, "task t"]
+    #: How far features move, in the deviations between tasks.
+    scale: Float[Array, ""]
+
+
 class Demonstrations(NamedTuple):
     """Expert labels: states and the expert's action in each, per task."""
 
@@ -75,11 +88,15 @@ class Demonstrations(NamedTuple):
     valid: Bool[Array, "task n"]
     #: What the camera shows in these states; None where a family has no camera.
     frames: UInt8[Array | np.ndarray, "task n height width 3"] | None = None
-    #: Set where sampled labels are to be moved about between tasks.
-    spread: TaskSpread | None = None
+    #: Set where sampled labels are to be moved about between tasks: observations as they are
+    #: sampled, what pictures show once it is encoded.
+    spread: TaskSpread | TaskMoments | None = None
     #: The episodes whose steps these are, with what was done and earned in them; only for methods
     #: that need `"episodes"`.
     episodes: Trajectories | None = None
+    #: Of sampled pictures, those at one place of the second axis being of the same moment: by how
+    #: much of what sets each task's features apart from the mean these features are moved.
+    mixing: Float[Array, "task n other"] | None = None
 
 
 class Rollout(NamedTuple):

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from gmps.core.types import Demonstrations, TaskSpread
-from gmps.data.augmentation import moved
+from gmps.core.types import Demonstrations, TaskMoments, TaskSpread
+from gmps.data.augmentation import moved, of_same_moments
 
 
 class Aggregate(NamedTuple):
@@ -27,8 +27,8 @@ class Aggregate(NamedTuple):
     n_first: Int[Array, " task"]
     #: What the camera shows; None where a family has no camera.
     frames: UInt8[Array, "task capacity height width 3"] | None = None
-    #: How far `sample` moves observations about between tasks; None: not at all.
-    spread: TaskSpread | None = None
+    #: How `sample` moves labels about between tasks; None: not at all.
+    spread: TaskSpread | TaskMoments | None = None
 
 
 @functools.partial(jax.jit, static_argnames="extra")
@@ -44,7 +44,7 @@ def start_aggregate(demos: Demonstrations, extra: int) -> Aggregate:
     obs, act, frames = jax.tree.map(start, (demos.obs, demos.act, demos.frames))
     count = demos.valid.sum(1).astype(jnp.int32)
     spread = demos.spread
-    if spread is not None:
+    if isinstance(spread, TaskSpread):
         spread = spread._replace(moment=start(spread.moment))
     return Aggregate(obs, act, count, jnp.zeros_like(count), count, frames, spread)
 
@@ -80,12 +80,16 @@ def append(data: Aggregate, labels: Demonstrations) -> Aggregate:
 def sample(data: Aggregate, n: int, key: Key[Array, ""]) -> Demonstrations:
     """`n` labels of each task, drawn evenly with replacement; moved about if `data` says so."""
     tasks = data.obs.shape[0]
-    row = jnp.floor(jax.random.uniform(key, (tasks, n)) * data.count[:, None]).astype(jnp.int32)
-    row = jnp.minimum(row, data.count[:, None] - 1)
+    valid, mixing = jnp.ones((tasks, n), bool), None
+    if isinstance(data.spread, TaskMoments):
+        row, valid, mixing = of_same_moments(data.spread, n, key)
+    else:
+        row = jnp.floor(jax.random.uniform(key, (tasks, n)) * data.count[:, None]).astype(jnp.int32)
+        row = jnp.minimum(row, data.count[:, None] - 1)
     obs, act, frames = jax.tree.map(
         lambda x: jax.vmap(lambda x, row: x[row])(x, row), (data.obs, data.act, data.frames)
     )
-    if data.spread is not None:
+    if isinstance(data.spread, TaskSpread):
         moment = jax.vmap(lambda x, row: x[row])(data.spread.moment, row)
         obs = moved(obs, moment, data.spread, jax.random.fold_in(key, 1))
-    return Demonstrations(obs, act, jnp.ones((tasks, n), bool), frames)
+    return Demonstrations(obs, act, valid, frames, mixing=mixing)

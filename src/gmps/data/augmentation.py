@@ -13,14 +13,20 @@ nothing moves that tasks have in common, and numbers move together as they do be
 A number that differs as much between episodes of one task as between tasks does not tell the task;
 what it tells is needed, such as the phase of a gait. So each number moves by the share of its
 variance that is between tasks. One episode of each task cannot show that: then all of it is.
+
+A picture cannot be moved, but what is seen in it can: the features of pictures that show the same
+moment in all tasks are moved along what sets the tasks' features apart there, whatever the encoder
+has become by then. Of each task one episode is looked at, so noise within tasks is moved along.
 """
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from gmps.core.types import TaskSpread
+from gmps.core.types import TaskMoments, TaskSpread
 
 #: Independent noise on each number, as a share of its standard deviation over all demonstrations.
 NOISE = 0.01
@@ -92,3 +98,64 @@ def moved(
     weight = jax.random.normal(of_axes, axes.shape[:-1], obs.dtype)
     noise = spread.noise * jax.random.normal(of_noise, obs.shape, obs.dtype)
     return obs + jnp.einsum("inr,inrd->ind", weight, axes) + noise
+
+
+def task_moments(alive: Bool[np.ndarray, "task ep t"], scale: float) -> TaskMoments:
+    """What `of_same_moments` needs, from demonstrations whose valid labels are rows, those of the
+    first episode first.
+
+    Args:
+        alive: False beyond an episode's end.
+        scale: how far features move, in the deviations between tasks; at least 0.
+    """
+    n, episodes, steps = alive.shape
+    row = np.cumsum(alive.reshape(n, -1), axis=1).reshape(alive.shape) - 1
+    number = alive.sum(1)
+    last = np.maximum.accumulate(np.where(number > 0, np.arange(steps), 0), axis=1)
+    # At each moment the episodes that go on come first.
+    order = np.argsort(~alive, axis=1, kind="stable")
+    rows = np.moveaxis(np.take_along_axis(row, order, axis=1), 1, 2)
+    rows = np.take_along_axis(rows, np.broadcast_to(last[..., None], (n, steps, episodes)), axis=1)
+    return TaskMoments(
+        jnp.asarray(rows, jnp.int32),
+        jnp.asarray(np.take_along_axis(number, last, axis=1), jnp.int32),
+        jnp.asarray(number > 0),
+        jnp.asarray(scale, jnp.float32),
+    )
+
+
+class MomentLabels(NamedTuple):
+    """Labels of the same moments in all tasks."""
+
+    row: Int[Array, "task n"]
+    #: Whether the task's episodes last so long.
+    valid: Bool[Array, "task n"]
+    #: See `Demonstrations.mixing`.
+    mixing: Float[Array, "task n other"]
+
+
+def of_same_moments(moments: TaskMoments, n: int, key: Key[Array, ""]) -> MomentLabels:
+    """Labels of `n` moments drawn evenly, each of an episode drawn evenly."""
+    of_moment, of_episode, of_mixing = jax.random.split(key, 3)
+    tasks, steps, _ = moments.rows.shape
+    moment = jax.random.randint(of_moment, (n,), 0, steps)
+    number = moments.number[:, moment]
+    episode = jnp.floor(jax.random.uniform(of_episode, (tasks, n)) * number).astype(jnp.int32)
+    return _labels(moments, moment, jnp.minimum(episode, number - 1), of_mixing)
+
+
+def once_each(moments: TaskMoments, key: Key[Array, ""]) -> MomentLabels:
+    """Every label, one episode after the other; of tasks with fewer episodes, some again."""
+    _, steps, episodes = moments.rows.shape
+    moment = jnp.tile(jnp.arange(steps), episodes)
+    episode = jnp.repeat(jnp.arange(episodes), steps) % moments.number[:, moment]
+    return _labels(moments, moment, episode, key)
+
+
+def _labels(
+    moments: TaskMoments, moment: Int[Array, " n"], episode: Int[Array, "task n"], key: Any
+) -> MomentLabels:
+    tasks = len(episode)
+    row = moments.rows[jnp.arange(tasks)[:, None], moment, episode]
+    weight = jax.random.normal(key, (*episode.shape, tasks)) / jnp.sqrt(tasks)
+    return MomentLabels(row, moments.alive[:, moment], moments.scale * weight)

@@ -4,12 +4,14 @@ What betrays the task makes everything else that tells it needless: the latent a
 that an inner step reads.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
-from gmps.core.types import Demonstrations
-from gmps.data.augmentation import moved
+from gmps.core.policy import mixed
+from gmps.core.types import Demonstrations, TaskMoments
+from gmps.data.augmentation import moved, once_each
 from gmps.evaluation.diagnose import Told
 
 #: States of each task that are asked for, and as many that are known.
@@ -22,24 +24,31 @@ def told_by_state(demos: Demonstrations, key: Key[Array, ""]) -> tuple[float, fl
     """Share of demonstrated states whose task the nearest other known state tells, in [0, 1].
 
     Distances are of numbers in their standard deviations. Of a task's steps every other one is
-    known, and up to `STATES` of the others are asked for.
+    known, and up to `STATES` of the others are asked for. Where the learner is shown pictures,
+    states stand for what it makes of them.
 
     Returns:
         The share as recorded, and as sampled for learning, moved about between tasks; None where
         they are not moved.
     """
-    known, asked = _halves(demos)
+    known, asked = _halves(demos.valid)
     recorded = _recognised(np.asarray(demos.obs), known, asked)
     if demos.spread is None:
         return recorded, None
-    about = moved(jnp.asarray(demos.obs), demos.spread.moment, demos.spread, key)
+    if isinstance(demos.spread, TaskMoments):
+        labels = once_each(demos.spread, key)
+        obs = jax.vmap(lambda x, row: x[row])(jnp.asarray(demos.obs), labels.row)
+        about = mixed(obs, labels.mixing)
+        known, asked = _halves(labels.valid)
+    else:
+        about = moved(jnp.asarray(demos.obs), demos.spread.moment, demos.spread, key)
     return recorded, _recognised(np.asarray(about), known, asked)
 
 
-def _halves(demos: Demonstrations) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _halves(valid: Bool[Array, "task n"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     known, asked = [], []
-    for valid in np.asarray(demos.valid):
-        rows = np.flatnonzero(valid)
+    for of_task in np.asarray(valid):
+        rows = np.flatnonzero(of_task)
         for half, into in ((rows[::2], known), (rows[1::2], asked)):
             into.append(half[np.linspace(0, len(half) - 1, min(STATES, len(half))).astype(int)])
     return known, asked

@@ -55,8 +55,8 @@ class TrainConfig(Settings):
     spread: float = setting(1.0, at_least=0)
     """Move the observations of demonstrations about, their actions kept, as far as those of
     different tasks differ at the same moment, times this; 0: not at all. Otherwise a state betrays
-    its task and nothing is learned about tasks. Has no effect where somebody labels states, and on
-    pictures."""
+    its task and nothing is learned about tasks. Of pictures, what the policy makes of them is
+    moved. Has no effect where somebody labels states."""
     rounds: int = setting(50, at_least=1)
     """Rounds of collecting episodes and learning from them."""
     seed: int = seed_setting()

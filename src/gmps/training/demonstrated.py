@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmps.core.types import Demonstrations, Task, Trajectories, evenly
-from gmps.data.augmentation import task_spread
+from gmps.data.augmentation import task_moments, task_spread
 from gmps.data.checks import own_ranges, questions, summary
 from gmps.data.demos import DemoSet, load_demos
 from gmps.data.rewards import KnownRewards, known_rewards
@@ -59,9 +59,13 @@ def demonstrated(
     used = demos.select(part)
     levels, warnings = _levels(demos, family, rewards), rewards.warnings
     labelled = used.demonstrations()
-    # Somebody who answers labels states off the demonstrated paths; a picture cannot be moved.
-    if config.spread and not config.expert and not config.clone and used.frames is None:
-        labelled = labelled._replace(spread=task_spread(used.obs, used.alive, config.spread))
+    # Somebody who answers labels states off the demonstrated paths.
+    if config.spread and not config.expert and not config.clone:
+        if used.frames is None:
+            spread = task_spread(used.obs, used.alive, config.spread)
+        else:
+            spread = task_moments(used.alive, config.spread)
+        labelled = labelled._replace(spread=spread)
     if not config.taught and method_class(config.method).takes(config.settings) == "episodes":
         labelled = labelled._replace(episodes=_episodes(config, family, used, rewards, part))
     if question:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gmps.core.policy import Policy
-from gmps.core.types import Demonstrations, Task, TaskSpread, Trajectories
+from gmps.core.types import Demonstrations, Task, TaskMoments, TaskSpread, Trajectories
 from gmps.errors import GmpsError
 from gmps.experts.score import ExpertScore
 from gmps.runs.checkpoint import load, save, verify
@@ -133,7 +133,8 @@ def _arrays(data: ExpertData) -> dict[str, Any]:
 
 def _skeleton(facts: dict[str, Any], family: TaskFamily) -> dict[str, Any]:
     """A tree of the same structure."""
-    spread = TaskSpread(*[0] * len(TaskSpread._fields)) if facts["spread"] else None  # pyright: ignore
+    kind = TaskMoments if facts["frames"] else TaskSpread
+    spread = kind(*[0] * len(kind._fields)) if facts["spread"] else None  # pyright: ignore
     # Files of before there were episodes do not say that they hold none.
     episodes = Trajectories(*[0] * 8) if facts.get("episodes") else None  # pyright: ignore
     demos = Demonstrations(0, 0, 0, 0 if facts["frames"] else None, spread, episodes)  # pyright: ignore
