@@ -1,7 +1,7 @@
 """Ctrl-C that waits for a safe moment, and one that need not wait for XLA."""
 
-import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -51,15 +51,19 @@ def watch_compilations(say: Callable[[str], object], end: Callable[[], object]) 
     What was saved is left as a kill would leave it. Belongs to a process's own main program: the
     wake-up descriptor of its signals is taken.
     """
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(read, say, end), name="ctrl-c", daemon=True).start()
+    ends = socket.socketpair()  # a pipe cannot be made not to block everywhere
+    ends[1].setblocking(False)
+    signal.set_wakeup_fd(ends[1].fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(ends, say, end), name="ctrl-c", daemon=True).start()
 
 
-def _watch(read: int, say: Callable[[str], object], end: Callable[[], object]) -> None:
+def _watch(
+    ends: tuple[socket.socket, socket.socket],
+    say: Callable[[str], object],
+    end: Callable[[], object],
+) -> None:
     asked = False
-    while numbers := os.read(read, 1):
+    while numbers := ends[0].recv(1):
         if numbers[0] != signal.SIGINT:
             continue
         time.sleep(0 if asked else _PATIENCE)
