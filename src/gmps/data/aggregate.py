@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from gmps.core.types import Demonstrations, TaskMoments, TaskSpread
-from gmps.data.augmentation import moved, of_same_moments
+from gmps.data.augmentation import evenly_below, moved, of_same_moments
 
 
 class Aggregate(NamedTuple):
@@ -84,8 +84,7 @@ def sample(data: Aggregate, n: int, key: Key[Array, ""]) -> Demonstrations:
     if isinstance(data.spread, TaskMoments):
         row, valid, mixing = of_same_moments(data.spread, n, key)
     else:
-        row = jnp.floor(jax.random.uniform(key, (tasks, n)) * data.count[:, None]).astype(jnp.int32)
-        row = jnp.minimum(row, data.count[:, None] - 1)
+        row = evenly_below(jnp.broadcast_to(data.count[:, None], (tasks, n)), key)
     obs, act, frames = jax.tree.map(
         lambda x: jax.vmap(lambda x, row: x[row])(x, row), (data.obs, data.act, data.frames)
     )

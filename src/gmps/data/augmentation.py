@@ -47,7 +47,7 @@ def task_spread(
     known = np.where(alive[..., None], obs, 0).astype(np.float64)
     count = alive.sum(1)
     mean = known.sum(1) / np.maximum(count, 1)[..., None]
-    last = np.maximum.accumulate(np.where(count > 0, np.arange(steps), 0), axis=1)
+    last = _last(count > 0)
     mean = np.take_along_axis(mean, last[..., None], axis=1)
     centred = np.moveaxis(mean - mean.mean(0), 0, 1) / np.sqrt(n)
     # Of the square roots, the one with the fewest rows.
@@ -64,6 +64,17 @@ def task_spread(
     )
 
 
+def _last(known: Bool[np.ndarray, "*n t"]) -> Int[np.ndarray, "*n t"]:
+    """For each moment the latest one up to it that is known; the first where none is."""
+    return np.maximum.accumulate(np.where(known, np.arange(known.shape[-1]), 0), axis=-1)
+
+
+def evenly_below(count: Int[Array, "*n"], key: Key[Array, ""]) -> Int[Array, "*n"]:
+    """Whole numbers from 0, each below its count, drawn evenly."""
+    drawn = jnp.floor(jax.random.uniform(key, count.shape) * count).astype(jnp.int32)
+    return jnp.minimum(drawn, count - 1)  # a product may be rounded up to the count
+
+
 def _between(
     obs: Float[np.ndarray, "task ep t obs"],
     alive: Bool[np.ndarray, "task ep t"],
@@ -77,8 +88,7 @@ def _between(
     free = np.maximum(count - 1, 0).sum(0)
     square = (np.where(alive[..., None], obs - mean[:, None], 0) ** 2).sum((0, 1))
     # Where no task has two episodes left, the last variance within tasks stands.
-    last = np.maximum.accumulate(np.where(free > 0, np.arange(len(free)), 0))
-    within = (square / np.maximum(free, 1)[:, None])[last]
+    within = (square / np.maximum(free, 1)[:, None])[_last(free > 0)]
     chance = within * (1 / np.maximum(count, 1)).mean(0)[:, None]
     tasks = len(mean)
     between = np.maximum(mean.var(0) * tasks / max(tasks - 1, 1) - chance, 0)
@@ -111,7 +121,7 @@ def task_moments(alive: Bool[np.ndarray, "task ep t"], scale: float) -> TaskMome
     n, episodes, steps = alive.shape
     row = np.cumsum(alive.reshape(n, -1), axis=1).reshape(alive.shape) - 1
     number = alive.sum(1)
-    last = np.maximum.accumulate(np.where(number > 0, np.arange(steps), 0), axis=1)
+    last = _last(number > 0)
     # At each moment the episodes that go on come first.
     order = np.argsort(~alive, axis=1, kind="stable")
     rows = np.moveaxis(np.take_along_axis(row, order, axis=1), 1, 2)
@@ -137,11 +147,10 @@ class MomentLabels(NamedTuple):
 def of_same_moments(moments: TaskMoments, n: int, key: Key[Array, ""]) -> MomentLabels:
     """Labels of `n` moments drawn evenly, each of an episode drawn evenly."""
     of_moment, of_episode, of_mixing = jax.random.split(key, 3)
-    tasks, steps, _ = moments.rows.shape
+    _, steps, _ = moments.rows.shape
     moment = jax.random.randint(of_moment, (n,), 0, steps)
     number = moments.number[:, moment]
-    episode = jnp.floor(jax.random.uniform(of_episode, (tasks, n)) * number).astype(jnp.int32)
-    return _labels(moments, moment, jnp.minimum(episode, number - 1), of_mixing)
+    return _labels(moments, moment, evenly_below(number, of_episode), of_mixing)
 
 
 def once_each(moments: TaskMoments, key: Key[Array, ""]) -> MomentLabels:
