@@ -24,7 +24,7 @@ from gmps.training.config import TrainConfig
 from gmps.training.experiment import Experiment
 from gmps.training.judge import Stage, evaluate_run
 from gmps.training.sac_settings import ExpertConfig
-from gmps.training.train import Callback, Round, train
+from gmps.training.train import Callback, Round
 
 
 def train_new(
@@ -100,8 +100,7 @@ class TerminalSession(Session):
                     )
                     progress.update(bar, completed=done.round + 1, figures=figures)
 
-                with reporting_faults(experiment.expert):
-                    train(run, config, experiment, [watch, *callbacks])
+                super().train(run, config, experiment, [watch, *callbacks])
         except KeyboardInterrupt:
             console.print(f"Stopped and saved. Go on with: gmps resume {run.path}", soft_wrap=True)
             raise

@@ -67,11 +67,12 @@ def _watch(
         if numbers[0] != signal.SIGINT:
             continue
         time.sleep(0 if asked else _PATIENCE)
-        if _compiling():
-            if asked:
-                end()
+        waits = _compiling()
+        if waits and asked:
+            end()
+        if waits:
             say("Interrupted, as soon as XLA has compiled a program; Ctrl-C again ends at once.")
-        asked = _compiling()
+        asked = waits
 
 
 def _compiling() -> bool:
