@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import tyro
-from adaptation import finish, obey
+from adaptation import finish, obey, without_folder
 from reports import write_report
 
 from gmps.cluster import Executor
@@ -287,7 +287,7 @@ def write(settings: Study, family: str, method: str) -> None:
         **memory(settings),
         **levels(scores, done),
         "over_seeds": encode_config(combine_scores(scores)),
-        "per_seed": {seed: encode_config(found) for seed, found in scores.items()},
+        "per_seed": {seed: encode_config(without_folder(found)) for seed, found in scores.items()},
     }
     write_report(result, Path(settings.out) / f"study-{family}-{method}.json")
 

@@ -154,6 +154,7 @@ def test_expert_data_are_read_as_they_were_written(tmp_path, source):
         by_itself = float(judged[0].split("returns ")[1].split()[0])
         shown = float(judged[0].rsplit(" ", 1)[1])
         assert by_itself == pytest.approx(shown, abs=1.0)
+        assert shown < 0
         assert data.steps["evaluation"] == 2 * 3 * 4 * 20
     assert (data.demos.spread is not None) == (source == "demonstrations")
     save_expert_data(tmp_path, data)
