@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmps.commands.cli import main
 from gmps.data.demos import load_demos
 from gmps.data.importing import import_demos
 from gmps.data.info import info
@@ -51,6 +52,27 @@ def refused(path, family=FAMILY):
 
 
 # -- Files that are fine ----------------------------------------------------------------------
+
+
+def test_episodes_that_repeat_others_of_their_task_are_told(tmp_path):
+    content = arrays()
+    for name in ("observations", "actions"):
+        content[name][1, 2] = content[name][1, 0]  # the same task: a repeat
+        content[name][0, 1] = content[name][1, 1]  # another task: none
+    (note,) = load_demos(save(tmp_path, **content), FAMILY).report.notes
+    assert note.startswith("1 of 6 episodes repeat another of their task number by number, and ")
+    assert info(tmp_path / "demos.npz")["notes"] == [note]
+    content["actions"][1, 2, -1] += 0.01
+    assert load_demos(save(tmp_path, **content), FAMILY).report.notes == ()
+
+
+@pytest.mark.parametrize(("std", "repeats"), [("0", True), ("0.1", False)])
+def test_a_recording_without_noise_says_that_it_repeats_itself(std, repeats, tmp_path, capsys):
+    # All episodes of the door start in the same state.
+    words = ["demos", "record", "sawyer-door", "--random-tasks", "2", "--episodes", "3"]
+    assert main([*words, "--std", std, "--out", str(tmp_path / "shown")]) == 0
+    note = "note: 4 of 6 episodes repeat another of their task"
+    assert (note in " ".join(capsys.readouterr().out.split())) == repeats
 
 
 def test_reads_a_file(path):

@@ -15,7 +15,7 @@ from gmps.commands.cli import console
 from gmps.commands.demos import Export, Import, Record
 from gmps.core.types import task_count, tree_index
 from gmps.data.bounded import Progress as Read
-from gmps.data.episodes import Ends, Episodes, each
+from gmps.data.episodes import Ends, Episodes, each, repeats
 from gmps.data.exporting import export_demos, refuse_out, write_as
 from gmps.data.importing import MAPPING, import_demos
 from gmps.data.info import info
@@ -115,9 +115,11 @@ def record(name: str, command: Record) -> None:
     write_as(command.format, command.out, each(episodes, ends), family, expert.source)
     minari = command.format == "minari"
     what = f"Minari id {dataset_id(command.out)}" if minari else command.format
+    note = repeats(episodes)
     console.print(
         f"{n} tasks, {n * command.episodes} episodes, {int(alive.sum())} steps, mean return "
-        f"{reward.sum(-1).mean():.1f}\nwritten: {command.out}, {what}",
+        f"{reward.sum(-1).mean():.1f}\nwritten: {command.out}, {what}"
+        + ("" if note is None else f"\nnote: {note}"),
         markup=False,
     )
 

@@ -1,6 +1,7 @@
 """Demonstrations in a family's own terms: padded for the learner, or one by one for writers."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -64,3 +65,21 @@ def each(episodes: Episodes, ends: Ends | None = None) -> Iterator[Shown]:
             terminated=ends is not None and bool(ends.terminated[i, j]),
             success=success,
         )
+
+
+def repeats(episodes: Episodes) -> str | None:
+    """A sentence on episodes that equal an earlier one of their task to the bit, which teach
+    nothing more than it; None where there are none."""
+    shown = np.argwhere(episodes.alive.any(-1))
+    known = set()
+    for i, j in shown:
+        rows = (i, j, episodes.alive[i, j])
+        known.add((i, sha256(episodes.obs[rows].tobytes() + episodes.act[rows].tobytes()).digest()))
+    number = len(shown)
+    if number == len(known):
+        return None
+    return (
+        f"{number - len(known)} of {number} episodes repeat another of their task number by "
+        "number, and teach nothing more; show how deviations are corrected: start elsewhere, or "
+        "act with noise, as in gmps demos record --std 0.1"
+    )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gmps.data.bounded import recorded
-from gmps.data.episodes import Episodes
+from gmps.data.episodes import Episodes, repeats
 from gmps.data.npz import read_npz
 from gmps.data.padding import find_padding, said_alive
 from gmps.data.readers.kinds import Kind
@@ -81,7 +81,7 @@ def _read_arrays(source: Path, family: TaskFamily | None, goals_needed: bool) ->
         arrays["goals"] if known else arrays["goals"][:, :0],
         alive,
     )
-    notes = () if note is None else (note,)
+    notes = tuple(x for x in (note, repeats(episodes)) if x is not None)
     return Padded(_float32(source, episodes), "npz file", ignored, notes)
 
 
@@ -151,7 +151,7 @@ def of_recording(folder: Path, recording: Recording) -> Padded:
         alive,
         None if frames is None else padded(frames),
     )
-    notes += [] if note is None else [note]
+    notes += [x for x in (note, repeats(episodes)) if x is not None]
     known = None if (success < 0).all() else success
     return Padded(_float32(folder, episodes), recording.kind, (), tuple(notes), known)
 
