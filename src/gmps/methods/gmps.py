@@ -45,7 +45,13 @@ from gmps.experts.base import MixtureActor
 from gmps.methods.base import Gathered, Method, Metrics, Needs, mean_returns
 from gmps.methods.deployed import Deployed, by_gradient
 from gmps.methods.gmps_settings import GmpsConfig
-from gmps.methods.imitation import head_bc_loss, imitate, label_visits, shifted_visits
+from gmps.methods.imitation import (
+    first_episodes,
+    head_bc_loss,
+    imitate,
+    label_visits,
+    shifted_visits,
+)
 from gmps.methods.inner_step import adapt_step, mean_step_size
 from gmps.methods.normalisation import renormalised
 from gmps.tasks.base import TaskFamily
@@ -207,13 +213,12 @@ class Gmps(Method[GmpsConfig, GmpsState, Policy]):
         self, data: Aggregate, before: Trajectories, visited: Trajectories, key: Key[Array, ""]
     ) -> Aggregate:
         """Add the experts' labels of the visited states."""
+        assert self.controller is not None  # see `_asks`
         config, episodes = self.config, visited.alive.shape[1]
         sources = [visited, *shifted_visits(visited, config.label_others, key)]
         if config.label_before:
-            sources.append(jax.tree.map(lambda x: x[:, :episodes], before))
-        for source in sources:
-            data = label_visits(data, source, self.tasks, self.controller)
-        return data
+            sources.append(first_episodes(before, episodes))
+        return label_visits(data, sources, self.tasks, self.controller)
 
     def learn(
         self, state: GmpsState, batches: tuple[InnerBatch, ...], key: Key[Array, ""]

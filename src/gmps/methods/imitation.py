@@ -1,5 +1,6 @@
 """Behaviour cloning (BC) of all experts, and the labels that it takes."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -77,17 +78,38 @@ def _imitated(
     return policy, losses
 
 
-@partial(jax.jit, static_argnames="controller")
 def label_visits(
+    data: Aggregate, sources: Iterable[Trajectories], tasks: Task, controller: Controller
+) -> Aggregate:
+    """The data with the experts' actions in the states visited in each task, one source after the
+    other. `data` itself stays whole: a state that holds it may yet be saved."""
+    data = _copied(data)
+    for visited in sources:
+        data = _labelled(data, visited, tasks, controller)
+    return data
+
+
+@jax.jit
+def _copied(data: Aggregate) -> Aggregate:
+    return jax.tree.map(jnp.copy, data)
+
+
+# Pictures of labels take hundreds of megabytes: no source copies them.
+@partial(jax.jit, static_argnames="controller", donate_argnames="data")
+def _labelled(
     data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
 ) -> Aggregate:
-    """The data with the experts' actions in the states visited in each task."""
     return append(data, label(controller, tasks, visited))
 
 
-@partial(jax.jit, static_argnames="n")
 def first_episodes(visited: Trajectories, n: int) -> Trajectories:
-    """The first `n` episodes of each task."""
+    """The first `n` episodes of each task; pictures are not copied."""
+    frames = None if visited.frames is None else visited.frames[:, :n]
+    return _first_episodes(visited._replace(frames=None), n)._replace(frames=frames)
+
+
+@partial(jax.jit, static_argnames="n")
+def _first_episodes(visited: Trajectories, n: int) -> Trajectories:
     return jax.tree.map(lambda x: x[:, :n], visited)
 
 

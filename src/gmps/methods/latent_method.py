@@ -158,7 +158,10 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         explore_key, adapted_key, own_key, label_key = jax.random.split(key, 4)
         policies = stack(self.policy(state), task_count(tasks))
         roll = self.world.rollout(self.actor(), policies, tasks, config.episodes, explore_key)
-        before = roll.trajectories
+        first = first_episodes(roll.trajectories, config.visit_episodes)
+        # Of the pictures only those that are labelled are kept: the inner step does not look.
+        before = roll.trajectories._replace(frames=None)
+        del roll
         rewards = segment(before.reward, state.scale.mean.shape[0])
         state = state._replace(scale=state.scale.update(rewards, first=int(state.round) == 0))
         adapted = self.adapt(state, policies, before)
@@ -168,11 +171,9 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         after = self._visit(state, adapted.latent.mean, tasks, after_episodes, adapted_key)
         own = self._visit(state, state.params.latents.mean, self.tasks, own_episodes, own_key)
         if self.controller is not None:
-            data = state.data
-            first = first_episodes(before, config.visit_episodes)
             others = shifted_visits(after, config.label_others, label_key)
-            for source in (after, own, first, *others):
-                data = label_visits(data, source, self.tasks, self.controller)
+            sources = (after, own, first, *others)
+            data = label_visits(state.data, sources, self.tasks, self.controller)
             state = state._replace(data=data)
         metrics = {
             **mean_returns(before, after),

@@ -28,7 +28,7 @@ class VisionWorld(NativeWorld):
         super().__init__(family, threads)
         # One set of cameras for each half.
         self._cameras = [Cameras(family, max(1, self.threads // 2)) for _ in range(2)]
-        self._frames: UInt8[np.ndarray, "t1 b height width 3"] | None = None
+        self._frames: UInt8[np.ndarray, "b t height width 3"] | None = None
 
     def rollout(
         self, actor: Actor, params: Params, tasks: Task, episodes: int, key: Key[Array, ""] | Draws
@@ -45,11 +45,10 @@ class VisionWorld(NativeWorld):
             acted = jax.tree.map(lambda x: x[:, :, :-1], rollout.states)
             frames = self.draw(acted)
         else:
-            batch = np.moveaxis(drawn[:-1], 0, 1)
-            frames = batch.reshape(-1, episodes, *batch.shape[1:])
+            frames = drawn.reshape(-1, episodes, *drawn.shape[1:])
         return rollout._replace(trajectories=rollout.trajectories._replace(frames=frames))
 
-    def _take(self) -> UInt8[np.ndarray, "t1 b height width 3"] | None:
+    def _take(self) -> UInt8[np.ndarray, "b t height width 3"] | None:
         """The frames of the last rollout, once; None where its actor did not look."""
         frames, self._frames = self._frames, None
         return frames
@@ -75,14 +74,19 @@ class VisionWorld(NativeWorld):
         if not actor.needs_frames:
             return lambda t: policy(tape.inputs[t, rows], None)
         cameras = self._cameras[rows.start > 0]
+        steps, batch, _ = tape.inputs.shape
         if self._frames is None:
-            steps, batch, _ = tape.inputs.shape
-            self._frames = np.empty((steps, batch, *cameras.shape), np.uint8)
-        frames = self._frames
+            # By episodes, as they are handed over: a batch of pictures is not copied as a whole.
+            self._frames = np.empty((batch, steps - 1, *cameras.shape), np.uint8)
+        frames = self._frames[rows]
+        seen = np.zeros((len(frames), *cameras.shape), np.uint8)
 
         def decide(t: int) -> Float[Array, "b out"]:
-            seen, inputs = frames[t, rows], tape.inputs[t, rows]
-            cameras.draw(inputs, seen)
+            inputs = tape.inputs[t, rows]
+            # Nobody acts in the last state.
+            if t < steps - 1:
+                cameras.draw(inputs, seen)
+                frames[:, t] = seen
             return policy(inputs, seen)
 
         return decide
