@@ -63,8 +63,9 @@ class Record(Settings):
     """Instead: this many tasks drawn from the family's whole range."""
     episodes: int = setting(20, at_least=1)
     """Episodes of each task."""
-    std: float = setting(0.0, at_least=0, at_most=100)
-    """Noise on the expert's actions. The dataset holds the actions as taken."""
+    std: float = setting(0.1, at_least=0, at_most=100)
+    """Noise on the expert's actions, so that it shows how it corrects deviations. The dataset holds
+    the actions as taken."""
     seed: int = seed_setting()
     """Seed of everything random."""
 

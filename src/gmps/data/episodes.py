@@ -81,5 +81,5 @@ def repeats(episodes: Episodes) -> str | None:
     return (
         f"{number - len(known)} of {number} episodes repeat another of their task number by "
         "number, and teach nothing more; show how deviations are corrected: start elsewhere, or "
-        "act with noise, as in gmps demos record --std 0.1"
+        "act with some noise"
     )
