@@ -2,7 +2,9 @@
 
 For every cell demonstrations of the scripted expert are recorded in tasks drawn from the family's
 whole range, and the defaults learn from them alone: nobody is asked. Judged on held-out tasks, with
-all controls. Resumable: finished cells are read, and the files are written after each.
+all controls. Where a family always starts alike, further episodes without noise repeat the first
+one, and their cells are left out. Resumable: finished cells are read, and the files are written
+after each.
 
 example:
   python benchmarks/demos_grid.py point-goal
@@ -21,10 +23,11 @@ import tyro
 from adaptation import finish, obey
 from reports import write_report
 
+from gmps.data.info import info
 from gmps.evaluation.scores import read_scores
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
-from gmps.training.sweep import judged
+from gmps.training.sweep import judged, started
 
 #: Conditions that are kept.
 ROWS = ("before", "after_1", "wrong_task", "plain", "demonstrators", "expert")
@@ -59,8 +62,11 @@ def study(settings: Grid) -> None:
     for noise, tasks, episodes, seed in cells:
         name = f"{settings.family}-{tasks}x{episodes}-noise{noise:g}-seed{seed}"
         folder = Path(settings.runs) / name
-        if not judged(folder):
-            train(settings, folder, noise, tasks, episodes, seed)
+        recorded = recording(settings, folder, noise, tasks, episodes, seed)
+        if noise == 0 and info(recorded)["notes"]:
+            continue
+        options = ["--demos", str(recorded), "--seed", str(seed), *settings.options.split()]
+        finish(folder, settings.family, options)
         found.append(
             {"tasks": tasks, "episodes": episodes, "noise": noise, "seed": seed, **figures(folder)}
         )
@@ -71,15 +77,17 @@ def study(settings: Grid) -> None:
     print(table(found))
 
 
-def train(settings: Grid, folder: Path, noise: float, tasks: int, episodes: int, seed: int) -> None:
+def recording(
+    settings: Grid, folder: Path, noise: float, tasks: int, episodes: int, seed: int
+) -> Path:
+    """The demonstrations of a cell."""
     recorded = folder.with_name(folder.name + "-demos")
-    if not folder.exists():
+    if not judged(folder) and not started(folder):
         shutil.rmtree(recorded, ignore_errors=True)
         words = ["demos", "record", settings.family, "--out", str(recorded), "--seed", str(seed)]
         words += ["--random-tasks", str(tasks), "--episodes", str(episodes), "--std", str(noise)]
         obey(words)
-    options = ["--demos", str(recorded), "--seed", str(seed), *settings.options.split()]
-    finish(folder, settings.family, options)
+    return recorded
 
 
 def figures(folder: Path) -> dict[str, Any]:
