@@ -2,14 +2,16 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gmps.core.policy import init_policy
 from gmps.core.types import Demonstrations
 from gmps.data.aggregate import start_aggregate
 from gmps.evaluation.scores import PlainCandidate, PlainScores
+from gmps.experts.base import ExpertActor
 from gmps.methods.fine_tuning import beyond
-from gmps.methods.imitation import _imitated, imitate
+from gmps.methods.imitation import _imitated, imitate, label_visits
 from gmps.methods.normalisation import MIN_OBS_STD, normalised, renormalised
 from gmps.methods.plain import fit_plain
 from gmps.methods.plain_settings import PlainConfig
@@ -71,6 +73,26 @@ def test_blind_imitation_finds_the_mean_expert():
     mean, _ = jax.vmap(policy)(states)
     error = mean - 0.3 * (tasks.mean(0) - states)
     assert float(jnp.sqrt(jnp.mean(error**2))) < 0.3 * spread**0.5
+
+
+def test_labels_of_several_sources_leave_the_data_before_whole():
+    family = make_family("point-goal")
+    tasks, world = family.tasks("train", 3), make_world(family)
+    data = start_aggregate(linear_demos(tasks), extra=30)
+    before = jax.tree.map(np.array, data)
+    assert family.expert is not None
+    actor = ExpertActor(family.expert, family.spec.act_size)
+    visited = world.rollout(actor, jnp.full(3, 0.3), tasks, 2, KEY).trajectories
+    one, other = (jax.tree.map(lambda x, i=i: x[:, i : i + 1], visited) for i in range(2))
+    labelled = label_visits(data, [one, other], tasks, family.expert)
+    after = label_visits(
+        label_visits(data, [one], tasks, family.expert), [other], tasks, family.expert
+    )
+    for x, y in zip(jax.tree.leaves(labelled), jax.tree.leaves(after), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert labelled.count.tolist() == [60 + 30] * 3
+    for x, y in zip(jax.tree.leaves(before), jax.tree.leaves(data), strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
 def test_one_program_imitates_for_any_number_of_steps():

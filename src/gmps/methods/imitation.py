@@ -83,28 +83,23 @@ def label_visits(
 ) -> Aggregate:
     """The data with the experts' actions in the states visited in each task, one source after the
     other. `data` itself stays whole: a state that holds it may yet be saved."""
-    data = _copied(data)
+    data = jax.tree.map(jnp.copy, data)
     for visited in sources:
-        data = _labelled(data, visited, tasks, controller)
+        data = _appended(data, visited, tasks, controller)
     return data
-
-
-@jax.jit
-def _copied(data: Aggregate) -> Aggregate:
-    return jax.tree.map(jnp.copy, data)
 
 
 # Pictures of labels take hundreds of megabytes: no source copies them.
 @partial(jax.jit, static_argnames="controller", donate_argnames="data")
-def _labelled(
+def _appended(
     data: Aggregate, visited: Trajectories, tasks: Task, controller: Controller
 ) -> Aggregate:
     return append(data, label(controller, tasks, visited))
 
 
 def first_episodes(visited: Trajectories, n: int) -> Trajectories:
-    """The first `n` episodes of each task; pictures are not copied."""
-    frames = None if visited.frames is None else visited.frames[:, :n]
+    """The first `n` episodes of each task, apart from the others, which may be let go of."""
+    frames = None if visited.frames is None else visited.frames[:, :n].copy()
     return _first_episodes(visited._replace(frames=None), n)._replace(frames=frames)
 
 

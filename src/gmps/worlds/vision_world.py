@@ -74,17 +74,17 @@ class VisionWorld(NativeWorld):
         if not actor.needs_frames:
             return lambda t: policy(tape.inputs[t, rows], None)
         cameras = self._cameras[rows.start > 0]
-        steps, batch, _ = tape.inputs.shape
+        states, batch, _ = tape.inputs.shape
         if self._frames is None:
             # By episodes, as they are handed over: a batch of pictures is not copied as a whole.
-            self._frames = np.empty((batch, steps - 1, *cameras.shape), np.uint8)
+            self._frames = np.empty((batch, states - 1, *cameras.shape), np.uint8)
         frames = self._frames[rows]
         seen = np.zeros((len(frames), *cameras.shape), np.uint8)
 
         def decide(t: int) -> Float[Array, "b out"]:
             inputs = tape.inputs[t, rows]
             # Nobody acts in the last state.
-            if t < steps - 1:
+            if t < states - 1:
                 cameras.draw(inputs, seen)
                 frames[:, t] = seen
             return policy(inputs, seen)
