@@ -23,11 +23,13 @@ import tyro
 from adaptation import finish, obey
 from reports import write_report
 
-from gmps.data.info import info
+from gmps.data.episodes import repeats
+from gmps.data.padded import read
+from gmps.data.readers.kinds import recognise
 from gmps.evaluation.scores import read_scores
 from gmps.runs.config_json import encode_config
 from gmps.runs.run import Run
-from gmps.training.sweep import judged, started
+from gmps.training.sweep import judged
 
 #: Conditions that are kept.
 ROWS = ("before", "after_1", "wrong_task", "plain", "demonstrators", "expert")
@@ -62,11 +64,12 @@ def study(settings: Grid) -> None:
     for noise, tasks, episodes, seed in cells:
         name = f"{settings.family}-{tasks}x{episodes}-noise{noise:g}-seed{seed}"
         folder = Path(settings.runs) / name
-        recorded = recording(settings, folder, noise, tasks, episodes, seed)
-        if noise == 0 and info(recorded)["notes"]:
-            continue
-        options = ["--demos", str(recorded), "--seed", str(seed), *settings.options.split()]
-        finish(folder, settings.family, options)
+        if not judged(folder):
+            recorded = recording(settings, folder, noise, tasks, episodes, seed)
+            if noise == 0 and repeats(read(*recognise(recorded), recorded, None).episodes):
+                continue
+            options = ["--demos", str(recorded), "--seed", str(seed), *settings.options.split()]
+            finish(folder, settings.family, options)
         found.append(
             {"tasks": tasks, "episodes": episodes, "noise": noise, "seed": seed, **figures(folder)}
         )
@@ -80,13 +83,15 @@ def study(settings: Grid) -> None:
 def recording(
     settings: Grid, folder: Path, noise: float, tasks: int, episodes: int, seed: int
 ) -> Path:
-    """The demonstrations of a cell."""
+    """The demonstrations of a cell; those of an interrupted recording are made again."""
     recorded = folder.with_name(folder.name + "-demos")
-    if not judged(folder) and not started(folder):
+    whole = folder.with_name(folder.name + "-demos.whole")
+    if not whole.exists():
         shutil.rmtree(recorded, ignore_errors=True)
         words = ["demos", "record", settings.family, "--out", str(recorded), "--seed", str(seed)]
         words += ["--random-tasks", str(tasks), "--episodes", str(episodes), "--std", str(noise)]
         obey(words)
+        whole.touch()
     return recorded
 
 

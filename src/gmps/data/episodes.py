@@ -73,8 +73,11 @@ def repeats(episodes: Episodes) -> str | None:
     shown = np.argwhere(episodes.alive.any(-1))
     known = set()
     for i, j in shown:
-        rows = (i, j, episodes.alive[i, j])
-        known.add((i, sha256(episodes.obs[rows].tobytes() + episodes.act[rows].tobytes()).digest()))
+        digest, rows = sha256(), (i, j, episodes.alive[i, j])
+        for part in (episodes.obs, episodes.act, episodes.frames):
+            if part is not None:
+                digest.update(part[rows].tobytes())
+        known.add((i, digest.digest()))
     number = len(shown)
     if number == len(known):
         return None

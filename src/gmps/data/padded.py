@@ -74,15 +74,16 @@ def _read_arrays(source: Path, family: TaskFamily | None, goals_needed: bool) ->
         raise GmpsError(f"Task {task} of {source} has no steps; leave it out of the arrays.")
     still = lambda x: np.where(alive.reshape(alive.shape + (1,) * (x.ndim - 3)), x, 0)  # noqa: E731
     whole = bool(alive.all())
-    episodes = Episodes(
+    as_read = Episodes(
         obs if whole else still(obs),
         act if whole else still(act),
         reward if whole or reward is None else still(reward),
         arrays["goals"] if known else arrays["goals"][:, :0],
         alive,
     )
+    episodes = _float32(source, as_read)
     notes = tuple(x for x in (note, repeats(episodes)) if x is not None)
-    return Padded(_float32(source, episodes), "npz file", ignored, notes)
+    return Padded(episodes, "npz file", ignored, notes)
 
 
 def says_tasks(recording: Recording) -> bool:
@@ -143,7 +144,7 @@ def of_recording(folder: Path, recording: Recording) -> Padded:
     act, note = _scaled(act, alive, recording)
     frames = columns.get("observations/frame")
     reward = columns.get("rewards")
-    episodes = Episodes(
+    as_read = Episodes(
         padded(columns[name]),
         act,
         None if reward is None else padded(reward),
@@ -151,9 +152,10 @@ def of_recording(folder: Path, recording: Recording) -> Padded:
         alive,
         None if frames is None else padded(frames),
     )
+    episodes = _float32(folder, as_read)
     notes += [x for x in (note, repeats(episodes)) if x is not None]
     known = None if (success < 0).all() else success
-    return Padded(_float32(folder, episodes), recording.kind, (), tuple(notes), known)
+    return Padded(episodes, recording.kind, (), tuple(notes), known)
 
 
 def _scaled(
