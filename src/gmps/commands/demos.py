@@ -48,7 +48,7 @@ class Record(Settings):
     In a Minari dataset the option `task` of each episode holds the task parameter.
 
     example:
-      gmps demos record sawyer-push --expert runs/push-expert --std 0.3 --out datasets/push
+      gmps demos record sawyer-push --expert runs/push-expert --out datasets/push
     """
 
     out: str
@@ -64,8 +64,8 @@ class Record(Settings):
     episodes: int = setting(20, at_least=1)
     """Episodes of each task."""
     std: float = setting(0.1, at_least=0, at_most=100)
-    """Noise on the expert's actions, so that it shows how it corrects deviations. The dataset holds
-    the actions as taken."""
+    """Noise on the expert's actions, as a share of an action's half range: so it shows how it
+    corrects deviations. The dataset holds the actions as taken."""
     seed: int = seed_setting()
     """Seed of everything random."""
 
