@@ -66,8 +66,7 @@ class TrainConfig(Settings):
     expert_std: float = setting(0.3, at_least=0, at_most=100)
     """Action noise in those episodes. The labels are without noise."""
     train_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
-    """Training tasks, evenly chosen from the family's list, or from those demonstrated; all by
-    default."""
+    """Training tasks, evenly chosen from the family's list or those shown; all by default."""
     random_tasks: int | None = setting(None, at_least=2, because="meta-training compares tasks")
     """Train on this many tasks drawn from the family's whole
     range, in place of --train-tasks of its list. Held-out
