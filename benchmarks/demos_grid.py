@@ -12,7 +12,6 @@ example:
 """
 
 import itertools
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,15 +82,12 @@ def study(settings: Grid) -> None:
 def recording(
     settings: Grid, folder: Path, noise: float, tasks: int, episodes: int, seed: int
 ) -> Path:
-    """The demonstrations of a cell; those of an interrupted recording are made again."""
+    """The demonstrations of a cell, recorded once: a folder of them is whole or not there."""
     recorded = folder.with_name(folder.name + "-demos")
-    whole = folder.with_name(folder.name + "-demos.whole")
-    if not whole.exists():
-        shutil.rmtree(recorded, ignore_errors=True)
+    if not recorded.exists():
         words = ["demos", "record", settings.family, "--out", str(recorded), "--seed", str(seed)]
         words += ["--random-tasks", str(tasks), "--episodes", str(episodes), "--std", str(noise)]
         obey(words)
-        whole.touch()
     return recorded
 
 

@@ -31,7 +31,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from meta_update import MATMUL, Torch, environment, measure, timed
+from meta_update import (
+    FAMILIES,
+    MATMUL,
+    Torch,
+    common_options,
+    environment,
+    matmul_timer,
+    measure,
+    timed,
+)
 from reports import write_report
 
 from gmps.core.encoders import Identity
@@ -52,8 +61,6 @@ from gmps.methods.latent_imitation import (
 )
 
 CONFIG = GmpsLatentConfig()
-#: Sizes of an observation and an action.
-FAMILIES = {"sawyer-push": (6, 3), "ant-goal": (38, 8)}
 
 
 class Problem(NamedTuple):
@@ -72,14 +79,8 @@ def main() -> None:
     config = dataclasses.replace(CONFIG, outer_steps=args.steps)
     problem = make_problem(args.family, args.tasks, args.labels, args.seed)
     block = jax.jit(partial(take_steps, config=config))
-    square = jnp.asarray(np.random.default_rng(1).normal(size=(MATMUL, MATMUL)), jnp.float32)
-    product = jax.jit(jnp.matmul)
     learned = named(jax.block_until_ready(block(problem)))
-    jax.block_until_ready(product(square, square))
-    timers = {
-        "matmul": lambda: timed(product, square, square),
-        "gmps": lambda: timed(block, problem),
-    }
+    timers = {"matmul": matmul_timer(), "gmps": lambda: timed(block, problem)}
     load = os.getloadavg()
     handed = inputs(problem, config)
     with (
@@ -136,23 +137,16 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common_options(__doc__, repeats=7)
     parser.add_argument("--family", choices=FAMILIES, default="ant-goal", help="sizes of")
-    parser.add_argument("--tasks", type=int, default=20, help="tasks (20)")
     parser.add_argument("--labels", type=int, default=4000, help="labels of each task (4000)")
     parser.add_argument("--steps", type=int, default=CONFIG.outer_steps, help="of a block")
-    parser.add_argument("--repeats", type=int, default=7, help="bursts of 3 timed calls (7)")
-    parser.add_argument("--seed", type=int, default=4, help="of the samples and the policy (4)")
-    parser.add_argument("--torch-python", help="interpreter of an environment with torch and numpy")
-    parser.add_argument("--out", type=Path, help="write JSON here")
     return parser.parse_args()
 
 
 def make_problem(family: str, tasks: int, labels: int, seed: int) -> Problem:
     """Random labels and episodes; the arithmetic does not depend on where they come from."""
-    obs_size, act_size = FAMILIES[family]
+    obs_size, act_size, _ = FAMILIES[family]
     rng = np.random.default_rng(seed)
 
     def normal(*size: int) -> jax.Array:
@@ -235,7 +229,7 @@ def named(params: LatentParams) -> dict[str, np.ndarray]:
 def flops(family: str, samples: int) -> float:
     """Operations in the matrix products of a step: three passes, whose product with observations is
     one, and their gradients for all layers and, but for the first, for what goes in."""
-    obs_size, act_size = FAMILIES[family]
+    obs_size, act_size, _ = FAMILIES[family]
     first, *behind = [a * b for a, b in pairwise((obs_size, *CONFIG.hidden, act_size))]
     return 2.0 * samples * (first + 3 * first + 3 * 3 * sum(behind))
 

@@ -29,7 +29,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from meta_update import MATMUL, Torch, environment, flat, measure, named_params, timed
+from meta_update import (
+    FAMILIES,
+    MATMUL,
+    Torch,
+    common_options,
+    environment,
+    flat,
+    matmul_timer,
+    measure,
+    named_params,
+    timed,
+)
 from reports import write_report
 
 from gmps.core.adapt import init_step_sizes
@@ -42,8 +53,6 @@ from gmps.methods.maml_settings import MamlConfig
 from gmps.methods.outer import Metrics, trpo_step
 
 CONFIG = MamlConfig()
-#: Sizes of an observation and an action, and the horizon.
-FAMILIES = {"sawyer-push": (6, 3, 50), "ant-goal": (38, 8, 200)}
 
 Problem = tuple[MetaParams, tuple[InnerBatch, ...], InnerBatch]
 
@@ -99,16 +108,9 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common_options(__doc__, repeats=3)
     parser.add_argument("--family", choices=FAMILIES, default="sawyer-push", help="sizes of")
-    parser.add_argument("--tasks", type=int, default=20, help="tasks (20)")
     parser.add_argument("--episodes", type=int, default=20, help="episodes of each task (20)")
-    parser.add_argument("--repeats", type=int, default=3, help="bursts of 3 timed calls (3)")
-    parser.add_argument("--seed", type=int, default=4, help="of the samples and the policy (4)")
-    parser.add_argument("--torch-python", help="interpreter of an environment with torch and numpy")
-    parser.add_argument("--out", type=Path, help="write JSON here")
     return parser.parse_args()
 
 
@@ -164,9 +166,7 @@ def gmps_side(
     problem: Problem,
 ) -> tuple[dict[str, Callable[[], float]], dict[str, dict[str, np.ndarray]], Metrics]:
     """Timers, what was computed, and the figures of the step."""
-    square = jnp.asarray(np.random.default_rng(1).normal(size=(MATMUL, MATMUL)), jnp.float32)
-    product, step = jax.jit(jnp.matmul), jax.jit(outer_step)
-    jax.block_until_ready(product(square, square))
+    step = jax.jit(outer_step)
     value, gradient = jax.jit(jax.value_and_grad(loss))(*problem)
     new, metrics = step(*problem)
     results = {
@@ -175,7 +175,7 @@ def gmps_side(
         "step": flatten(jax.tree.map(jnp.subtract, new, problem[0])),
     }
     timers = {
-        "matmul": lambda: timed(product, square, square),
+        "matmul": matmul_timer(),
         "gmps": lambda: timed(step, *problem),
     }
     return timers, {"gmps": results}, metrics

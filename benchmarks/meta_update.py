@@ -46,7 +46,9 @@ from gmps.core.nets import GaussianPolicy, init_head
 from gmps.core.types import Demonstrations
 from gmps.cores import usable_cores
 
-OBS, ACT, BIAS, HIDDEN = 38, 8, 4, (100, 100)
+#: Sizes of an observation and an action, and the horizon.
+FAMILIES = {"sawyer-push": (6, 3, 50), "ant-goal": (38, 8, 200)}
+(OBS, ACT, _), BIAS, HIDDEN = FAMILIES["ant-goal"], 4, (100, 100)
 MATMUL = 2048
 #: Timed calls of one side in a row, and the pause in seconds before them: the threads of the other
 #: library spin for a while after their work.
@@ -108,23 +110,31 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tasks", type=int, default=20, help="tasks (20)")
+    parser = common_options(__doc__, repeats=7)
     parser.add_argument("--episodes", type=int, default=20, help="episodes of each task (20)")
     parser.add_argument("--steps", type=int, default=200, help="steps of an episode (200)")
-    parser.add_argument("--repeats", type=int, default=7, help="bursts of 3 timed calls (7)")
-    parser.add_argument("--seed", type=int, default=4, help="of the samples and the policy (4)")
-    parser.add_argument("--torch-python", help="interpreter of an environment with torch and numpy")
     parser.add_argument("--torch-device", default="cpu", help="PyTorch's device: cpu or cuda (cpu)")
     parser.add_argument(
         "--precision",
         choices=("float32", "tensorfloat32"),
         help="of JAX's products (JAX's default)",
     )
-    parser.add_argument("--out", type=Path, help="write JSON here")
     return parser.parse_args()
+
+
+def common_options(about: str | None, repeats: int) -> argparse.ArgumentParser:
+    """Options of every update that is measured beside PyTorch."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", type=int, default=20, help="tasks (20)")
+    parser.add_argument(
+        "--repeats", type=int, default=repeats, help=f"bursts of 3 timed calls ({repeats})"
+    )
+    parser.add_argument("--seed", type=int, default=4, help="of the samples and the policy (4)")
+    parser.add_argument("--torch-python", help="interpreter of an environment with torch and numpy")
+    parser.add_argument("--out", type=Path, help="write JSON here")
+    return parser
 
 
 def make_problem(tasks: int, episodes: int, steps: int, seed: int) -> Problem:
@@ -186,15 +196,20 @@ def jax_sides(
         "vmap": jax.value_and_grad(meta_loss, has_aux=True),
         "map": one_by_one,
     }
-    square = jnp.asarray(np.random.default_rng(1).normal(size=(MATMUL, MATMUL)), jnp.float32)
-    product = jax.jit(jnp.matmul)
-    jax.block_until_ready(product(square, square))
-    timers, gradients = {"matmul": lambda: timed(product, square, square)}, {}
+    timers, gradients = {"matmul": matmul_timer()}, {}
     for name, side in sides.items():
         compiled = jax.jit(side)
         gradients[name] = named_params(compiled(*problem)[1])
         timers[name] = lambda compiled=compiled: timed(compiled, *problem)
     return timers, gradients
+
+
+def matmul_timer() -> Callable[[], float]:
+    """Times one product of two square matrices, which is compiled here."""
+    square = jnp.asarray(np.random.default_rng(1).normal(size=(MATMUL, MATMUL)), jnp.float32)
+    product = jax.jit(jnp.matmul)
+    jax.block_until_ready(product(square, square))
+    return lambda: timed(product, square, square)
 
 
 def timed(function: Callable[..., Any], *args: Any) -> float:

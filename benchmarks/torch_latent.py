@@ -9,10 +9,12 @@ gmps does beside, it does not: draw, normalise observations, keep figures. A wor
 import torch
 from torch_loop import serve
 
-#: Trained, in the order of Adam's groups: network, own latents, advantage.
-NETWORK = ("w0", "w1", "w2", "b0", "b1", "b2")
-LATENTS = ("z_mean", "z_log_std")
-ADVANTAGE = ("weight", "hidden", "bias", "out")
+#: What is trained: network, own latents, advantage.
+LEARNED = (
+    *("w0", "w1", "w2", "b0", "b1", "b2"),
+    *("z_mean", "z_log_std"),
+    *("weight", "hidden", "bias", "out"),
+)
 HUBER_WIDTH = 0.5
 
 
@@ -41,7 +43,7 @@ def inferred(p, data):
 
 def make_update(data):
     settings = {name: data[name].item() for name in ("kl_weight", "blind_weight", "rate")}
-    first = {name: data[name].clone() for name in (*NETWORK, *LATENTS, *ADVANTAGE)}
+    first = {name: data[name].clone() for name in LEARNED}
     tasks = torch.arange(len(data["obs"]))[:, None]
 
     def update():

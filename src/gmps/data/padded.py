@@ -74,16 +74,14 @@ def _read_arrays(source: Path, family: TaskFamily | None, goals_needed: bool) ->
         raise GmpsError(f"Task {task} of {source} has no steps; leave it out of the arrays.")
     still = lambda x: np.where(alive.reshape(alive.shape + (1,) * (x.ndim - 3)), x, 0)  # noqa: E731
     whole = bool(alive.all())
-    as_read = Episodes(
+    episodes = Episodes(
         obs if whole else still(obs),
         act if whole else still(act),
         reward if whole or reward is None else still(reward),
         arrays["goals"] if known else arrays["goals"][:, :0],
         alive,
     )
-    episodes = _float32(source, as_read)
-    notes = tuple(x for x in (note, repeats(episodes)) if x is not None)
-    return Padded(episodes, "npz file", ignored, notes)
+    return _checked(source, Padded(episodes, "npz file", ignored, () if note is None else (note,)))
 
 
 def says_tasks(recording: Recording) -> bool:
@@ -144,7 +142,7 @@ def of_recording(folder: Path, recording: Recording) -> Padded:
     act, note = _scaled(act, alive, recording)
     frames = columns.get("observations/frame")
     reward = columns.get("rewards")
-    as_read = Episodes(
+    episodes = Episodes(
         padded(columns[name]),
         act,
         None if reward is None else padded(reward),
@@ -152,10 +150,9 @@ def of_recording(folder: Path, recording: Recording) -> Padded:
         alive,
         None if frames is None else padded(frames),
     )
-    episodes = _float32(folder, as_read)
-    notes += [x for x in (note, repeats(episodes)) if x is not None]
+    notes += [] if note is None else [note]
     known = None if (success < 0).all() else success
-    return Padded(episodes, recording.kind, (), tuple(notes), known)
+    return _checked(folder, Padded(episodes, recording.kind, (), tuple(notes), known))
 
 
 def _scaled(
@@ -209,16 +206,18 @@ def _check_shapes(source: Path, arrays: dict[str, np.ndarray]) -> None:
             raise GmpsError(f"The array {name} of {source} is empty: {arrays[name].shape}.")
 
 
-def _float32(source: Path, episodes: Episodes) -> Episodes:
-    reward = episodes.reward
-    return Episodes(
-        obs=_finite(source, "observations", episodes.obs),
-        act=_finite(source, "actions", episodes.act),
+def _checked(source: Path, found: Padded) -> Padded:
+    """The same with finite numbers of float32, and a note where episodes of these repeat others."""
+    reward = found.episodes.reward
+    episodes = found.episodes._replace(
+        obs=_finite(source, "observations", found.episodes.obs),
+        act=_finite(source, "actions", found.episodes.act),
         reward=None if reward is None else _finite(source, "rewards", reward),
-        tasks=_finite(source, "goals", episodes.tasks),
-        alive=episodes.alive,
-        frames=episodes.frames,
+        tasks=_finite(source, "goals", found.episodes.tasks),
     )
+    note = repeats(episodes)
+    notes = found.notes if note is None else (*found.notes, note)
+    return found._replace(episodes=episodes, notes=notes)
 
 
 def _finite(source: Path, name: str, array: np.ndarray) -> np.ndarray:

@@ -157,13 +157,12 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         config, tasks = self.config, self.practised_tasks
         explore_key, adapted_key, own_key, label_key = jax.random.split(key, 4)
         policies = stack(self.policy(state), task_count(tasks))
-        roll = self.world.rollout(self.actor(), policies, tasks, config.episodes, explore_key)
-        before, first = roll.trajectories, None
-        if self.controller is not None:
-            first = first_episodes(before, config.visit_episodes)
+        actor, episodes = self.actor(), config.episodes
+        before = self.world.rollout(actor, policies, tasks, episodes, explore_key).trajectories
+        asks = self.controller is not None
+        labelled = [first_episodes(before, config.visit_episodes)] if asks else []
         # Only pictures that are labelled are kept: the inner step does not look.
         before = before._replace(frames=None)
-        del roll
         rewards = segment(before.reward, state.scale.mean.shape[0])
         state = state._replace(scale=state.scale.update(rewards, first=int(state.round) == 0))
         adapted = self.adapt(state, policies, before)
@@ -172,9 +171,9 @@ class LatentMethod(Method[C, LatentState, LatentPolicy]):
         after_episodes, own_episodes = (config.practice_episodes,) * 2 if practises else visits
         after = self._visit(state, adapted.latent.mean, tasks, after_episodes, adapted_key)
         own = self._visit(state, state.params.latents.mean, self.tasks, own_episodes, own_key)
-        if self.controller is not None and first is not None:
+        if self.controller is not None:
             others = shifted_visits(after, config.label_others, label_key)
-            sources = (after, own, first, *others)
+            sources = (after, own, *labelled, *others)
             data = label_visits(state.data, sources, self.tasks, self.controller)
             state = state._replace(data=data)
         metrics = {
